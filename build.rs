@@ -1,0 +1,7 @@
+//! Asks napi-build for the linker flags a Node addon needs, and only then.
+
+fn main() {
+    if std::env::var_os("CARGO_FEATURE_NODE").is_some() {
+        napi_build::setup();
+    }
+}
