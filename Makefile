@@ -1,0 +1,166 @@
+# The two commands: `make demo` and `make test`. Everything they need lands in this folder
+# (node_modules, .venv, target); only the caches of npm, pip and cargo are shared with the machine.
+#
+# A step that takes long leaves a stamp in .stamps/ and runs again when what it was made from changes.
+# The three feature sets build in three target folders: cargo gives a cdylib one file name whatever its
+# features, so the Node and the Python build would overwrite each other's library in a shared one.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.SUFFIXES:
+SHELL := /bin/sh
+.SHELLFLAGS := -eu -c
+
+# CI builds what the lock file says; a checkout may be half-way through changing it.
+LOCKED := $(if $(CI),--locked)
+VENV := .venv/bin
+# One interpreter for every cargo call, or pyo3 is built again for each.
+export PYO3_PYTHON := $(CURDIR)/.venv/bin/python
+export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
+
+RUST := $(wildcard Cargo.toml Cargo.lock build.rs) $(shell find src -name '*.rs')
+NODE_TESTS = $(filter-out __test__/docs.spec.mjs,$(wildcard __test__/*.spec.mjs __test__/*.spec.cjs __test__/*.spec.js))
+
+# A stamp without its result is stale.
+ifeq ($(wildcard node_modules/.package-lock.json),)
+$(shell rm -f .stamps/npm)
+endif
+ifeq ($(wildcard .venv/bin/maturin),)
+$(shell rm -f .stamps/venv)
+endif
+ifeq ($(wildcard iris.*.node),)
+$(shell rm -f .stamps/node)
+endif
+ifeq ($(wildcard python/iris/_iris.*.so python/iris/_iris.so),)
+$(shell rm -f .stamps/python)
+endif
+
+.PHONY: help
+help: ## List the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+# --- setup ---------------------------------------------------------------------------------------
+
+.PHONY: setup
+setup: .stamps/npm .stamps/venv ## Install npm packages and the Python venv
+
+# Not `npm ci`: it refuses a lock file without the optional packages of platforms whose builds a registry mirror does
+# not carry. `--no-save` installs what the lock file pins and leaves the file alone all the same.
+.stamps/npm: package.json package-lock.json
+	@command -v node >/dev/null || { echo 'iris needs Node.js >= 20 (node is not on PATH)' >&2; exit 1; }
+	@node -e 'if (parseInt(process.versions.node) < 20) { console.error("iris needs Node.js >= 20; found " + process.version); process.exit(1) }'
+	npm install --no-save --no-audit --no-fund --loglevel=error
+	@mkdir -p $(@D) && touch $@
+
+.stamps/venv: requirements-dev.txt
+	@found=; for python in $${PYTHON:-python3.11 python3 python3.14 python3.13 python3.12}; do \
+	  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$python; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+	  echo 'iris needs Python >= 3.11: none of python3.11, python3, python3.12..14 is one. Say PYTHON=/path/to/python make ...' >&2; exit 1; \
+	fi; \
+	echo "venv from $$found"; \
+	[ -x $(VENV)/pip ] || "$$found" -m venv --clear .venv
+	$(VENV)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@mkdir -p $(@D) && touch $@
+
+# --- build ---------------------------------------------------------------------------------------
+
+.PHONY: build build-node build-python
+build: build-node build-python ## Build the Node addon and the Python module (release)
+
+build-node: .stamps/node ## Build iris.<platform>.node
+.stamps/node: .stamps/npm $(filter-out src/python/%,$(RUST))
+	npm run --silent build -- -- $(LOCKED)
+	@mkdir -p $(@D) && touch $@
+
+build-python: .stamps/python ## Build iris._iris into .venv
+.stamps/python: .stamps/venv pyproject.toml $(filter-out src/node/%,$(RUST))
+	VIRTUAL_ENV=$(CURDIR)/.venv CARGO_TARGET_DIR=target/python $(VENV)/maturin develop --release --quiet $(LOCKED)
+	@mkdir -p $(@D) && touch $@
+
+# --- run -----------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: build ## The main job on real input, in Node and in Python (FILE=... for another input)
+	node examples/node/pipeline.mjs $(FILE)
+	$(VENV)/python examples/python/pipeline.py $(FILE)
+
+# --- test ----------------------------------------------------------------------------------------
+
+.PHONY: test test-rust test-model test-node test-python test-types test-docs
+test: lint test-rust test-model test-types test-node test-docs test-python ## Everything: lint, Rust, types, Node, docs, Python
+
+test-rust: ## cargo test of the core (unit, integration, doctests)
+	cargo test $(LOCKED)
+
+test-model: ## The core under shuttle's schedules (tests/model.rs)
+	RUSTFLAGS='--cfg iris_shuttle' cargo test $(LOCKED) --release --target-dir target/model --test model
+
+test-node: build-node ## node --test over __test__
+	$(if $(NODE_TESTS),,$(error no tests in __test__))
+	node --test --test-reporter=spec --test-timeout=300000 $(NODE_TESTS)
+
+test-python: build-python ## pytest over python/tests
+	$(VENV)/pytest --ignore=python/tests/test_docs.py
+
+test-types: tsc build-python ## What npm and PyPI users' type checkers see
+	publint --strict
+	attw --pack . --no-emoji
+	$(VENV)/python -m mypy.stubtest iris._iris $(addprefix --allowlist=,$(wildcard python/stubtest.txt))
+
+test-docs: build ## Run every example of README.md and docs/
+	node --test --test-reporter=spec --test-timeout=300000 __test__/docs.spec.mjs
+	$(VENV)/pytest python/tests/test_docs.py
+
+# --- lint ----------------------------------------------------------------------------------------
+
+.PHONY: lint lint-rust lint-js lint-python tsc
+lint: lint-rust lint-js lint-python tsc ## fmt, clippy, rustdoc, biome, tsc, ruff, mypy, pyright
+
+# `--no-default-features` is the proof that the core knows no host.
+lint-rust: .stamps/venv
+	cargo fmt --check
+	cargo clippy --quiet $(LOCKED) --no-default-features --all-targets -- -D warnings
+	cargo clippy --quiet $(LOCKED) --features node --all-targets --target-dir target/node -- -D warnings
+	cargo clippy --quiet $(LOCKED) --features python --all-targets --target-dir target/python -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --quiet $(LOCKED) --no-deps
+
+lint-js: .stamps/npm
+	biome ci .
+
+lint-python: .stamps/npm .stamps/venv
+	$(VENV)/ruff format --check .
+	$(VENV)/ruff check .
+	$(VENV)/mypy
+	pyright
+
+tsc: .stamps/npm
+	tsc -p tsconfig.json
+
+.PHONY: fix
+fix: setup ## Format everything and apply safe lint fixes
+	cargo fmt
+	biome check --write .
+	$(VENV)/ruff check --fix .
+	$(VENV)/ruff format .
+
+# --- measure -------------------------------------------------------------------------------------
+
+.PHONY: bench bench-quick soak
+bench: build ## Measure iris and its peers, write docs/performance.md (~ 20 min)
+	node bench/run.mjs
+
+bench-quick: build ## The same rows in < 2 minutes, prints only
+	node bench/run.mjs --quick
+
+soak: build ## The long checks: millions of actors, flat memory
+	node bench/soak.mjs
+
+.PHONY: clean
+clean: ## Remove everything that make made
+	rm -rf target .stamps .venv node_modules dist iris.*.node
+	find python -name '*.so' -delete
+	find . -name __pycache__ -prune -exec rm -rf {} +
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
