@@ -1,0 +1,76 @@
+// The systems that are measured, and how each is started: one process for one measurement.
+import { existsSync } from 'node:fs'
+import path from 'node:path'
+
+export const bench = path.resolve(import.meta.dirname, '..')
+export const root = path.resolve(bench, '..')
+
+const node = (name) => (work, n, size) => ({
+  command: process.execPath,
+  args: ['--expose-gc', path.join(bench, 'node/measure.mjs'), name, work, n, size].filter(Boolean),
+})
+
+const python = (name, venv) => (work, n) => ({
+  command: path.join(venv, 'bin/python'),
+  args: [path.join(bench, 'python/measure.py'), name, work, n],
+})
+
+const rust =
+  (name, env = {}) =>
+  (work, n) => ({
+    command: path.join(bench, 'rust/target/release', name),
+    args: [work, n],
+    env,
+  })
+
+const erlang = (work, n, size) => ({
+  command: 'erl',
+  args: ['-noshell', '+P', '3000000', '-pa', path.join(bench, 'erlang/ebin')]
+    .concat(['-run', 'bench', 'main', work, n, size])
+    .filter(Boolean),
+})
+
+/** `needs` names what must be installed (setup.mjs); `ours` marks iris; `ceiling` what is no actor system. */
+export const systems = {
+  iris: { label: 'iris', needs: 'iris for Node', ours: true, start: node('iris') },
+  nact: { label: 'nact', needs: 'Node peers', start: node('nact') },
+  comedy: { label: 'comedy', needs: 'Node peers', start: node('comedy') },
+  messagechannel: { label: 'MessageChannel', needs: null, start: node('messagechannel') },
+  queue: { label: 'bare queue', needs: null, ceiling: true, start: node('queue') },
+  'queue-microtask': {
+    label: 'bare queue',
+    needs: null,
+    ceiling: true,
+    start: node('queue-microtask'),
+  },
+  erlang: { label: 'Erlang', needs: 'Erlang', start: erlang },
+  'py-iris': {
+    label: 'iris',
+    needs: 'iris for Python',
+    ours: true,
+    start: python('iris', path.join(root, '.venv')),
+  },
+  asyncio: {
+    label: 'asyncio.Queue',
+    needs: 'Python peers',
+    start: python('asyncio', path.join(bench, '.venv')),
+  },
+  pykka: {
+    label: 'pykka',
+    needs: 'Python peers',
+    start: python('pykka', path.join(bench, '.venv')),
+  },
+  'rs-iris': { label: 'iris', needs: 'Rust programs', ours: true, start: rust('iris') },
+  tokio: { label: 'tokio mpsc', needs: 'Rust programs', start: rust('tokio') },
+  'tokio-one': {
+    label: 'tokio mpsc, one thread',
+    needs: 'Rust programs',
+    start: rust('tokio', { TOKIO: 'one' }),
+  },
+  actix: { label: 'actix', needs: 'Rust programs', start: rust('actix') },
+  ractor: { label: 'ractor', needs: 'Rust programs', start: rust('ractor') },
+}
+
+/** Whether a program is on the PATH. */
+export const onPath = (program) =>
+  (process.env.PATH ?? '').split(path.delimiter).some((dir) => existsSync(path.join(dir, program)))

@@ -1,0 +1,37 @@
+// One measurement in a fresh process: node --expose-gc measure.mjs <system> <work> <n> [size]
+// Environment: BENCH_MIN_MS, how long a rate is measured at least (300).
+import { emit } from './common.mjs'
+import { open } from './systems/index.mjs'
+import { rated, spawn } from './work.mjs'
+
+const [name, work, count, size] = process.argv.slice(2)
+const n = Number(count)
+const least = Number(process.env.BENCH_MIN_MS ?? 300)
+
+if (!Number.isSafeInteger(n) || n < 1 || !(work === 'spawn' || work in rated)) {
+  console.error(
+    `usage: measure.mjs <system> <${[...Object.keys(rated), 'spawn'].join('|')}> <n> [size]`,
+  )
+  process.exit(2)
+}
+
+const system = await open(name)
+if (work === 'spawn') {
+  const { rate, bytes } = await spawn(system, n)
+  emit('rate', rate, 'actor/s')
+  emit('rss_per_actor', bytes, 'B')
+} else {
+  const [make, unit] = rated[work]
+  const once = make(system, Number(size))
+  const tenth = Math.max(1, Math.floor(n / 10))
+  let spent = 0
+  while (spent < least / 3) spent += await once(tenth) // warm up: the same time for slow and fast
+  let done = 0
+  spent = 0
+  while (spent < least || done === 0) {
+    spent += await once(n)
+    done += n
+  }
+  emit('rate', (done / spent) * 1000, unit)
+}
+process.exit(0)
