@@ -1,0 +1,146 @@
+//! An actor's cell: everything the core knows of it, under one lock.
+
+use super::behavior::Actor;
+use crate::id::CallId;
+use crate::mailbox::Mailbox;
+use crate::message::{ExitInfo, ExitReason, LaneEvent};
+use crate::scheduler::lane::Lane;
+use std::sync::Arc;
+
+/// Whether the actor takes messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// No actor here.
+    Free,
+    /// Takes messages.
+    Alive,
+    /// Handles what it has, then ends.
+    Draining,
+    /// Ends when the running handler returns.
+    Stopping(ExitReason),
+}
+
+/// Where the actor is in its lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sched {
+    /// Nothing to do.
+    Idle,
+    /// In the run queue.
+    Queued,
+    /// A turn is open.
+    Running,
+}
+
+/// What runs the handler.
+pub enum Body {
+    /// No actor here, or its handler is out on a worker.
+    Empty,
+    /// A handler that a host keeps under this key.
+    Hosted(u32),
+    /// A Rust actor.
+    Native(Box<dyn Actor>),
+}
+
+/// Who hears how an actor ended.
+pub enum ExitSink {
+    /// A host lane, under this key.
+    Lane(Arc<Lane>, u64),
+    /// A closure; called with no lock held.
+    Func(Box<dyn FnOnce(ExitInfo) + Send>),
+}
+
+impl ExitSink {
+    /// Delivers; wakes the lane if need be.
+    pub fn deliver(self, info: ExitInfo) {
+        match self {
+            Self::Lane(lane, key) => {
+                if lane.push_event(LaneEvent::Joined { key, info }) {
+                    lane.wake();
+                }
+            }
+            Self::Func(f) => f(info),
+        }
+    }
+}
+
+/// What few actors have; allocated when first needed.
+#[derive(Default)]
+pub struct Extra {
+    /// Names it holds.
+    pub names: Vec<Box<str>>,
+    /// Calls that its handler owes an answer.
+    pub open_calls: Vec<CallId>,
+    /// Who waits for its end.
+    pub joiners: Vec<ExitSink>,
+}
+
+/// One actor.
+pub struct Cell {
+    /// Which use of the slot this is.
+    pub generation: u32,
+    /// Whether it takes messages.
+    pub life: Life,
+    /// Where it is in its lane.
+    pub sched: Sched,
+    /// An asynchronous handler: one message a turn, and a turn may stay open.
+    pub one_at_a_time: bool,
+    /// A handler's promise is being awaited.
+    pub awaiting: bool,
+    /// Messages a turn.
+    pub budget: u32,
+    /// Its queue.
+    pub mailbox: Mailbox,
+    /// The host lane it runs on; `None`: the pool.
+    pub lane: Option<Arc<Lane>>,
+    /// What runs it.
+    pub body: Body,
+    /// Messages handled.
+    pub handled: u64,
+    /// Place in the order of all spawns of the runtime.
+    pub sequence: u64,
+    /// When it was spawned, in milliseconds of the runtime's clock.
+    pub born_ms: u64,
+    /// What few actors have.
+    pub extra: Option<Box<Extra>>,
+}
+
+impl Cell {
+    /// An empty slot.
+    #[must_use]
+    pub fn free() -> Self {
+        Self {
+            generation: 0,
+            life: Life::Free,
+            sched: Sched::Idle,
+            one_at_a_time: false,
+            awaiting: false,
+            budget: 0,
+            mailbox: Mailbox::new(0),
+            lane: None,
+            body: Body::Empty,
+            handled: 0,
+            sequence: 0,
+            born_ms: 0,
+            extra: None,
+        }
+    }
+
+    /// Whether this use of the slot is an actor that has not ended.
+    #[inline]
+    #[must_use]
+    pub fn is(&self, generation: u32) -> bool {
+        self.generation == generation && self.life != Life::Free
+    }
+
+    /// Whether this use of the slot is an actor that takes messages.
+    #[inline]
+    #[must_use]
+    pub fn takes(&self, generation: u32) -> bool {
+        self.generation == generation && self.life == Life::Alive
+    }
+
+    /// What few actors have, made if it is not there.
+    pub fn extra(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_default()
+    }
+}

@@ -1,0 +1,37 @@
+//! **iris**: actors for Node.js and Python on one Rust core.
+//!
+//! This crate is the core; with the feature `node` it is also the addon behind `NodeRuntime`, with `python` the module
+//! behind `iris.Runtime`. Rust programs use [`Runtime`] directly.
+//!
+//! What every call means is written in `docs/semantics.md`; how it works in `docs/architecture.md`.
+
+pub mod actor;
+pub mod clock;
+pub mod config;
+pub mod error;
+pub mod id;
+pub mod mailbox;
+pub mod message;
+pub mod registry;
+pub mod runtime;
+pub mod scheduler;
+mod sync;
+pub mod timer;
+
+#[cfg(feature = "node")]
+mod node;
+#[cfg(feature = "python")]
+mod python;
+
+pub use actor::behavior::{Actor, Crash, Message};
+pub use actor::context::Context;
+pub use clock::Clock;
+pub use config::{Config, SpawnOptions};
+pub use error::{Error, ErrorKind, Result};
+pub use id::{CallId, Pid};
+pub use message::{CrashInfo, ExitInfo, ExitReason, Payload};
+pub use runtime::{ActorInfo, Batch, HostLane, Metrics, Replied, Run, Runtime, Sent};
+
+#[cfg(any(feature = "node", feature = "python"))]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

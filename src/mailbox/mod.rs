@@ -1,0 +1,135 @@
+//! An actor's queue: unbounded or bounded, first in first out.
+//!
+//! A mailbox lives inside its actor's cell and under its lock, so it needs no atomics of its own; an empty one owns no
+//! heap memory. What a lane has taken but not yet begun still counts against the capacity (`reserved`), so a bound of 1
+//! means one message waiting, whatever the batch size.
+
+use crate::message::Envelope;
+use std::collections::VecDeque;
+
+/// Queues longer than this give their memory back when they run empty, in messages.
+const KEEP: usize = 32;
+
+/// A queue of envelopes.
+#[derive(Debug, Default)]
+pub struct Mailbox {
+    queue: VecDeque<Envelope>,
+    capacity: u32,
+    reserved: u32,
+    high_water: u32,
+    expired: u32,
+}
+
+impl Mailbox {
+    /// A mailbox that holds at most `capacity` messages; 0 is unbounded.
+    #[must_use]
+    pub fn new(capacity: u32) -> Self {
+        Self { capacity, ..Self::default() }
+    }
+
+    /// Messages that wait, those included that a lane holds but has not begun.
+    #[inline]
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.queue.len() + self.reserved as usize
+    }
+
+    /// Whether none waits in the queue itself.
+    #[inline]
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Messages in the queue itself.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// The bound, or `None`.
+    #[must_use]
+    pub fn capacity(&self) -> Option<u32> {
+        (self.capacity != 0).then_some(self.capacity)
+    }
+
+    /// The longest this mailbox has been.
+    #[must_use]
+    pub fn high_water(&self) -> u32 {
+        self.high_water
+    }
+
+    /// Whether one more message fits.
+    #[inline]
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.capacity == 0 || self.len() < self.capacity as usize
+    }
+
+    /// Appends a message; the caller has asked [`has_room`](Self::has_room).
+    #[inline]
+    pub fn push(&mut self, envelope: Envelope) {
+        self.queue.push_back(envelope);
+        let len = self.len() as u32;
+        if len > self.high_water {
+            self.high_water = len;
+        }
+    }
+
+    /// Moves up to `max` messages to `out`, as long as `fits` agrees with each; they stay reserved.
+    #[inline]
+    pub fn take(
+        &mut self,
+        max: usize,
+        out: &mut Vec<Envelope>,
+        mut fits: impl FnMut(&Envelope) -> bool,
+    ) -> usize {
+        let n = self.queue.iter().take(max).take_while(|e| fits(e)).count();
+        out.extend(self.queue.drain(..n));
+        self.reserved = n as u32;
+        n
+    }
+
+    /// Says how many of the taken messages have not been begun.
+    #[inline]
+    pub fn set_reserved(&mut self, n: u32) {
+        self.reserved = n;
+    }
+
+    /// Puts messages back in front, in their order.
+    pub fn put_back(&mut self, rest: impl DoubleEndedIterator<Item = Envelope>) {
+        rest.rev().for_each(|e| self.queue.push_front(e));
+    }
+
+    /// Gives the queue's memory back if it is empty and large.
+    #[inline]
+    pub fn rest(&mut self) {
+        if self.queue.capacity() > KEEP {
+            self.queue = VecDeque::new();
+        }
+    }
+
+    /// Counts a queued call that is over; answers whether a sweep pays (half of the queue is over).
+    pub fn note_expired(&mut self) -> bool {
+        self.expired += 1;
+        self.expired as usize * 2 > self.queue.len()
+    }
+
+    /// Removes the messages that `over` names; answers how many.
+    pub fn sweep(&mut self, mut over: impl FnMut(&Envelope) -> bool) -> usize {
+        let before = self.queue.len();
+        self.queue.retain(|e| !over(e));
+        self.expired = 0;
+        if self.queue.is_empty() {
+            self.rest();
+        }
+        before - self.queue.len()
+    }
+
+    /// Takes everything.
+    #[must_use]
+    pub fn drain_all(&mut self) -> VecDeque<Envelope> {
+        self.reserved = 0;
+        std::mem::take(&mut self.queue)
+    }
+}

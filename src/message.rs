@@ -1,0 +1,229 @@
+//! What travels: [`Payload`], [`Envelope`], and how actors end: [`ExitReason`], [`ExitInfo`].
+
+use crate::error::Error;
+use crate::id::{CallId, Pid};
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+/// Longest payload that needs no allocation of its own, in bytes.
+pub const INLINE_MAX: usize = 22;
+
+/// The bytes of a message: up to 22 bytes lie in the envelope itself, more on the heap.
+#[derive(Clone)]
+pub struct Payload(Repr);
+
+#[derive(Clone)]
+enum Repr {
+    Inline { len: u8, bytes: [u8; INLINE_MAX] },
+    Heap(Box<[u8]>),
+}
+
+impl Payload {
+    /// A payload of no bytes.
+    #[must_use]
+    pub const fn empty() -> Self {
+        Self(Repr::Inline { len: 0, bytes: [0; INLINE_MAX] })
+    }
+
+    /// The bytes as a vector, without a copy where they were on the heap.
+    #[must_use]
+    pub fn into_vec(self) -> Vec<u8> {
+        match self.0 {
+            Repr::Inline { len, bytes } => bytes[..usize::from(len)].to_vec(),
+            Repr::Heap(b) => b.into_vec(),
+        }
+    }
+}
+
+impl Deref for Payload {
+    type Target = [u8];
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        match &self.0 {
+            Repr::Inline { len, bytes } => &bytes[..usize::from(*len)],
+            Repr::Heap(b) => b,
+        }
+    }
+}
+
+impl From<&[u8]> for Payload {
+    #[inline]
+    fn from(src: &[u8]) -> Self {
+        if src.len() <= INLINE_MAX {
+            let mut bytes = [0; INLINE_MAX];
+            bytes[..src.len()].copy_from_slice(src);
+            Self(Repr::Inline { len: src.len() as u8, bytes })
+        } else {
+            Self(Repr::Heap(src.into()))
+        }
+    }
+}
+
+impl<const N: usize> From<&[u8; N]> for Payload {
+    fn from(src: &[u8; N]) -> Self {
+        src.as_slice().into()
+    }
+}
+
+impl From<Vec<u8>> for Payload {
+    fn from(src: Vec<u8>) -> Self {
+        if src.len() <= INLINE_MAX {
+            src.as_slice().into()
+        } else {
+            Self(Repr::Heap(src.into_boxed_slice()))
+        }
+    }
+}
+
+impl From<&str> for Payload {
+    fn from(src: &str) -> Self {
+        src.as_bytes().into()
+    }
+}
+
+impl From<String> for Payload {
+    fn from(src: String) -> Self {
+        src.into_bytes().into()
+    }
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Payload({} B)", self.len())
+    }
+}
+
+/// A message in a mailbox.
+#[derive(Debug)]
+pub struct Envelope {
+    /// The bytes.
+    pub payload: Payload,
+    /// The actor that sent it in its own name, if one did.
+    pub sender: Option<Pid>,
+    /// The request that waits for an answer, if it is a call.
+    pub call: Option<CallId>,
+}
+
+const _: () = assert!(size_of::<Envelope>() == 40);
+
+/// Why an actor ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+#[repr(u8)]
+pub enum ExitReason {
+    /// It finished by itself.
+    Normal,
+    /// Someone stopped it.
+    Shutdown,
+    /// Someone killed it.
+    Killed,
+    /// Its handler threw.
+    Crash,
+    /// Its Rust code panicked.
+    Panic,
+    /// It did not finish within the stop timeout and was abandoned.
+    Timeout,
+    /// Its parent ended.
+    ParentExit,
+    /// There was no such actor.
+    NoProc,
+    /// Its peer said goodbye, or its lane (a Worker, an event loop) went away.
+    Disconnected,
+    /// Its node was declared down.
+    NodeDown,
+    /// Another node's actor kept the name.
+    NameConflict,
+}
+
+impl ExitReason {
+    /// Every reason, in the order of their numbers.
+    pub const ALL: [Self; 11] = [
+        Self::Normal,
+        Self::Shutdown,
+        Self::Killed,
+        Self::Crash,
+        Self::Panic,
+        Self::Timeout,
+        Self::ParentExit,
+        Self::NoProc,
+        Self::Disconnected,
+        Self::NodeDown,
+        Self::NameConflict,
+    ];
+
+    /// The word that both languages use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Normal => "normal",
+            Self::Shutdown => "shutdown",
+            Self::Killed => "killed",
+            Self::Crash => "crash",
+            Self::Panic => "panic",
+            Self::Timeout => "timeout",
+            Self::ParentExit => "parent_exit",
+            Self::NoProc => "noproc",
+            Self::Disconnected => "disconnected",
+            Self::NodeDown => "node_down",
+            Self::NameConflict => "name_conflict",
+        }
+    }
+
+    /// Whether it is an error that a crash hook should hear of.
+    #[must_use]
+    pub const fn is_failure(self) -> bool {
+        matches!(self, Self::Crash | Self::Panic | Self::Timeout)
+    }
+}
+
+/// What a handler threw.
+#[derive(Clone, Debug, Default)]
+pub struct CrashInfo {
+    /// The error's message, with its class where the host has one.
+    pub message: String,
+    /// The host's stack trace.
+    pub stack: Option<String>,
+}
+
+/// How an actor ended.
+#[derive(Clone, Debug)]
+pub struct ExitInfo {
+    /// Who ended.
+    pub pid: Pid,
+    /// Why.
+    pub reason: ExitReason,
+    /// What was thrown, for `crash` and `panic`.
+    pub crash: Option<Arc<CrashInfo>>,
+}
+
+/// How a call came out.
+pub type CallOutcome = Result<Payload, Error>;
+
+/// What a lane is told beside messages.
+#[derive(Debug)]
+pub enum LaneEvent {
+    /// A call that this lane's thread made is over.
+    CallDone {
+        /// The key that the host gave when it called.
+        key: u64,
+        /// The reply, or why there is none.
+        outcome: CallOutcome,
+    },
+    /// An actor that this lane's thread joined has ended.
+    Joined {
+        /// The key that the host gave when it joined.
+        key: u64,
+        /// How it ended.
+        info: ExitInfo,
+    },
+    /// An actor of this lane is gone: its handler slot `key` may be reused.
+    Gone {
+        /// Who.
+        pid: Pid,
+        /// The host's key of its handler.
+        key: u32,
+    },
+    /// An actor failed and nobody supervises it.
+    Failed(ExitInfo),
+}

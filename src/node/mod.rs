@@ -1,0 +1,1 @@
+//! The Node face (napi-rs): `NodeRuntime`.

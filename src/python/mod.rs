@@ -1,0 +1,1 @@
+//! The Python face (PyO3): module `iris._iris`.

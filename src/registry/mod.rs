@@ -1,0 +1,3 @@
+//! Names: who is called what on this runtime.
+
+pub mod names;

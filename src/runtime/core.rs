@@ -1,0 +1,394 @@
+//! The core: one struct, its spawn and its send. Turns, exits, calls and reports are in the sibling files.
+//!
+//! Lock order: a cell, then (a lane | the call table | the free list), then the timers. Nothing foreign (handler, waker,
+//! sink, hook) is called while one is held.
+
+use crate::actor::behavior::Actor;
+use crate::actor::cell::{Body, Cell, Life, Sched};
+use crate::actor::request::CallTable;
+use crate::actor::table::Table;
+use crate::clock::Clock;
+use crate::config::{Config, SpawnOptions};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{CallId, Pid, TAG_BITS};
+use crate::mailbox::Mailbox;
+use crate::message::{Envelope, ExitInfo, Payload};
+use crate::registry::names::Names;
+use crate::scheduler::lane::{Lane, Runnable};
+use crate::scheduler::pool::Pool;
+use crate::scheduler::stats::{Books, Refusal};
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use crate::timer::Timers;
+use std::sync::{Arc, Weak};
+
+/// What timers of the core do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum TimerTask {
+    CallDeadline(CallId),
+    StopDeadline(Pid),
+    CloseDeadline,
+}
+
+/// What a send came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// The mailbox took it. `arm`: the caller's own lane was asleep, and the caller must drain it soon.
+    Accepted {
+        /// Whether the caller must see to it that its lane is drained.
+        arm: bool,
+    },
+    /// It did not.
+    Refused(Refusal),
+}
+
+impl Sent {
+    /// Whether the mailbox took it.
+    #[must_use]
+    pub fn is_accepted(self) -> bool {
+        matches!(self, Self::Accepted { .. })
+    }
+}
+
+pub(crate) type FailureHook = Arc<dyn Fn(ExitInfo) + Send + Sync>;
+
+/// Exits remembered for late joins; direct-mapped by slot.
+pub(super) const REMEMBERED: usize = 1024;
+
+#[derive(Default)]
+pub(super) struct Closing {
+    pub(super) done: Vec<Box<dyn FnOnce() + Send>>,
+}
+
+pub(crate) struct Core {
+    pub(super) tag: u16,
+    pub(super) config: Config,
+    pub(super) clock: Clock,
+    pub(super) table: Table,
+    pub(super) names: Names,
+    pub(super) calls: CallTable,
+    pub(super) pool: Pool,
+    pub(super) timers: Timers<TimerTask>,
+    pub(super) books: Books,
+    pub(super) live: AtomicUsize,
+    pub(super) sequence: AtomicU64,
+    pub(super) closed: AtomicBool,
+    pub(super) closing: Mutex<Closing>,
+    /// Counts up when an actor of the pool is stopped or killed while it runs.
+    pub(super) pool_control: AtomicU32,
+    pub(super) exits: Mutex<Vec<Option<ExitInfo>>>,
+    pub(super) failure_hook: Mutex<Option<FailureHook>>,
+    pub(super) me: Weak<Core>,
+}
+
+/// What must be done once the cell's lock is gone.
+#[must_use]
+pub(super) enum Wake {
+    None,
+    /// The caller's own lane: it arms itself.
+    Here,
+    Lane(Arc<Lane>),
+    Pool(Runnable),
+}
+
+/// Runtime tags of this process: a bit each.
+static TAGS: std::sync::Mutex<[u64; 1 << (TAG_BITS - 6)]> =
+    std::sync::Mutex::new([0; 1 << (TAG_BITS - 6)]);
+
+fn claim_tag() -> Option<u16> {
+    let mut tags = TAGS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let word = tags.iter().position(|w| *w != u64::MAX)?;
+    let bit = tags[word].trailing_ones();
+    tags[word] |= 1 << bit;
+    Some((word as u16) << 6 | bit as u16)
+}
+
+fn release_tag(tag: u16) {
+    let mut tags = TAGS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    tags[usize::from(tag >> 6)] &= !(1 << (tag & 63));
+}
+
+impl Core {
+    pub(crate) fn new(config: Config, clock: Clock) -> Result<Arc<Self>> {
+        config.validate()?;
+        let tag = claim_tag().ok_or_else(|| {
+            Error::new(
+                ErrorKind::AtCapacity,
+                format!("{} runtimes are open in this process; close some", 1 << TAG_BITS),
+            )
+        })?;
+        Ok(Arc::new_cyclic(|me: &Weak<Self>| {
+            let target = me.clone();
+            Self {
+                tag,
+                pool: Pool::new(config.workers),
+                config,
+                timers: Timers::new(clock.clone(), move |task| {
+                    if let Some(core) = target.upgrade() {
+                        core.on_timer(task);
+                    }
+                }),
+                clock,
+                table: Table::default(),
+                names: Names::default(),
+                calls: CallTable::default(),
+                books: Books::default(),
+                live: AtomicUsize::new(0),
+                sequence: AtomicU64::new(0),
+                closed: AtomicBool::new(false),
+                closing: Mutex::new(Closing::default()),
+                pool_control: AtomicU32::new(0),
+                exits: Mutex::new(vec![None; REMEMBERED]),
+                failure_hook: Mutex::new(None),
+                me: me.clone(),
+            }
+        }))
+    }
+
+    fn on_timer(&self, task: TimerTask) {
+        match task {
+            TimerTask::CallDeadline(id) => self.expire_call(id),
+            TimerTask::StopDeadline(pid) => self.abandon(pid),
+            TimerTask::CloseDeadline => self.close_now(),
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// `RuntimeClosed` once the runtime is closed.
+    pub(crate) fn check_open(&self) -> Result<()> {
+        if self.is_closed() {
+            return Err(Error::new(
+                ErrorKind::RuntimeClosed,
+                "this runtime is closed; make a new one",
+            ));
+        }
+        Ok(())
+    }
+
+    pub(super) fn no_such_actor(&self, pid: Pid) -> Error {
+        let why = if pid.tag() == self.tag {
+            "no such actor: it has ended, or never was"
+        } else {
+            "this pid belongs to another runtime"
+        };
+        Error::new(ErrorKind::NoSuchActor, format!("pid {pid}: {why}"))
+    }
+
+    /// The slot that a pid of this runtime names; the caller locks it and compares generations.
+    #[inline]
+    pub(super) fn slot(&self, pid: Pid) -> Option<&Mutex<Cell>> {
+        if pid.tag() == self.tag { self.table.get(pid.slot()) } else { None }
+    }
+
+    pub(super) fn pid_of(&self, slot: u32, generation: u32) -> Pid {
+        Pid::new(self.tag, generation, slot)
+    }
+
+    pub(crate) fn spawn_hosted(&self, lane: &Arc<Lane>, key: u32, o: SpawnOptions) -> Result<Pid> {
+        self.spawn_cell(Some(Arc::clone(lane)), Body::Hosted(key), o)
+    }
+
+    pub(crate) fn spawn_native(&self, actor: Box<dyn Actor>, o: SpawnOptions) -> Result<Pid> {
+        let pid = self.spawn_cell(None, Body::Native(actor), o)?;
+        if let Some(me) = self.me.upgrade() {
+            self.pool.start(move |worker| me.work(worker));
+        }
+        Ok(pid)
+    }
+
+    fn spawn_cell(&self, lane: Option<Arc<Lane>>, body: Body, o: SpawnOptions) -> Result<Pid> {
+        self.check_open()?;
+        o.validate()?;
+        let slot = self.table.allocate();
+        let Some((slot, cell)) = slot.and_then(|s| Some((s, self.table.get(s)?))) else {
+            return Err(Error::new(
+                ErrorKind::AtCapacity,
+                format!("{} actors are alive; no slot is free", self.live.load(Ordering::Relaxed)),
+            ));
+        };
+        let pid = {
+            let mut c = cell.lock();
+            // A lane or runtime that closes looks through all cells: being alive and its being closed are seen in order.
+            if self.is_closed() || lane.as_ref().is_some_and(|l| l.is_closed()) {
+                let generation = c.generation;
+                drop(c);
+                self.table.release(slot, generation);
+                return Err(Error::new(
+                    ErrorKind::RuntimeClosed,
+                    "this runtime is closed; make a new one",
+                ));
+            }
+            c.generation += 1;
+            c.life = Life::Alive;
+            c.sched = Sched::Idle;
+            (c.one_at_a_time, c.awaiting) = (false, false);
+            c.budget = o.budget;
+            c.mailbox = Mailbox::new(o.capacity.or(self.config.default_capacity).unwrap_or(0));
+            c.lane = lane;
+            c.body = body;
+            c.handled = 0;
+            c.sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
+            c.born_ms = self.clock.now_ms();
+            self.live.fetch_add(1, Ordering::AcqRel);
+            self.pid_of(slot, c.generation)
+        };
+        self.books.spawned();
+        Ok(pid)
+    }
+
+    /// Sends. `here` is the lane of the calling thread, if it has one: it is never woken, but told to arm itself.
+    #[inline]
+    pub(crate) fn send(
+        &self,
+        pid: Pid,
+        payload: Payload,
+        sender: Option<Pid>,
+        here: Option<&Arc<Lane>>,
+    ) -> Sent {
+        self.deliver(pid, here, || Envelope { payload, sender, call: None })
+    }
+
+    #[inline]
+    pub(super) fn deliver(
+        &self,
+        pid: Pid,
+        here: Option<&Arc<Lane>>,
+        envelope: impl FnOnce() -> Envelope,
+    ) -> Sent {
+        let Some(slot) = self.slot(pid) else {
+            let why = if pid.tag() == self.tag { Refusal::NoSuchActor } else { Refusal::Foreign };
+            return self.refuse(why);
+        };
+        let mut c = slot.lock();
+        if !c.takes(pid.generation()) {
+            drop(c);
+            return self.refuse(if self.is_closed() {
+                Refusal::Closed
+            } else {
+                Refusal::NoSuchActor
+            });
+        }
+        if !c.mailbox.has_room() {
+            drop(c);
+            return self.refuse(Refusal::Full);
+        }
+        c.mailbox.push(envelope());
+        self.books.accepted();
+        let wake =
+            if c.sched == Sched::Idle { self.schedule(&mut c, pid, here) } else { Wake::None };
+        drop(c);
+        Sent::Accepted { arm: self.wake(wake) }
+    }
+
+    #[cold]
+    fn refuse(&self, why: Refusal) -> Sent {
+        self.books.refused(why, 1);
+        Sent::Refused(why)
+    }
+
+    /// Puts an actor on its lane's run queue.
+    #[inline]
+    pub(super) fn schedule(&self, c: &mut Cell, pid: Pid, here: Option<&Arc<Lane>>) -> Wake {
+        c.sched = Sched::Queued;
+        let r = Runnable { slot: pid.slot(), generation: pid.generation() };
+        match &c.lane {
+            None => Wake::Pool(r),
+            Some(lane) => {
+                if !lane.push(r) {
+                    Wake::None
+                } else if here.is_some_and(|h| Arc::ptr_eq(h, lane)) {
+                    Wake::Here
+                } else {
+                    Wake::Lane(Arc::clone(lane))
+                }
+            }
+        }
+    }
+
+    /// Wakes whoever must be woken; `true`: the caller's own lane, which arms itself.
+    #[inline]
+    pub(super) fn wake(&self, wake: Wake) -> bool {
+        match wake {
+            Wake::None => false,
+            Wake::Here => true,
+            Wake::Lane(lane) => {
+                lane.wake();
+                false
+            }
+            Wake::Pool(r) => {
+                self.pool.push(r);
+                false
+            }
+        }
+    }
+
+    /// Whether the pid names an actor that takes messages, or handles the last of them.
+    pub(crate) fn is_alive(&self, pid: Pid) -> bool {
+        self.slot(pid).is_some_and(|s| {
+            let c = s.lock();
+            c.generation == pid.generation() && matches!(c.life, Life::Alive | Life::Draining)
+        })
+    }
+
+    pub(crate) fn register(&self, name: &str, pid: Pid) -> Result<()> {
+        self.check_open()?;
+        Names::check(name)?;
+        loop {
+            if let Some(holder) = self.names.get(name) {
+                if holder == pid && self.is_alive(pid) {
+                    return Ok(());
+                }
+                if self.is_alive(holder) {
+                    return Err(Error::new(
+                        ErrorKind::NameTaken,
+                        format!("name {name:?} belongs to pid {holder}; unregister it first"),
+                    ));
+                }
+                self.names.release(name, holder);
+            }
+            let slot = self.slot(pid).ok_or_else(|| self.no_such_actor(pid))?;
+            let mut c = slot.lock();
+            if !c.takes(pid.generation()) {
+                drop(c);
+                return Err(self.no_such_actor(pid));
+            }
+            if self.names.claim(name, pid).is_none() {
+                c.extra().names.push(name.into());
+                return Ok(());
+            }
+        }
+    }
+
+    pub(crate) fn unregister(&self, name: &str) -> Result<bool> {
+        self.check_open()?;
+        let Some(pid) = self.names.get(name) else { return Ok(false) };
+        if let Some(slot) = self.slot(pid) {
+            let mut c = slot.lock();
+            if c.is(pid.generation())
+                && let Some(x) = &mut c.extra
+            {
+                x.names.retain(|n| &**n != name);
+            }
+        }
+        Ok(self.names.release(name, pid) && self.is_alive(pid))
+    }
+
+    pub(crate) fn whereis(&self, name: &str) -> Option<Pid> {
+        self.names.get(name).filter(|pid| self.is_alive(*pid))
+    }
+}
+
+impl std::fmt::Debug for Core {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Core({})", self.tag)
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        release_tag(self.tag);
+    }
+}

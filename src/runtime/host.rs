@@ -1,0 +1,174 @@
+//! What a host needs to run its actors: a [`HostLane`] for each of its threads.
+//!
+//! The host's loop, on the thread that the lane belongs to:
+//!
+//! ```text
+//!   woken (by the waker, or by `arm` of a send of its own)
+//!   loop
+//!     take_events                    calls that are over, joins, handlers to forget, failures
+//!     take -> batch                  open turns and their messages, in order
+//!     for each message: run the handler
+//!        returned       -> nothing to say (reply first, if it was a call)
+//!        promise        -> suspend; later resume, or crash_awaited
+//!        threw          -> crash (fail_call first, if it was a call)
+//!        `control` has changed -> may_run? else cut the run short
+//!     settle                         closes the turns
+//!     nothing taken, no events, try_sleep -> done
+//! ```
+
+use super::calls::Replied;
+use super::core::{Core, Sent};
+use super::turns::{Batch, Run};
+use crate::actor::cell::ExitSink;
+use crate::actor::request::CallSink;
+use crate::config::SpawnOptions;
+use crate::error::{Error, Result};
+use crate::id::{CallId, Pid};
+use crate::message::{CrashInfo, Envelope, LaneEvent, Payload};
+use crate::scheduler::lane::Lane;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A host thread's end of the core. Methods that take turns belong to that thread; the others may be called from any
+/// thread, but `arm` in their answers is meant for the lane's own.
+#[derive(Clone, Debug)]
+pub struct HostLane {
+    core: Arc<Core>,
+    lane: Arc<Lane>,
+}
+
+impl super::Runtime {
+    /// Opens a lane for a thread of the host. `waker` is called, from any thread and with no lock held, when the lane
+    /// has something to do and slept; it must not block.
+    pub fn open_lane(&self, waker: impl Fn() + Send + Sync + 'static) -> HostLane {
+        HostLane { core: Arc::clone(&self.core), lane: Arc::new(Lane::new(waker)) }
+    }
+}
+
+impl HostLane {
+    /// Spawns an actor that this lane's thread runs; `key` is the host's name for its handler, free again when the lane
+    /// gets [`LaneEvent::Gone`].
+    ///
+    /// # Errors
+    /// `InvalidArgument`, `RuntimeClosed`, `AtCapacity`.
+    pub fn spawn(&self, key: u32, options: SpawnOptions) -> Result<Pid> {
+        self.core.spawn_hosted(&self.lane, key, options)
+    }
+
+    /// Sends from this lane's thread.
+    #[inline]
+    pub fn send(&self, pid: Pid, payload: Payload, sender: Option<Pid>) -> Sent {
+        self.core.send(pid, payload, sender, Some(&self.lane))
+    }
+
+    /// Calls from this lane's thread; the outcome comes as [`LaneEvent::CallDone`] with `key`. Answers the call and
+    /// whether the lane must be armed.
+    ///
+    /// # Errors
+    /// `NoSuchActor`, `MailboxFull`, `SelfCall` (if `caller` is `pid`), `RuntimeClosed`.
+    pub fn call(
+        &self,
+        pid: Pid,
+        payload: Payload,
+        timeout: Duration,
+        caller: Option<Pid>,
+        key: u64,
+    ) -> Result<(CallId, bool)> {
+        let sink = CallSink::Lane(Arc::clone(&self.lane), key);
+        self.core.call(pid, payload, timeout, caller, sink, Some(&self.lane))
+    }
+
+    /// Answers a call from this lane's thread; `payload` is made only if it must pass through the core.
+    pub fn reply(&self, call: CallId, payload: impl FnOnce() -> Payload) -> Replied {
+        self.core.reply_from(call, Some(&self.lane), payload)
+    }
+
+    /// Ends a call with an error.
+    pub fn fail_call(&self, call: CallId, error: impl FnOnce() -> Error) -> Replied {
+        self.core.fail_call_from(call, &self.lane, error)
+    }
+
+    /// Gives a call up; answers whether it was open. Nothing comes for it any more.
+    pub fn cancel_call(&self, call: CallId) -> bool {
+        self.core.cancel_call(call)
+    }
+
+    /// Asks for [`LaneEvent::Joined`] with `key` when the actor has ended (at once if it has).
+    pub fn join(&self, pid: Pid, key: u64) {
+        self.core.join(pid, ExitSink::Lane(Arc::clone(&self.lane), key));
+    }
+
+    /// Sends [`LaneEvent::Failed`] to this lane for every actor of the runtime that fails.
+    pub fn take_failures(&self) {
+        let lane = Arc::clone(&self.lane);
+        *self.core.failure_hook.lock() = Some(Arc::new(move |info| {
+            if lane.push_event(LaneEvent::Failed(info)) {
+                lane.wake();
+            }
+        }));
+    }
+
+    /// Opens turns and moves their messages to the settled batch, until it holds `max` or `fits` refuses one.
+    pub fn take(&self, batch: &mut Batch, max: usize, fits: impl FnMut(&Envelope) -> bool) {
+        self.core.take(&self.lane, batch, max, fits);
+    }
+
+    /// Tells the core how far the batch is: `finished` messages are over, `begun` have begun.
+    pub fn settle(&self, batch: &mut Batch, finished: usize, begun: usize) {
+        self.core.settle(&self.lane, batch, finished, begun);
+    }
+
+    /// Message `index` answered a promise.
+    pub fn suspend(&self, batch: &mut Batch, index: usize) {
+        self.core.suspend(batch, index);
+    }
+
+    /// The promise of `pid` was kept; answers whether this lane must be armed.
+    pub fn resume(&self, pid: Pid) -> bool {
+        self.core.resume(pid, Some(&self.lane))
+    }
+
+    /// Message `index` made its handler throw.
+    pub fn crash(&self, batch: &mut Batch, index: usize, crash: CrashInfo) {
+        self.core.crash(batch, index, crash);
+    }
+
+    /// The promise of `pid` was broken.
+    pub fn crash_awaited(&self, pid: Pid, crash: CrashInfo) {
+        self.core.crash_awaited(pid, crash);
+    }
+
+    /// Message `index` must not be handled if its actor was stopped or killed; then its run is cut short there, and the
+    /// answer is the run's end.
+    pub fn cut_if_gone(&self, batch: &mut Batch, index: usize) -> Option<usize> {
+        let run: &mut Run = batch.run_of(index).and_then(|at| batch.runs.get_mut(at))?;
+        if run.detached || self.core.may_run(run.pid) {
+            return None;
+        }
+        run.cut = run.cut.min(index);
+        Some(run.end)
+    }
+
+    /// Counts up whenever an actor of this lane was stopped or killed while a turn was open.
+    #[inline]
+    #[must_use]
+    pub fn control(&self) -> u32 {
+        self.lane.control()
+    }
+
+    /// Moves what the lane is told to `out`.
+    pub fn take_events(&self, out: &mut Vec<LaneEvent>) {
+        self.lane.take_events(out);
+    }
+
+    /// Goes to sleep; `false`: there is something to do.
+    #[must_use]
+    pub fn try_sleep(&self) -> bool {
+        self.lane.try_sleep()
+    }
+
+    /// The thread is going away: its actors end with `disconnected`.
+    pub fn close(&self) {
+        self.core.close_lane(&self.lane);
+    }
+}

@@ -1,0 +1,120 @@
+//! What can be seen from outside.
+
+use super::core::Core;
+use crate::actor::cell::{Body, Life, Sched};
+use crate::id::Pid;
+use crate::scheduler::stats::BooksSnapshot;
+use crate::sync::atomic::Ordering;
+
+/// What is known of a live actor.
+#[derive(Clone, Debug)]
+pub struct ActorInfo {
+    /// Who.
+    pub pid: Pid,
+    /// `idle`, `queued`, `running`, `draining` or `stopping`.
+    pub state: &'static str,
+    /// `push` for handlers of a host, `native` for Rust actors.
+    pub kind: &'static str,
+    /// Messages a turn.
+    pub budget: u32,
+    /// Mailbox bound in messages, if there is one.
+    pub capacity: Option<u32>,
+    /// Messages that wait.
+    pub queue: usize,
+    /// Longest the queue has been, in messages.
+    pub high_water: u32,
+    /// Messages handled.
+    pub handled: u64,
+    /// Time since the spawn, in milliseconds.
+    pub age_ms: u64,
+    /// Names it holds.
+    pub names: Vec<String>,
+}
+
+/// What is known of a runtime.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    /// The books of messages, calls and actors.
+    pub books: BooksSnapshot,
+    /// Actors that have not ended.
+    pub actors: usize,
+    /// Names held.
+    pub names: usize,
+    /// Calls without an outcome.
+    pub open_calls: usize,
+    /// Timers that wait, the core's own deadlines included.
+    pub timers: usize,
+    /// Time since the runtime was made, in milliseconds.
+    pub uptime_ms: u64,
+}
+
+impl Core {
+    pub(crate) fn actor_info(&self, pid: Pid) -> Option<ActorInfo> {
+        let c = self.slot(pid)?.lock();
+        if !c.is(pid.generation()) {
+            return None;
+        }
+        let state = match (c.life, c.sched) {
+            (Life::Draining, _) => "draining",
+            (Life::Stopping(_), _) => "stopping",
+            (_, Sched::Idle) => "idle",
+            (_, Sched::Queued) => "queued",
+            (_, Sched::Running) => "running",
+        };
+        Some(ActorInfo {
+            pid,
+            state,
+            kind: if matches!(c.body, Body::Hosted(_)) { "push" } else { "native" },
+            budget: c.budget,
+            capacity: c.mailbox.capacity(),
+            queue: c.mailbox.len(),
+            high_water: c.mailbox.high_water(),
+            handled: c.handled,
+            age_ms: self.clock.now_ms().saturating_sub(c.born_ms),
+            names: c.extra.iter().flat_map(|x| x.names.iter().map(ToString::to_string)).collect(),
+        })
+    }
+
+    pub(crate) fn mailbox_size(&self, pid: Pid) -> Option<usize> {
+        let c = self.slot(pid)?.lock();
+        c.is(pid.generation()).then(|| c.mailbox.len())
+    }
+
+    pub(crate) fn metrics(&self) -> Metrics {
+        Metrics {
+            books: self.books.snapshot(),
+            actors: self.live.load(Ordering::Acquire),
+            names: self.names.len(),
+            open_calls: self.calls.len(),
+            timers: self.timers.pending(),
+            uptime_ms: self.clock.now_ms(),
+        }
+    }
+
+    /// Compares the books with the mailboxes themselves; meaningful only while the runtime is quiet.
+    pub(crate) fn audit(&self) -> Result<(), String> {
+        let (mut queued, mut live) = (0, 0);
+        for (_, cell) in self.table.iter() {
+            let c = cell.lock();
+            if c.life != Life::Free {
+                live += 1;
+                queued += c.mailbox.queued() as u64;
+            }
+        }
+        let m = self.metrics();
+        let exited: u64 = m.books.exited.iter().sum();
+        if !m.books.balances() {
+            return Err(format!("the sums do not hold: {:?}", m.books));
+        }
+        if queued != m.books.queued {
+            return Err(format!("{queued} messages are queued, the books say {:?}", m.books));
+        }
+        if live != m.actors || m.books.spawned - exited != live as u64 {
+            return Err(format!(
+                "{live} actors are alive, {} are counted, the books say {:?}",
+                m.actors, m.books
+            ));
+        }
+        Ok(())
+    }
+}

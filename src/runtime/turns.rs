@@ -1,0 +1,439 @@
+//! Turns: how messages go from mailboxes into the hands of a lane, and what becomes of them there.
+
+use super::core::{Core, Wake};
+use crate::actor::behavior::{Crash, Message};
+use crate::actor::cell::{Body, Life, Sched};
+use crate::actor::context::{Context, Effects};
+use crate::id::{CallId, Pid};
+use crate::message::{CrashInfo, Envelope, ExitReason, Payload};
+use crate::scheduler::lane::{Lane, Runnable};
+use crate::sync::atomic::Ordering;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+/// One actor's part of a [`Batch`].
+#[derive(Clone, Copy, Debug)]
+pub struct Run {
+    /// Whose messages.
+    pub pid: Pid,
+    /// The host's key of its handler.
+    pub key: u32,
+    /// First message, as an index into [`Batch::envelopes`].
+    pub start: usize,
+    /// One past the last message.
+    pub end: usize,
+    /// Messages from here on are not to be handled; `end` if all are.
+    pub cut: usize,
+    /// The turn goes on without the batch (a promise is being awaited), or is over.
+    pub detached: bool,
+}
+
+/// What a host lane has taken: open turns and their messages, in the order in which to handle them.
+///
+/// The envelopes stay here until the batch is settled, so what was not handled can go back to its mailbox.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The messages.
+    pub envelopes: Vec<Envelope>,
+    /// Whose they are, in order.
+    pub runs: Vec<Run>,
+    settled: usize,
+}
+
+impl Batch {
+    /// The run that message `index` belongs to.
+    #[must_use]
+    pub fn run_of(&self, index: usize) -> Option<usize> {
+        let at = self.runs.partition_point(|r| r.end <= index);
+        (at < self.runs.len() && self.runs[at].start <= index).then_some(at)
+    }
+}
+
+impl Core {
+    /// Opens turns of `lane`'s runnable actors and moves their messages to the (settled, empty) batch, until it holds
+    /// `max` messages or `fits` refuses one. The first message is never refused by count.
+    pub(crate) fn take(
+        &self,
+        lane: &Arc<Lane>,
+        batch: &mut Batch,
+        max: usize,
+        mut fits: impl FnMut(&Envelope) -> bool,
+    ) {
+        debug_assert!(batch.envelopes.is_empty() && batch.runs.is_empty());
+        batch.settled = 0;
+        let mut full = false;
+        while !full && batch.envelopes.len() < max {
+            let Some(r) = lane.pop() else { break };
+            let Some(slot) = self.table.get(r.slot) else { continue };
+            let start = batch.envelopes.len();
+            let mut c = slot.lock();
+            if !c.is(r.generation) || c.sched != Sched::Queued {
+                continue; // the actor ended since
+            }
+            let Body::Hosted(key) = c.body else { continue };
+            let limit = if c.one_at_a_time { 1 } else { (c.budget as usize).min(max - start) };
+            let n = c.mailbox.take(limit, &mut batch.envelopes, |e| {
+                let ok = fits(e);
+                full |= !ok;
+                ok
+            });
+            if n == 0 {
+                drop(c);
+                lane.push_front(r);
+                break;
+            }
+            c.sched = Sched::Running;
+            drop(c);
+            self.books.taken(n as u64);
+            let pid = self.pid_of(r.slot, r.generation);
+            if batch.envelopes[start..].iter().any(|e| e.call.is_some()) {
+                self.hand_calls(pid, &mut batch.envelopes, start);
+                if batch.envelopes.len() == start {
+                    self.wake_lane(self.end_turn(pid, 0, std::iter::empty(), Some(lane)), lane);
+                    continue;
+                }
+            }
+            let end = batch.envelopes.len();
+            batch.runs.push(Run { pid, key, start, end, cut: end, detached: false });
+        }
+    }
+
+    /// A lane that takes is awake, so nothing it schedules on itself needs arming.
+    fn wake_lane(&self, wake: Wake, _lane: &Arc<Lane>) {
+        self.wake(wake);
+    }
+
+    /// Marks the calls among the taken messages as handed to their actor; drops those that are over.
+    fn hand_calls(&self, pid: Pid, envelopes: &mut Vec<Envelope>, start: usize) {
+        let before = envelopes.len();
+        let mut at = start;
+        while at < envelopes.len() {
+            match envelopes[at].call {
+                Some(id) if !self.hand_call(id, pid) => {
+                    envelopes.remove(at);
+                }
+                _ => at += 1,
+            }
+        }
+        let gone = before - envelopes.len();
+        if gone != 0 {
+            self.books.expired_in_flight(gone as u64);
+        }
+    }
+
+    /// `false`: the call is over.
+    fn hand_call(&self, id: CallId, pid: Pid) -> bool {
+        if !self.calls.hand(id) {
+            return false;
+        }
+        if let Some(slot) = self.slot(pid) {
+            let mut c = slot.lock();
+            if c.is(pid.generation()) {
+                c.extra().open_calls.push(id);
+                return true;
+            }
+        }
+        self.fail_call_exited(id, pid, ExitReason::Killed);
+        true
+    }
+
+    /// Brings the books up to date with what the lane has done: `finished` messages are over, `begun` have begun.
+    ///
+    /// Turns that are over are closed; with everything finished the batch is empty again.
+    pub(crate) fn settle(
+        &self,
+        lane: &Arc<Lane>,
+        batch: &mut Batch,
+        finished: usize,
+        begun: usize,
+    ) {
+        while let Some(run) = batch.runs.get(batch.settled).copied() {
+            if run.end > finished {
+                break;
+            }
+            batch.settled += 1;
+            if !run.detached {
+                let rest = drain_range(&mut batch.envelopes, run.cut, run.end);
+                let wake = self.end_turn(run.pid, run.cut - run.start, rest, Some(lane));
+                self.wake_lane(wake, lane);
+            }
+        }
+        match batch.runs.get(batch.settled) {
+            None => {
+                batch.envelopes.clear();
+                batch.runs.clear();
+                batch.settled = 0;
+            }
+            Some(run) if run.start <= begun && !run.detached => {
+                if let Some(slot) = self.slot(run.pid) {
+                    let mut c = slot.lock();
+                    if c.is(run.pid.generation()) {
+                        c.mailbox.set_reserved(run.end.saturating_sub(begun) as u32);
+                    }
+                }
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Whether the actor of a run may be given its next message.
+    pub(crate) fn may_run(&self, pid: Pid) -> bool {
+        self.is_alive(pid)
+    }
+
+    /// The handler of message `index` answered a promise: its turn stays open until [`resume`](Self::resume), what the
+    /// batch holds behind it goes back to the mailbox, and from now on the actor gets one message a turn.
+    pub(crate) fn suspend(&self, batch: &mut Batch, index: usize) {
+        let Some(at) = batch.run_of(index) else { return };
+        let run = &mut batch.runs[at];
+        run.detached = true;
+        let (pid, handled, end) = (run.pid, index - run.start, run.end);
+        let rest = drain_range(&mut batch.envelopes, index + 1, end);
+        self.books.handled(handled as u64);
+        let Some(slot) = self.slot(pid) else { return };
+        let mut c = slot.lock();
+        if c.is(pid.generation()) {
+            c.handled += handled as u64;
+            c.one_at_a_time = true;
+            c.awaiting = true;
+            c.mailbox.set_reserved(0);
+            if c.life == Life::Alive || c.life == Life::Draining {
+                self.books.returned(rest.len() as u64);
+                c.mailbox.put_back(rest.into_iter());
+            } else if let Life::Stopping(why) = c.life {
+                drop(c);
+                self.bury_in_flight(pid, why, rest.into_iter());
+            }
+        } else {
+            drop(c);
+            // The message itself is in flight no more for anybody: its actor is gone.
+            self.books.dead_in_flight(ExitReason::Killed, 1);
+            self.bury_in_flight(pid, ExitReason::Killed, rest.into_iter());
+        }
+    }
+
+    /// The awaited handler of `pid` is over; answers whether the caller's lane must be armed.
+    pub(crate) fn resume(&self, pid: Pid, here: Option<&Arc<Lane>>) -> bool {
+        let Some(slot) = self.slot(pid) else { return false };
+        {
+            let mut c = slot.lock();
+            if !c.is(pid.generation()) || !c.awaiting {
+                return false; // it was counted when the actor ended
+            }
+            c.awaiting = false;
+        }
+        let wake = self.end_turn(pid, 1, std::iter::empty(), here);
+        self.wake(wake)
+    }
+
+    /// Closes a turn: `handled` messages were handled, `rest` were not.
+    pub(super) fn end_turn(
+        &self,
+        pid: Pid,
+        handled: usize,
+        rest: impl DoubleEndedIterator<Item = Envelope> + ExactSizeIterator,
+        here: Option<&Arc<Lane>>,
+    ) -> Wake {
+        if handled != 0 {
+            self.books.handled(handled as u64);
+        }
+        let Some(slot) = self.slot(pid) else { return Wake::None };
+        let mut c = slot.lock();
+        if !c.is(pid.generation()) {
+            drop(c);
+            self.bury_in_flight(pid, ExitReason::Killed, rest);
+            return Wake::None;
+        }
+        c.handled += handled as u64;
+        c.mailbox.set_reserved(0);
+        if let Life::Stopping(why) = c.life {
+            drop(c);
+            self.bury_in_flight(pid, why, rest);
+            self.exit(pid, why, None);
+            return Wake::None;
+        }
+        if rest.len() != 0 {
+            self.books.returned(rest.len() as u64);
+            c.mailbox.put_back(rest);
+        }
+        if c.mailbox.is_empty() {
+            c.sched = Sched::Idle;
+            c.mailbox.rest();
+            if c.life == Life::Draining {
+                drop(c);
+                self.exit(pid, ExitReason::Shutdown, None);
+            }
+            return Wake::None;
+        }
+        self.schedule(&mut c, pid, here)
+    }
+
+    /// The handler of message `index` threw: its actor ends with `crash`, and what it had not begun dies with it.
+    pub(crate) fn crash(&self, batch: &mut Batch, index: usize, crash: CrashInfo) {
+        let Some(at) = batch.run_of(index) else { return };
+        let run = &mut batch.runs[at];
+        if run.detached {
+            return;
+        }
+        run.detached = true;
+        let (pid, handled, end) = (run.pid, index - run.start, run.end);
+        let rest = drain_range(&mut batch.envelopes, index + 1, end);
+        self.crash_turn(pid, handled, rest.into_iter(), ExitReason::Crash, crash);
+    }
+
+    /// The awaited handler of `pid` threw.
+    pub(crate) fn crash_awaited(&self, pid: Pid, crash: CrashInfo) {
+        if let Some(slot) = self.slot(pid) {
+            let mut c = slot.lock();
+            if !c.is(pid.generation()) || !c.awaiting {
+                return;
+            }
+            c.awaiting = false;
+        }
+        self.crash_turn(pid, 0, std::iter::empty(), ExitReason::Crash, crash);
+    }
+
+    pub(super) fn crash_turn(
+        &self,
+        pid: Pid,
+        handled: usize,
+        rest: impl DoubleEndedIterator<Item = Envelope> + ExactSizeIterator,
+        why: ExitReason,
+        crash: CrashInfo,
+    ) {
+        if handled != 0 {
+            self.books.handled(handled as u64);
+        }
+        self.books.dead_in_flight(why, 1);
+        self.bury_in_flight(pid, why, rest);
+        self.exit(pid, why, Some(Arc::new(crash)));
+    }
+
+    /// Counts taken messages that nobody will handle, and fails the calls among them.
+    fn bury_in_flight(&self, pid: Pid, why: ExitReason, rest: impl Iterator<Item = Envelope>) {
+        let mut n = 0;
+        for e in rest {
+            n += 1;
+            if let Some(id) = e.call {
+                self.fail_call_exited(id, pid, why);
+            }
+        }
+        if n != 0 {
+            self.books.dead_in_flight(why, n);
+        }
+    }
+
+    /// A worker thread's life.
+    pub(super) fn work(&self, worker: usize) {
+        let (mut tick, mut buffer) = (0, Vec::new());
+        while let Some(r) = self.pool.next(worker, &mut tick) {
+            self.run_native(r, &mut buffer);
+        }
+    }
+
+    fn run_native(&self, r: Runnable, buffer: &mut Vec<Envelope>) {
+        let Some(slot) = self.table.get(r.slot) else { return };
+        let pid = self.pid_of(r.slot, r.generation);
+        let control = self.pool_control.load(Ordering::Acquire);
+        let mut actor = {
+            let mut c = slot.lock();
+            if !c.is(r.generation) || c.sched != Sched::Queued {
+                return;
+            }
+            let Body::Native(actor) = std::mem::replace(&mut c.body, Body::Empty) else { return };
+            let budget = c.budget as usize;
+            c.mailbox.take(budget, buffer, |_| true);
+            c.sched = Sched::Running;
+            actor
+        };
+        let taken = buffer.len();
+        self.books.taken(taken as u64);
+        let (mut handled, mut looked) = (0, control);
+        let mut failure = None;
+        let mut messages = buffer.drain(..);
+        while messages.len() != 0 {
+            let now = self.pool_control.load(Ordering::Relaxed);
+            if now != looked {
+                looked = now;
+                if !self.may_run(pid) {
+                    break;
+                }
+            }
+            let Some(e) = messages.next() else { break };
+            if e.call.is_some_and(|id| !self.hand_call(id, pid)) {
+                self.books.expired_in_flight(1);
+                continue;
+            }
+            let mut ctx = Context { effects: self, pid, call: e.call };
+            let message = Message { payload: e.payload, sender: e.sender };
+            let outcome = catch_unwind(AssertUnwindSafe(|| actor.handle(message, &mut ctx)));
+            let unanswered = ctx.call;
+            match outcome {
+                Ok(Ok(())) => {
+                    handled += 1;
+                    if let Some(id) = unanswered {
+                        self.reply(id, Payload::empty());
+                    }
+                }
+                Ok(Err(Crash(info))) => failure = Some((ExitReason::Crash, info)),
+                Err(panic) => failure = Some((ExitReason::Panic, panic_info(&*panic))),
+            }
+            if failure.is_some() {
+                break;
+            }
+        }
+        if let Some((why, info)) = failure {
+            self.crash_turn(pid, handled, messages, why, info);
+            drop_quietly(actor);
+            return;
+        }
+        {
+            let mut c = slot.lock();
+            if c.is(r.generation) {
+                c.body = Body::Native(actor);
+            } else {
+                drop(c);
+                drop_quietly(actor);
+            }
+        }
+        let wake = self.end_turn(pid, handled, messages, None);
+        self.wake(wake);
+    }
+}
+
+impl Effects for Core {
+    fn send(&self, to: Pid, payload: Payload, sender: Pid) -> bool {
+        Core::send(self, to, payload, Some(sender), None).is_accepted()
+    }
+    fn reply(&self, call: CallId, payload: Payload) -> bool {
+        Core::reply(self, call, payload)
+    }
+    fn stop(&self, pid: Pid) -> bool {
+        Core::stop(self, pid, false, None)
+    }
+}
+
+/// Takes envelopes out of the middle of a batch without moving the others.
+fn drain_range(envelopes: &mut [Envelope], from: usize, to: usize) -> std::vec::IntoIter<Envelope> {
+    let gone = || Envelope { payload: Payload::empty(), sender: None, call: None };
+    envelopes[from.min(to)..to]
+        .iter_mut()
+        .map(|e| std::mem::replace(e, gone()))
+        .collect::<Vec<_>>()
+        .into_iter()
+}
+
+/// A panic's message.
+pub(crate) fn panic_info(panic: &(dyn std::any::Any + Send)) -> CrashInfo {
+    let message = panic
+        .downcast_ref::<&str>()
+        .map(ToString::to_string)
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "panic".into());
+    CrashInfo { message, stack: None }
+}
+
+/// Drops an actor whose own `Drop` may panic.
+pub(super) fn drop_quietly<T>(value: T) {
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(value)));
+}

@@ -1,0 +1,132 @@
+//! A host lane: the run queue of one thread that belongs to a host (a JS event loop, an interpreter thread).
+//!
+//! The wake protocol, all under one lock: whoever pushes onto a sleeping lane marks it awake and is told to wake it, and
+//! nobody else is until the lane has found itself empty and gone to sleep again. So a burst costs one wake however many
+//! messages and senders it has, and no message can fall between "empty" and "asleep".
+
+use crate::message::LaneEvent;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicU32, Ordering};
+use std::collections::VecDeque;
+
+/// A place in a run queue: slot and generation, so a stale place is recognised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Runnable {
+    /// The actor's slot.
+    pub slot: u32,
+    /// The actor's generation.
+    pub generation: u32,
+}
+
+struct State {
+    ready: VecDeque<Runnable>,
+    events: Vec<LaneEvent>,
+    awake: bool,
+    closed: bool,
+}
+
+/// The run queue of one host thread.
+pub struct Lane {
+    state: Mutex<State>,
+    control: AtomicU32,
+    waker: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Lane {
+    /// A lane whose thread `waker` wakes. The waker must not block and must not call back into the runtime.
+    pub fn new(waker: impl Fn() + Send + Sync + 'static) -> Self {
+        Self {
+            state: Mutex::new(State {
+                ready: VecDeque::new(),
+                events: Vec::new(),
+                awake: false,
+                closed: false,
+            }),
+            control: AtomicU32::new(0),
+            waker: Box::new(waker),
+        }
+    }
+
+    /// Appends an actor that has messages; `true`: the caller must [`wake`](Self::wake) the lane.
+    #[inline]
+    #[must_use]
+    pub fn push(&self, r: Runnable) -> bool {
+        let mut s = self.state.lock();
+        s.ready.push_back(r);
+        !std::mem::replace(&mut s.awake, true)
+    }
+
+    /// Puts an actor back in front, by the lane's own thread.
+    pub fn push_front(&self, r: Runnable) {
+        self.state.lock().ready.push_front(r);
+    }
+
+    /// Appends an event; `true`: the caller must [`wake`](Self::wake) the lane. A closed lane drops it.
+    #[must_use]
+    pub fn push_event(&self, e: LaneEvent) -> bool {
+        let mut s = self.state.lock();
+        if s.closed {
+            return false;
+        }
+        s.events.push(e);
+        !std::mem::replace(&mut s.awake, true)
+    }
+
+    /// The next actor to run.
+    #[inline]
+    pub fn pop(&self) -> Option<Runnable> {
+        self.state.lock().ready.pop_front()
+    }
+
+    /// Moves all events to `out`.
+    pub fn take_events(&self, out: &mut Vec<LaneEvent>) {
+        out.append(&mut self.state.lock().events);
+    }
+
+    /// Goes to sleep if there is nothing to do; `false`: there is.
+    pub fn try_sleep(&self) -> bool {
+        let mut s = self.state.lock();
+        let empty = s.ready.is_empty() && s.events.is_empty();
+        s.awake = !empty;
+        empty
+    }
+
+    /// Calls the waker. No core lock may be held.
+    pub fn wake(&self) {
+        (self.waker)();
+    }
+
+    /// Counts up whenever an actor of this lane is stopped, killed or changed: the lane looks again before it goes on
+    /// with what it has already taken.
+    #[inline]
+    #[must_use]
+    pub fn control(&self) -> u32 {
+        self.control.load(Ordering::Acquire)
+    }
+
+    /// Makes the lane look again.
+    pub fn bump_control(&self) {
+        self.control.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The thread is going away: forget what waits, take no more events.
+    pub fn close(&self) {
+        let mut s = self.state.lock();
+        s.closed = true;
+        s.awake = true;
+        s.ready = VecDeque::new();
+        s.events = Vec::new();
+    }
+
+    /// Whether the thread is gone.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.state.lock().closed
+    }
+}
+
+impl std::fmt::Debug for Lane {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Lane")
+    }
+}

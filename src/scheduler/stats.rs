@@ -1,0 +1,266 @@
+//! The books: counters that balance.
+//!
+//! ```text
+//!  attempted = accepted + refused(reason)
+//!  accepted  = handled + in_flight + queued + dead(reason)
+//!
+//!  queued    = accepted - taken + returned - dead_in_queue
+//!  in_flight = taken - returned - handled - dead_in_flight
+//! ```
+//!
+//! Every term but `queued` and `in_flight` is counted where it happens; those two are what is left, and
+//! `Runtime::audit` compares them with the mailboxes themselves. Counters are sharded by thread, one cache line group
+//! each, so counting never makes two threads share a line.
+
+use crate::message::ExitReason;
+use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+/// Why a send was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Refusal {
+    /// No such actor: never was, or dead, or stopping.
+    NoSuchActor,
+    /// The pid is of another runtime.
+    Foreign,
+    /// The mailbox is full (`dropnew`).
+    Full,
+    /// The runtime is closed.
+    Closed,
+}
+
+impl Refusal {
+    /// Every reason, in order.
+    pub const ALL: [Self; 4] = [Self::NoSuchActor, Self::Foreign, Self::Full, Self::Closed];
+
+    /// The word in metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoSuchActor => "no_such_actor",
+            Self::Foreign => "foreign",
+            Self::Full => "full",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+const EXITS: usize = ExitReason::ALL.len();
+const REFUSALS: usize = Refusal::ALL.len();
+const ATTEMPTED: usize = 0;
+const ACCEPTED: usize = 1;
+const TAKEN: usize = 2;
+const RETURNED: usize = 3;
+const HANDLED: usize = 4;
+const LATE_REPLIES: usize = 5;
+const EXPIRED_IN_QUEUE: usize = 6;
+const SPAWNED: usize = 7;
+const CALLS: usize = 8;
+const CALL_TIMEOUTS: usize = 9;
+const EXPIRED_IN_FLIGHT: usize = 10;
+const REFUSED: usize = 11;
+const DEAD_QUEUED: usize = REFUSED + REFUSALS;
+const DEAD_FLIGHT: usize = DEAD_QUEUED + EXITS;
+const EXITED: usize = DEAD_FLIGHT + EXITS;
+const COUNTERS: usize = EXITED + EXITS;
+
+/// Shards; threads are dealt to them in turn.
+#[cfg(not(iris_shuttle))]
+const SHARDS: usize = 8;
+#[cfg(iris_shuttle)]
+const SHARDS: usize = 1;
+
+#[repr(align(128))]
+struct Shard([AtomicU64; COUNTERS]);
+
+/// The counters of one runtime.
+pub struct Books(Box<[Shard]>);
+
+#[cfg(not(iris_shuttle))]
+fn shard() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static MINE: usize = NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS;
+    }
+    MINE.with(|m| *m)
+}
+
+#[cfg(iris_shuttle)]
+fn shard() -> usize {
+    let _ = AtomicUsize::new;
+    0
+}
+
+impl Default for Books {
+    fn default() -> Self {
+        Self((0..SHARDS).map(|_| Shard(std::array::from_fn(|_| AtomicU64::new(0)))).collect())
+    }
+}
+
+impl Books {
+    #[inline]
+    fn add(&self, counter: usize, n: u64) {
+        self.0[shard()].0[counter].fetch_add(n, Ordering::Relaxed);
+    }
+
+    fn sum(&self, counter: usize) -> u64 {
+        self.0.iter().map(|s| s.0[counter].load(Ordering::Relaxed)).fold(0, u64::wrapping_add)
+    }
+
+    /// A send that the mailbox took.
+    #[inline]
+    pub fn accepted(&self) {
+        let s = &self.0[shard()].0;
+        s[ATTEMPTED].fetch_add(1, Ordering::Relaxed);
+        s[ACCEPTED].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// `n` sends that no mailbox took.
+    pub fn refused(&self, why: Refusal, n: u64) {
+        let s = &self.0[shard()].0;
+        s[ATTEMPTED].fetch_add(n, Ordering::Relaxed);
+        s[REFUSED + why as usize].fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// `n` messages went from a mailbox to a lane.
+    #[inline]
+    pub fn taken(&self, n: u64) {
+        self.add(TAKEN, n);
+    }
+
+    /// `n` messages went back from a lane to the front of their mailbox.
+    pub fn returned(&self, n: u64) {
+        self.add(RETURNED, n);
+    }
+
+    /// `n` messages were handled.
+    #[inline]
+    pub fn handled(&self, n: u64) {
+        self.add(HANDLED, n);
+    }
+
+    /// `n` queued messages died with their actor.
+    pub fn dead_in_queue(&self, why: ExitReason, n: u64) {
+        self.add(DEAD_QUEUED + why as usize, n);
+    }
+
+    /// `n` messages in a lane's hands died with their actor.
+    pub fn dead_in_flight(&self, why: ExitReason, n: u64) {
+        self.add(DEAD_FLIGHT + why as usize, n);
+    }
+
+    /// `n` calls whose deadline passed were dropped from a queue, not handed to a handler.
+    pub fn expired_in_queue(&self, n: u64) {
+        self.add(EXPIRED_IN_QUEUE, n);
+    }
+
+    /// `n` calls whose deadline passed were dropped by a lane before their handler began.
+    pub fn expired_in_flight(&self, n: u64) {
+        self.add(EXPIRED_IN_FLIGHT, n);
+    }
+
+    /// A reply to a call that was over.
+    pub fn late_reply(&self) {
+        self.add(LATE_REPLIES, 1);
+    }
+
+    /// A call was made.
+    #[inline]
+    pub fn call(&self) {
+        self.add(CALLS, 1);
+    }
+
+    /// A call's deadline passed.
+    pub fn call_timeout(&self) {
+        self.add(CALL_TIMEOUTS, 1);
+    }
+
+    /// An actor began.
+    #[inline]
+    pub fn spawned(&self) {
+        self.add(SPAWNED, 1);
+    }
+
+    /// An actor ended.
+    pub fn exited(&self, why: ExitReason) {
+        self.add(EXITED + why as usize, 1);
+    }
+
+    /// All counters, summed. Exact whenever the runtime is quiet.
+    #[must_use]
+    pub fn snapshot(&self) -> BooksSnapshot {
+        // Sinks are read before sources, so a running system never shows more handled than accepted.
+        let exits = |base: usize| ExitReason::ALL.map(|r| self.sum(base + r as usize));
+        let handled = self.sum(HANDLED);
+        let (dead_queued, dead_flight) = (exits(DEAD_QUEUED), exits(DEAD_FLIGHT));
+        let (expired_queue, expired_flight) =
+            (self.sum(EXPIRED_IN_QUEUE), self.sum(EXPIRED_IN_FLIGHT));
+        let returned = self.sum(RETURNED);
+        let taken = self.sum(TAKEN);
+        let refused = Refusal::ALL.map(|r| self.sum(REFUSED + r as usize));
+        let accepted = self.sum(ACCEPTED);
+        let attempted = self.sum(ATTEMPTED);
+        let left_queue = dead_queued.iter().sum::<u64>() + expired_queue;
+        let left_flight = dead_flight.iter().sum::<u64>() + expired_flight;
+        BooksSnapshot {
+            attempted,
+            accepted,
+            refused,
+            handled,
+            queued: (accepted + returned).saturating_sub(taken + left_queue),
+            in_flight: taken.saturating_sub(returned + handled + left_flight),
+            expired: expired_queue + expired_flight,
+            dead: std::array::from_fn(|i| dead_queued[i] + dead_flight[i]),
+            late_replies: self.sum(LATE_REPLIES),
+            calls: self.sum(CALLS),
+            call_timeouts: self.sum(CALL_TIMEOUTS),
+            spawned: self.sum(SPAWNED),
+            exited: exits(EXITED),
+        }
+    }
+}
+
+/// The books at one moment, in messages since the runtime began.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BooksSnapshot {
+    /// Sends tried.
+    pub attempted: u64,
+    /// Sends that a mailbox took.
+    pub accepted: u64,
+    /// Sends that none took, by [`Refusal`].
+    pub refused: [u64; REFUSALS],
+    /// Messages whose handler returned.
+    pub handled: u64,
+    /// Messages in mailboxes.
+    pub queued: u64,
+    /// Messages in the hands of a lane.
+    pub in_flight: u64,
+    /// Calls dropped unhandled because their deadline had passed.
+    pub expired: u64,
+    /// Messages that died with their actor, by [`ExitReason`].
+    pub dead: [u64; EXITS],
+    /// Replies to calls that were over.
+    pub late_replies: u64,
+    /// Calls made.
+    pub calls: u64,
+    /// Calls whose deadline passed.
+    pub call_timeouts: u64,
+    /// Actors begun.
+    pub spawned: u64,
+    /// Actors ended, by [`ExitReason`].
+    pub exited: [u64; EXITS],
+}
+
+impl BooksSnapshot {
+    /// Whether both sums of the contract hold.
+    #[must_use]
+    pub fn balances(&self) -> bool {
+        self.attempted == self.accepted + self.refused.iter().sum::<u64>()
+            && self.accepted
+                == self.handled
+                    + self.in_flight
+                    + self.queued
+                    + self.expired
+                    + self.dead.iter().sum::<u64>()
+    }
+}

@@ -1,0 +1,80 @@
+//! The only door to locks, atomics and threads: the real ones, or shuttle's when a model runs.
+//!
+//! A model run (`RUSTFLAGS="--cfg iris_shuttle" cargo test --test model`) replaces every primitive of the core with one
+//! whose schedule the checker chooses. The API is the small part of `parking_lot` that the core uses: `lock()` never
+//! answers a poison error, because no foreign code runs under a core lock.
+
+#[cfg(not(iris_shuttle))]
+mod imp {
+    pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
+    pub(crate) use std::sync::atomic;
+
+    /// Waits on `cv` until notified or `timeout` is over.
+    pub(crate) fn wait_for<T>(
+        cv: &Condvar,
+        guard: &mut MutexGuard<'_, T>,
+        timeout: Option<std::time::Duration>,
+    ) {
+        match timeout {
+            Some(t) => {
+                cv.wait_for(guard, t);
+            }
+            None => cv.wait(guard),
+        }
+    }
+}
+
+#[cfg(iris_shuttle)]
+mod imp {
+    pub(crate) use shuttle::sync::atomic;
+    use std::ops::{Deref, DerefMut};
+
+    #[derive(Debug, Default)]
+    pub(crate) struct Mutex<T>(shuttle::sync::Mutex<T>);
+    pub(crate) struct MutexGuard<'a, T>(Option<shuttle::sync::MutexGuard<'a, T>>);
+    #[derive(Debug, Default)]
+    pub(crate) struct Condvar(shuttle::sync::Condvar);
+
+    impl<T> Mutex<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(shuttle::sync::Mutex::new(value))
+        }
+        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+            MutexGuard(Some(self.0.lock().unwrap_or_else(|e| e.into_inner())))
+        }
+    }
+    impl<T> Deref for MutexGuard<'_, T> {
+        type Target = T;
+        fn deref(&self) -> &T {
+            self.0.as_ref().expect("guard is held")
+        }
+    }
+    impl<T> DerefMut for MutexGuard<'_, T> {
+        fn deref_mut(&mut self) -> &mut T {
+            self.0.as_mut().expect("guard is held")
+        }
+    }
+    impl Condvar {
+        pub(crate) fn new() -> Self {
+            Self(shuttle::sync::Condvar::new())
+        }
+        pub(crate) fn notify_one(&self) {
+            self.0.notify_one();
+        }
+        pub(crate) fn notify_all(&self) {
+            self.0.notify_all();
+        }
+    }
+
+    /// A model has no time: every timed wait is an untimed one, so a missing wake is a deadlock the checker reports.
+    pub(crate) fn wait_for<T>(
+        cv: &Condvar,
+        guard: &mut MutexGuard<'_, T>,
+        _timeout: Option<std::time::Duration>,
+    ) {
+        let inner = guard.0.take().expect("guard is held");
+        guard.0 = Some(cv.0.wait(inner).unwrap_or_else(|e| e.into_inner()));
+    }
+}
+
+pub(crate) use imp::{Condvar, Mutex, MutexGuard, atomic, wait_for};

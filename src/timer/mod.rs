@@ -1,0 +1,170 @@
+//! One timer facility for all: call deadlines, stop timeouts, and later the users' timers.
+//!
+//! A [`Timers`] is a [`Wheel`](wheel::Wheel) behind a lock and one thread that sleeps until the next occupied slot. The
+//! thread starts with the first timer. A timer never fires early: delays are rounded up to the next millisecond. With a
+//! manual clock there is no thread; [`Timers::poll`] fires what is due.
+
+pub mod wheel;
+
+use crate::clock::Clock;
+use crate::sync::{Condvar, Mutex, wait_for};
+use std::sync::Arc;
+use std::time::Duration;
+use wheel::{TimerKey, Wheel};
+
+type Fire<T> = Box<dyn Fn(T) + Send + Sync>;
+
+struct State<T> {
+    wheel: Wheel<T>,
+    /// Tick at which the thread wakes by itself; `u64::MAX` while it sleeps without end.
+    wakes_at: u64,
+    started: bool,
+    closed: bool,
+}
+
+struct Inner<T> {
+    clock: Clock,
+    state: Mutex<State<T>>,
+    changed: Condvar,
+    fire: Fire<T>,
+}
+
+/// The timers of one runtime.
+pub struct Timers<T: Send + 'static>(Arc<Inner<T>>);
+
+impl<T: Send + 'static> Timers<T> {
+    /// Timers on `clock`; `fire` runs on the timer thread (or in [`poll`](Self::poll)) with no lock held.
+    pub fn new(clock: Clock, fire: impl Fn(T) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(Inner {
+            clock,
+            state: Mutex::new(State {
+                wheel: Wheel::default(),
+                wakes_at: u64::MAX,
+                started: false,
+                closed: false,
+            }),
+            changed: Condvar::new(),
+            fire: Box::new(fire),
+        }))
+    }
+
+    /// Fires `value` once `delay` has passed. After [`close`](Self::close) nothing fires.
+    pub fn insert(&self, delay: Duration, value: T) -> TimerKey {
+        let inner = &self.0;
+        let delay = u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX);
+        let when = inner.clock.now_ns().saturating_add(delay).div_ceil(1_000_000);
+        let mut s = inner.state.lock();
+        let key = s.wheel.insert(when, value);
+        if when < s.wakes_at && !inner.clock.is_manual() && !s.closed {
+            if s.started {
+                inner.changed.notify_one();
+            } else {
+                s.started = true;
+                self.start();
+            }
+        }
+        key
+    }
+
+    /// Removes a timer; answers its value if it was still to fire.
+    pub fn cancel(&self, key: TimerKey) -> Option<T> {
+        self.0.state.lock().wheel.cancel(key)
+    }
+
+    /// Timers that wait.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.0.state.lock().wheel.len()
+    }
+
+    /// Fires what is due by now. The timer thread does this by itself; tests with a manual clock call it.
+    pub fn poll(&self) {
+        let mut due = Vec::new();
+        self.0.state.lock().wheel.advance(self.0.clock.now_ms(), &mut due);
+        due.into_iter().for_each(&self.0.fire);
+    }
+
+    /// Ends the thread. It may be called from the thread itself.
+    pub fn close(&self) {
+        self.0.state.lock().closed = true;
+        self.0.changed.notify_all();
+    }
+
+    fn start(&self) {
+        let inner = Arc::clone(&self.0);
+        #[allow(clippy::disallowed_methods, reason = "the timer thread")]
+        let spawned = std::thread::Builder::new()
+            .name("iris-timer".into())
+            .stack_size(256 * 1024)
+            .spawn(move || inner.run());
+        if spawned.is_err() {
+            // No thread to be had: the next insert tries again.
+            self.0.state.lock().started = false;
+        }
+    }
+}
+
+impl<T: Send + 'static> Drop for Timers<T> {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl<T: Send> Inner<T> {
+    fn run(&self) {
+        let mut due = Vec::new();
+        let mut s = self.state.lock();
+        while !s.closed {
+            let now = self.clock.now_ns();
+            s.wheel.advance(now / 1_000_000, &mut due);
+            if !due.is_empty() {
+                s.wakes_at = 0; // awake: nobody needs to notify
+                drop(s);
+                due.drain(..).for_each(&self.fire);
+                s = self.state.lock();
+                continue;
+            }
+            let next = s.wheel.next_tick();
+            s.wakes_at = next.unwrap_or(u64::MAX);
+            let sleep = next.map(|t| {
+                Duration::from_nanos((t.saturating_mul(1_000_000)).saturating_sub(now).max(1))
+            });
+            wait_for(&self.changed, &mut s, sleep);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sync::Mutex;
+
+    #[test]
+    fn a_manual_clock_fires_only_when_told_and_never_early() {
+        let clock = Clock::manual();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&seen);
+        let timers = Timers::new(clock.clone(), move |v: u32| sink.lock().push(v));
+        timers.insert(Duration::from_micros(1_500), 1);
+        let dead = timers.insert(Duration::from_millis(1), 2);
+        assert_eq!(timers.cancel(dead), Some(2));
+        clock.advance(Duration::from_micros(1_999));
+        timers.poll();
+        assert!(seen.lock().is_empty());
+        clock.advance(Duration::from_micros(1));
+        timers.poll();
+        assert_eq!(*seen.lock(), [1]);
+        assert_eq!(timers.pending(), 0);
+    }
+
+    #[test]
+    fn the_thread_fires_an_earlier_timer_that_comes_later() {
+        let (tx, rx) = std::sync::mpsc::channel();
+        let timers = Timers::new(Clock::real(), move |v: u32| {
+            let _ = tx.send(v);
+        });
+        timers.insert(Duration::from_secs(3600), 1);
+        timers.insert(Duration::from_millis(5), 2);
+        assert_eq!(rx.recv_timeout(Duration::from_secs(30)), Ok(2));
+    }
+}
