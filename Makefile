@@ -160,7 +160,7 @@ soak: build ## The long checks: millions of actors, flat memory
 
 .PHONY: clean
 clean: ## Remove everything that make made
-	rm -rf target .stamps .venv node_modules dist iris.*.node
+	rm -rf target .stamps .venv node_modules dist iris.*.node bench/.venv bench/node/node_modules bench/rust/target
 	find python -name '*.so' -delete
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
