@@ -54,11 +54,12 @@ setup: .stamps/npm .stamps/venv ## Install npm packages and the Python venv
 	@mkdir -p $(@D) && touch $@
 
 .stamps/venv: requirements-dev.txt
-	@found=; for python in $${PYTHON:-python3.11 python3 python3.14 python3.13 python3.12}; do \
+	@found=; candidates=$${PYTHON:-python3.11 python3 python3.14 python3.13 python3.12}; \
+	for python in $$candidates; do \
 	  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$python; break; fi; \
 	done; \
 	if [ -z "$$found" ]; then \
-	  echo 'iris needs Python >= 3.11: none of python3.11, python3, python3.12..14 is one. Say PYTHON=/path/to/python make ...' >&2; exit 1; \
+	  echo "iris needs Python >= 3.11; tried: $$candidates. Name another: PYTHON=/path/to/python make ..." >&2; exit 1; \
 	fi; \
 	echo "venv from $$found"; \
 	[ -x $(VENV)/pip ] || "$$found" -m venv --clear .venv
@@ -128,7 +129,7 @@ lint-rust: .stamps/venv
 	RUSTDOCFLAGS='-D warnings' cargo doc --quiet $(LOCKED) --no-deps
 
 lint-js: .stamps/npm
-	biome ci .
+	biome ci $(if $(CI),--colors=off) .
 
 lint-python: .stamps/npm .stamps/venv
 	$(VENV)/ruff format --check .
