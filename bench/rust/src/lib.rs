@@ -72,6 +72,22 @@ pub async fn rate(n: usize, mut work: impl AsyncFnMut(usize) -> Duration) -> f64
     done as f64 / spent.as_secs_f64()
 }
 
+/// The same for programs that block.
+pub fn rate_blocking(n: usize, mut work: impl FnMut(usize) -> Duration) -> f64 {
+    let least = min_time();
+    let mut spent = Duration::ZERO;
+    while spent < least / 3 {
+        spent += work((n / 10).max(1));
+    }
+    let mut done = 0;
+    spent = Duration::ZERO;
+    while spent < least || done == 0 {
+        spent += work(n);
+        done += n;
+    }
+    done as f64 / spent.as_secs_f64()
+}
+
 /// Prints what spawning `n` actors cost: their rate since `started`, and the memory each holds since `before`.
 pub fn emit_spawn(n: usize, took: Duration, before: f64) {
     emit("rate", n as f64 / took.as_secs_f64(), "actor/s");
