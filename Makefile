@@ -68,18 +68,22 @@ setup: .stamps/npm .stamps/venv ## Install npm packages and the Python venv
 
 # --- build ---------------------------------------------------------------------------------------
 
+# These stamps bear the time at which the build began: what was edited meanwhile is built next time.
+
 .PHONY: build build-node build-python
 build: build-node build-python ## Build the Node addon and the Python module (release)
 
 build-node: .stamps/node ## Build iris.<platform>.node
 .stamps/node: .stamps/npm $(filter-out src/python/%,$(RUST))
+	@mkdir -p $(@D) && touch $@.begun
 	npm run --silent build -- -- $(LOCKED)
-	@mkdir -p $(@D) && touch $@
+	@mv $@.begun $@
 
 build-python: .stamps/python ## Build iris._iris into .venv
 .stamps/python: .stamps/venv pyproject.toml $(filter-out src/node/%,$(RUST))
+	@mkdir -p $(@D) && touch $@.begun
 	VIRTUAL_ENV=$(CURDIR)/.venv CARGO_TARGET_DIR=target/python $(VENV)/maturin develop --release --quiet $(LOCKED)
-	@mkdir -p $(@D) && touch $@
+	@mv $@.begun $@
 
 # --- run -----------------------------------------------------------------------------------------
 
@@ -91,13 +95,13 @@ demo: build ## The main job on real input, in Node and in Python (FILE=... for a
 # --- test ----------------------------------------------------------------------------------------
 
 .PHONY: test test-rust test-model test-node test-python test-types test-docs
-test: lint test-rust test-model test-types test-node test-docs test-python ## Everything: lint, Rust, types, Node, docs, Python
+test: lint test-rust $(if $(wildcard tests/model.rs),test-model) test-types test-node test-docs test-python ## Everything: lint, Rust, types, Node, docs, Python
 
 test-rust: ## cargo test of the core (unit, integration, doctests)
 	cargo test $(LOCKED)
 
 test-model: ## The core under shuttle's schedules (tests/model.rs)
-	RUSTFLAGS='--cfg iris_shuttle' cargo test $(LOCKED) --release --target-dir target/model --test model
+	RUSTFLAGS='--cfg iris_shuttle' cargo test $(LOCKED) --target-dir target/model --test model
 
 test-node: build-node ## node --test over __test__
 	$(if $(NODE_TESTS),,$(error no tests in __test__))
