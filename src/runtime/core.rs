@@ -258,33 +258,46 @@ impl Core {
         here: Option<&Arc<Lane>>,
         envelope: impl FnOnce() -> Envelope,
     ) -> Sent {
+        match self.try_deliver(pid, here, envelope) {
+            Ok(arm) => Sent::Accepted { arm },
+            Err(why) => self.refuse(why),
+        }
+    }
+
+    /// As [`deliver`](Self::deliver), but a refusal is not counted: the caller tries again or [refuses](Self::refuse).
+    /// `envelope` runs under the cell's lock, and only if the mailbox takes it.
+    #[inline]
+    pub(super) fn try_deliver(
+        &self,
+        pid: Pid,
+        here: Option<&Arc<Lane>>,
+        envelope: impl FnOnce() -> Envelope,
+    ) -> Result<bool, Refusal> {
         let Some(slot) = self.slot(pid) else {
-            let why = if pid.tag() == self.tag { Refusal::NoSuchActor } else { Refusal::Foreign };
-            return self.refuse(why);
+            return Err(if pid.tag() == self.tag {
+                Refusal::NoSuchActor
+            } else {
+                Refusal::Foreign
+            });
         };
         let mut c = slot.lock();
         if !c.takes(pid.generation()) {
             drop(c);
-            return self.refuse(if self.is_closed() {
-                Refusal::Closed
-            } else {
-                Refusal::NoSuchActor
-            });
+            return Err(if self.is_closed() { Refusal::Closed } else { Refusal::NoSuchActor });
         }
         if !c.mailbox.has_room() {
-            drop(c);
-            return self.refuse(Refusal::Full);
+            return Err(Refusal::Full);
         }
         c.mailbox.push(envelope());
         self.books.accepted();
         let wake =
             if c.sched == Sched::Idle { self.schedule(&mut c, pid, here) } else { Wake::None };
         drop(c);
-        Sent::Accepted { arm: self.wake(wake) }
+        Ok(self.wake(wake))
     }
 
     #[cold]
-    fn refuse(&self, why: Refusal) -> Sent {
+    pub(super) fn refuse(&self, why: Refusal) -> Sent {
         self.books.refused(why, 1);
         Sent::Refused(why)
     }

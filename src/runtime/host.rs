@@ -26,6 +26,7 @@ use crate::error::{Error, Result};
 use crate::id::{CallId, Pid};
 use crate::message::{CrashInfo, Envelope, LaneEvent, Payload};
 use crate::scheduler::lane::Lane;
+use crate::scheduler::stats::Refusal;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,6 +60,27 @@ impl HostLane {
     #[inline]
     pub fn send(&self, pid: Pid, payload: Payload, sender: Option<Pid>) -> Sent {
         self.core.send(pid, payload, sender, Some(&self.lane))
+    }
+
+    /// Sends from this lane's thread what `payload` makes; it is called under the mailbox's lock, and only if the mailbox
+    /// takes it. Answers whether the lane must be armed.
+    ///
+    /// # Errors
+    /// Why the mailbox did not take it. The refusal is not in the books yet: try again, or [`refuse`](Self::refuse).
+    #[inline]
+    pub fn send_with(
+        &self,
+        pid: Pid,
+        payload: impl FnOnce() -> Payload,
+        sender: Option<Pid>,
+    ) -> std::result::Result<bool, Refusal> {
+        let envelope = || Envelope { payload: payload(), sender, call: None };
+        self.core.try_deliver(pid, Some(&self.lane), envelope)
+    }
+
+    /// Counts a refused send.
+    pub fn refuse(&self, why: Refusal) -> Sent {
+        self.core.refuse(why)
     }
 
     /// Calls from this lane's thread; the outcome comes as [`LaneEvent::CallDone`] with `key`. Answers the call and
@@ -159,6 +181,25 @@ impl HostLane {
     /// Moves what the lane is told to `out`.
     pub fn take_events(&self, out: &mut Vec<LaneEvent>) {
         self.lane.take_events(out);
+    }
+
+    /// Whether [`take_events`](Self::take_events) has something to take.
+    #[must_use]
+    pub fn has_events(&self) -> bool {
+        self.lane.has_events()
+    }
+
+    /// Nanoseconds of the runtime's clock.
+    #[must_use]
+    pub fn now_ns(&self) -> u64 {
+        self.core.clock.now_ns()
+    }
+
+    /// Closes the whole runtime; [`LaneEvent::CallDone`] with `key` comes when all actors have ended. See
+    /// [`Runtime::close`](super::Runtime::close).
+    pub fn close_runtime(&self, timeout: Duration, key: u64) {
+        let sink = CallSink::Lane(Arc::clone(&self.lane), key);
+        self.core.close(timeout, Box::new(move || sink.deliver(Ok(Payload::empty()))));
     }
 
     /// Goes to sleep; `false`: there is something to do.

@@ -11,6 +11,8 @@ pub use self::core::Sent;
 pub use calls::Replied;
 pub use host::HostLane;
 pub use info::{ActorInfo, Metrics};
+#[cfg(feature = "node")]
+pub(crate) use turns::panic_info;
 pub use turns::{Batch, Run};
 
 use self::core::Core;
@@ -156,6 +158,20 @@ impl Runtime {
     /// Handles what is queued, then stops. Answers whether it was alive.
     pub fn stop_drain(&self, pid: Pid) -> bool {
         self.core.stop(pid, true, None)
+    }
+
+    /// As [`stop`](Self::stop) or, with `drain`, [`stop_drain`](Self::stop_drain); a handler that is not done after
+    /// `timeout` (default: the runtime's) is abandoned.
+    pub fn stop_within(&self, pid: Pid, drain: bool, timeout: Option<Duration>) -> bool {
+        self.core.stop(pid, drain, timeout)
+    }
+
+    /// `Ok` while the runtime is open.
+    ///
+    /// # Errors
+    /// `RuntimeClosed`.
+    pub fn check_open(&self) -> Result<()> {
+        self.core.check_open()
     }
 
     /// Ends an actor at once. Answers whether it was alive.

@@ -5,7 +5,7 @@
 //! messages and senders it has, and no message can fall between "empty" and "asleep".
 
 use crate::message::LaneEvent;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, contain};
 use crate::sync::atomic::{AtomicU32, Ordering};
 use std::collections::VecDeque;
 
@@ -47,11 +47,14 @@ impl Lane {
         }
     }
 
-    /// Appends an actor that has messages; `true`: the caller must [`wake`](Self::wake) the lane.
+    /// Appends an actor that has messages; `true`: the caller must [`wake`](Self::wake) the lane. A closed lane drops it.
     #[inline]
     #[must_use]
     pub fn push(&self, r: Runnable) -> bool {
         let mut s = self.state.lock();
+        if s.closed {
+            return false;
+        }
         s.ready.push_back(r);
         !std::mem::replace(&mut s.awake, true)
     }
@@ -83,17 +86,23 @@ impl Lane {
         out.append(&mut self.state.lock().events);
     }
 
+    /// Whether there are events.
+    #[must_use]
+    pub fn has_events(&self) -> bool {
+        !self.state.lock().events.is_empty()
+    }
+
     /// Goes to sleep if there is nothing to do; `false`: there is.
     pub fn try_sleep(&self) -> bool {
         let mut s = self.state.lock();
         let empty = s.ready.is_empty() && s.events.is_empty();
-        s.awake = !empty;
+        s.awake = !empty || s.closed;
         empty
     }
 
     /// Calls the waker. No core lock may be held.
     pub fn wake(&self) {
-        (self.waker)();
+        contain(&self.waker);
     }
 
     /// Counts up whenever an actor of this lane is stopped, killed or changed: the lane looks again before it goes on

@@ -1,0 +1,324 @@
+//! The other entries: spawn, stop, names, crashes, events, reports. Each is convert, call, convert.
+
+use super::face::{Face, number, pid, pid_or_none};
+use super::hot::{call_id, settled};
+use super::raw::{Cx, Js, Ret};
+use crate::config::SpawnOptions;
+use crate::error::{Error, ErrorKind, Result};
+use crate::message::{CrashInfo, ExitInfo, ExitReason, LaneEvent, Payload};
+use crate::runtime::{ActorInfo, Replied};
+use crate::scheduler::stats::{BooksSnapshot, Refusal};
+use std::time::Duration;
+
+fn text(cx: &Cx<'_>, i: usize, what: &str) -> Result<String> {
+    cx.string(i)
+        .ok_or_else(|| Error::new(ErrorKind::InvalidType, format!("{what} must be a string")))
+}
+
+fn millis(x: Option<f64>) -> Option<Duration> {
+    x.filter(|ms| *ms >= 0.0).map(|ms| Duration::from_secs_f64((ms / 1e3).min(1e9)))
+}
+
+fn crash_info(cx: &Cx<'_>, i: usize) -> CrashInfo {
+    CrashInfo { message: cx.string(i).unwrap_or_default(), stack: cx.string(i + 1) }
+}
+
+/// `spawn(key, budget, capacity)`: answers the pid. The numbers are checked in JS; 0 capacity is the default.
+pub(super) fn spawn(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    let inner = face.inner()?;
+    let capacity = cx.u32(2);
+    let options = SpawnOptions { budget: cx.u32(1), capacity: (capacity != 0).then_some(capacity) };
+    Ok(Ret::F64(number(inner.lane.spawn(cx.u32(0), options)?)))
+}
+
+/// `suspend(index)`: the handler answered a promise.
+pub(super) fn suspend(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    let mut inner = face.inner()?;
+    let inner = &mut *inner;
+    let index = cx.u32(0) as usize;
+    inner.lane.suspend(&mut inner.batch, index);
+    Ok(run_end(inner.batch.run_of(index).map(|at| inner.batch.runs[at].end), index))
+}
+
+fn run_end(end: Option<usize>, index: usize) -> Ret {
+    Ret::I32(end.unwrap_or(index + 1) as i32)
+}
+
+/// `resume(pid)`: the promise was kept; answers whether the lane must be armed.
+pub(super) fn resume(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    let Ok(inner) = face.inner() else { return Ok(Ret::Bool(false)) };
+    Ok(Ret::Bool(inner.lane.resume(pid(cx, 0)?)))
+}
+
+/// `crash(index, message, stack)`: the handler threw; answers the end of its run.
+pub(super) fn crash(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    let mut inner = face.inner()?;
+    let inner = &mut *inner;
+    let index = cx.u32(0) as usize;
+    let end = inner.batch.run_of(index).map(|at| inner.batch.runs[at].end);
+    inner.lane.crash(&mut inner.batch, index, crash_info(cx, 1));
+    Ok(run_end(end, index))
+}
+
+/// `crashAwaited(pid, message, stack)`: the promise was broken; answers whether the actor was still there.
+pub(super) fn crash_awaited(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    let Ok(inner) = face.inner() else { return Ok(Ret::Bool(false)) };
+    let pid = pid(cx, 0)?;
+    let there = inner.rt.actor_info(pid).is_some();
+    inner.lane.crash_awaited(pid, crash_info(cx, 1));
+    Ok(Ret::Bool(there))
+}
+
+/// `failCall(low, high, message, stack)`: a handler threw on a call; as `reply`.
+pub(super) fn fail_call(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    let inner = face.inner()?;
+    let replied = call_id(cx, 0).map_or(Replied::Late, |id| {
+        inner.lane.fail_call(id, || {
+            let info = crash_info(cx, 2);
+            Error::new(ErrorKind::HandlerFailed, info.message).with_stack(info.stack)
+        })
+    });
+    Ok(settled(&replied))
+}
+
+/// `cancelCall(low, high)`: the caller gave up; answers whether the call was open.
+pub(super) fn cancel_call(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    let Ok(inner) = face.synced() else { return Ok(Ret::Bool(false)) };
+    Ok(Ret::Bool(call_id(cx, 0).is_some_and(|id| inner.lane.cancel_call(id))))
+}
+
+/// `cut(index)`: answers the end of the message's run if its actor is gone, else -1.
+pub(super) fn cut(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    let mut inner = face.inner()?;
+    let inner = &mut *inner;
+    let end = inner.lane.cut_if_gone(&mut inner.batch, cx.u32(0) as usize);
+    Ok(Ret::I32(end.map_or(-1, |e| e as i32)))
+}
+
+/// `big(index)`: a message that does not lie in the slab, as a `Buffer`.
+pub(super) fn big(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    let mut inner = face.inner()?;
+    let bytes = inner
+        .batch
+        .envelopes
+        .get_mut(cx.u32(0) as usize)
+        .map(|e| std::mem::replace(&mut e.payload, Payload::empty()).into_vec())
+        .unwrap_or_default();
+    drop(inner);
+    Ok(cx.ret(cx.buffer(bytes)))
+}
+
+fn exit_items<'a>(cx: &Cx<'a>, info: &ExitInfo) -> [Js<'a>; 4] {
+    let crash = info.crash.as_deref();
+    [
+        cx.num(number(info.pid)),
+        cx.str(info.reason.as_str()),
+        cx.opt_str(crash.map(|c| c.message.as_str())),
+        cx.opt_str(crash.and_then(|c| c.stack.as_deref())),
+    ]
+}
+
+/// `events()`: what the lane was told, as arrays: `[0, key, Buffer]` or `[1, key, code, message, stack]` for calls,
+/// `[2, key, pid, reason, message, stack]` for joins, `[3, key, pid]` for actors to forget, `[4, 0, pid, reason, message,
+/// stack]` for failures.
+pub(super) fn events(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    let mut events = Vec::new();
+    face.inner()?.lane.take_events(&mut events);
+    let items = events.into_iter().map(|e| match e {
+        LaneEvent::CallDone { key, outcome: Ok(reply) } => {
+            cx.array([cx.num(0.0), cx.num(key as f64), cx.buffer(reply.into_vec())].into_iter())
+        }
+        LaneEvent::CallDone { key, outcome: Err(e) } => cx.array(
+            [
+                cx.num(1.0),
+                cx.num(key as f64),
+                cx.str(e.code()),
+                cx.str(e.message()),
+                cx.opt_str(e.stack()),
+            ]
+            .into_iter(),
+        ),
+        LaneEvent::Joined { key, info } => {
+            let [pid, reason, message, stack] = exit_items(cx, &info);
+            cx.array([cx.num(2.0), cx.num(key as f64), pid, reason, message, stack].into_iter())
+        }
+        LaneEvent::Gone { pid, key } => {
+            cx.array([cx.num(3.0), cx.num(f64::from(key)), cx.num(number(pid))].into_iter())
+        }
+        LaneEvent::Failed(info) => {
+            let [pid, reason, message, stack] = exit_items(cx, &info);
+            cx.array([cx.num(4.0), cx.num(0.0), pid, reason, message, stack].into_iter())
+        }
+    });
+    Ok(cx.ret(cx.array(items)))
+}
+
+/// `stop(pid, drain, timeoutMs)`
+pub(super) fn stop(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    let mut inner = face.synced()?;
+    inner.rt.check_open()?;
+    let stopped = match pid_or_none(cx, 0)? {
+        Some(pid) => inner.rt.stop_within(pid, cx.bool(1), millis(cx.f64(2))),
+        None => false,
+    };
+    face.note_control(&mut inner);
+    Ok(Ret::Bool(stopped))
+}
+
+/// `kill(pid)`
+pub(super) fn kill(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    let mut inner = face.synced()?;
+    inner.rt.check_open()?;
+    let killed = pid_or_none(cx, 0)?.is_some_and(|pid| inner.rt.kill(pid));
+    face.note_control(&mut inner);
+    Ok(Ret::Bool(killed))
+}
+
+/// `join(pid, key)`
+pub(super) fn join(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    let inner = face.synced()?;
+    inner.rt.check_open()?;
+    inner.lane.join(pid(cx, 0)?, cx.f64(1).unwrap_or(0.0) as u64);
+    Ok(Ret::Undefined)
+}
+
+/// `isAlive(pid)`
+pub(super) fn is_alive(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    let inner = face.synced()?;
+    inner.rt.check_open()?;
+    Ok(Ret::Bool(pid_or_none(cx, 0)?.is_some_and(|pid| inner.rt.is_alive(pid))))
+}
+
+/// `register(name, pid)`
+pub(super) fn register(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    let name = text(cx, 0, "name")?;
+    face.synced()?.rt.register(&name, pid(cx, 1)?)?;
+    Ok(Ret::Undefined)
+}
+
+/// `unregister(name)`
+pub(super) fn unregister(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    let name = text(cx, 0, "name")?;
+    Ok(Ret::Bool(face.synced()?.rt.unregister(&name)?))
+}
+
+/// `whereis(name)`: the pid or `null`.
+pub(super) fn whereis(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    let name = text(cx, 0, "name")?;
+    let inner = face.synced()?;
+    inner.rt.check_open()?;
+    Ok(inner.rt.whereis(&name).map_or(Ret::Null, |pid| Ret::F64(number(pid))))
+}
+
+/// `mailboxSize(pid)`: messages, or `null`.
+pub(super) fn mailbox_size(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    let inner = face.synced()?;
+    inner.rt.check_open()?;
+    let size = pid_or_none(cx, 0)?.and_then(|pid| inner.rt.mailbox_size(pid));
+    Ok(size.map_or(Ret::Null, |n| Ret::F64(n as f64)))
+}
+
+/// `listActors()`: pids in the order of their spawns.
+pub(super) fn list_actors(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    let inner = face.synced()?;
+    inner.rt.check_open()?;
+    let pids = inner.rt.list_actors();
+    Ok(cx.ret(cx.array(pids.into_iter().map(|pid| cx.num(number(pid))))))
+}
+
+/// `actorInfo(pid)`: `[state, kind, budget, capacity, queue, highWater, handled, ageMs, names]`, or `null`.
+pub(super) fn actor_info(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    let inner = face.synced()?;
+    inner.rt.check_open()?;
+    let Some(info) = pid_or_none(cx, 0)?.and_then(|pid| inner.rt.actor_info(pid)) else {
+        return Ok(Ret::Null);
+    };
+    let ActorInfo {
+        state, kind, budget, capacity, queue, high_water, handled, age_ms, names, ..
+    } = info;
+    let items = [
+        cx.str(state),
+        cx.str(kind),
+        cx.num(f64::from(budget)),
+        cx.num(capacity.map_or(0.0, f64::from)),
+        cx.num(queue as f64),
+        cx.num(f64::from(high_water)),
+        cx.num(handled as f64),
+        cx.num(age_ms as f64),
+        cx.array(names.iter().map(|n| cx.str(n))),
+    ];
+    Ok(cx.ret(cx.array(items.into_iter())))
+}
+
+/// `metrics()`: `[name, value]` pairs, flat; names with a dot are one level deep (`dead.crash`).
+pub(super) fn metrics(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    let inner = face.synced()?;
+    inner.rt.check_open()?;
+    let m = inner.rt.metrics();
+    let BooksSnapshot {
+        attempted,
+        accepted,
+        refused,
+        handled,
+        queued,
+        in_flight,
+        expired,
+        dead,
+        late_replies,
+        calls,
+        call_timeouts,
+        spawned,
+        exited,
+    } = m.books;
+    let mut pairs: Vec<(String, f64)> = [
+        ("attempted", attempted),
+        ("accepted", accepted),
+        ("handled", handled),
+        ("queued", queued),
+        ("inFlight", in_flight),
+        ("expired", expired),
+        ("lateReplies", late_replies),
+        ("calls", calls),
+        ("callTimeouts", call_timeouts),
+        ("spawned", spawned),
+        ("actors", m.actors as u64),
+        ("names", m.names as u64),
+        ("openCalls", m.open_calls as u64),
+        ("timers", m.timers as u64),
+        ("uptimeMs", m.uptime_ms),
+    ]
+    .map(|(k, v)| (k.to_owned(), v as f64))
+    .into();
+    let by_exit = |what: &str, counts: [u64; ExitReason::ALL.len()]| {
+        ExitReason::ALL
+            .iter()
+            .zip(counts)
+            .map(|(r, n)| (format!("{what}.{}", r.as_str()), n as f64))
+            .collect::<Vec<_>>()
+    };
+    pairs.extend(by_exit("dead", dead));
+    pairs.extend(by_exit("exited", exited));
+    pairs.extend(
+        Refusal::ALL
+            .iter()
+            .zip(refused)
+            .map(|(r, n)| (format!("refused.{}", r.as_str()), n as f64)),
+    );
+    let items: Vec<Js<'_>> = pairs.iter().flat_map(|(k, v)| [cx.str(k), cx.num(*v)]).collect();
+    Ok(cx.ret(cx.array(items.into_iter())))
+}
+
+/// `close(timeoutMs, key)`: stops everything; the call with `key` is answered when all have ended.
+pub(super) fn close(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    let mut inner = face.synced()?;
+    let timeout = millis(cx.f64(0)).unwrap_or(Duration::from_secs(5));
+    inner.lane.close_runtime(timeout, cx.f64(1).unwrap_or(0.0) as u64);
+    face.note_control(&mut inner);
+    Ok(Ret::Undefined)
+}
+
+/// `dispose()`: lets go of the core.
+pub(super) fn dispose(face: &Face, _cx: &Cx<'_>) -> Result<Ret> {
+    face.dispose();
+    Ok(Ret::Undefined)
+}

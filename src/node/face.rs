@@ -1,0 +1,150 @@
+//! The native half of one `NodeRuntime` in one JS environment: its runtime, its lane, the batch that is being handled.
+
+use super::raw::{Cx, EnvSlot, Reference, Shared, WatchSlot, unwatch_environment};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::Pid;
+use crate::runtime::{Batch, HostLane, Runtime};
+use std::cell::{Cell, RefCell, RefMut};
+use std::ptr::null_mut;
+
+/// Places in the control array that both sides share (lib/dispatch.js has the same names).
+pub(super) mod ctl {
+    /// Messages of the batch that are over (written by JS).
+    pub(crate) const FINISHED: usize = 0;
+    /// 1 while a handler runs (written by JS).
+    pub(crate) const IN_HANDLER: usize = 1;
+    /// Set when an actor of the lane was stopped or killed: look before the next message.
+    pub(crate) const CONTROL: usize = 2;
+    /// Set when there are events to fetch.
+    pub(crate) const EVENTS: usize = 3;
+    /// Bytes of the slab that are used.
+    pub(crate) const USED: usize = 4;
+    /// The last call's id, low and high half.
+    pub(crate) const CALL_LOW: usize = 5;
+    pub(crate) const CALL_HIGH: usize = 6;
+}
+
+/// The arrays that JS made for both sides.
+pub(super) struct Memory {
+    pub(super) ctl: Shared,
+    pub(super) records: Shared,
+    pub(super) senders: Shared,
+    pub(super) stage: Shared,
+    pub(super) clock: Shared,
+}
+
+pub(super) struct Inner {
+    pub(super) rt: Runtime,
+    pub(super) lane: HostLane,
+    pub(super) batch: Batch,
+    seen_control: u32,
+}
+
+/// See the module doc. One thread only.
+pub(super) struct Face {
+    inner: RefCell<Option<Inner>>,
+    pub(super) memory: Memory,
+    pub(super) make_error: Reference,
+    pub(super) env: EnvSlot,
+    pub(super) watch: WatchSlot,
+}
+
+impl Face {
+    pub(super) fn new(rt: Runtime, lane: HostLane, memory: Memory, make_error: Reference) -> Self {
+        let inner = Inner { rt, lane, batch: Batch::default(), seen_control: 0 };
+        Self {
+            inner: RefCell::new(Some(inner)),
+            memory,
+            make_error,
+            env: Cell::new(null_mut()),
+            watch: Cell::new(null_mut()),
+        }
+    }
+
+    /// The runtime, unless it is disposed of.
+    #[inline]
+    pub(super) fn inner(&self) -> Result<RefMut<'_, Inner>> {
+        let busy = |_| Error::new(ErrorKind::Internal, "iris was entered twice on one thread");
+        let inner = self.inner.try_borrow_mut().map_err(busy)?;
+        RefMut::filter_map(inner, Option::as_mut).map_err(|_| {
+            Error::new(ErrorKind::RuntimeClosed, "this runtime is closed; make a new one")
+        })
+    }
+
+    /// The runtime with the books up to date: what JS has finished since the last batch is told to the core first, so a
+    /// question from inside a handler gets the exact answer.
+    pub(super) fn synced(&self) -> Result<RefMut<'_, Inner>> {
+        let mut inner = self.inner()?;
+        self.sync(&mut inner);
+        Ok(inner)
+    }
+
+    pub(super) fn sync(&self, inner: &mut Inner) {
+        let finished = self.memory.ctl.i32(ctl::FINISHED) as usize;
+        let begun = finished + self.memory.ctl.i32(ctl::IN_HANDLER) as usize;
+        if !inner.batch.runs.is_empty() {
+            inner.lane.settle(&mut inner.batch, finished, begun);
+        }
+    }
+
+    /// Tells JS to look before its next message if an actor of the lane was stopped or killed.
+    #[inline]
+    pub(super) fn note_control(&self, inner: &mut Inner) {
+        let control = inner.lane.control();
+        if control != inner.seen_control {
+            inner.seen_control = control;
+            self.memory.ctl.set_i32(ctl::CONTROL, 1);
+        }
+    }
+
+    /// Lets go of the runtime: what still runs in it is killed with the last handle.
+    pub(super) fn dispose(&self) {
+        let inner = self.inner.borrow_mut().take();
+        drop(inner);
+        unwatch_environment(self);
+    }
+
+    /// The environment (main thread or Worker) ends: so do the actors of its lane, and nobody wakes it any more.
+    pub(super) fn environment_closes(&self) {
+        if let Ok(mut inner) = self.inner.try_borrow_mut()
+            && let Some(inner) = inner.take()
+        {
+            inner.lane.close();
+        }
+    }
+}
+
+/// Argument `i` as a pid; `None`: it is a number, but of no actor.
+///
+/// # Errors
+/// `InvalidType` if it is no number.
+#[inline]
+pub(super) fn pid_or_none(cx: &Cx<'_>, i: usize) -> Result<Option<Pid>> {
+    match cx.f64(i) {
+        Some(x) => Ok(pid_of(x)),
+        None => Err(Error::new(ErrorKind::InvalidType, "pid must be a number")),
+    }
+}
+
+/// The pid that a JS number is.
+#[inline]
+pub(super) fn pid_of(x: f64) -> Option<Pid> {
+    let bits = x as u64;
+    if bits as f64 == x { Pid::from_bits(bits) } else { None }
+}
+
+/// Argument `i` as a pid.
+///
+/// # Errors
+/// `InvalidType` if it is no number, `NoSuchActor` if it is none of a pid's numbers.
+pub(super) fn pid(cx: &Cx<'_>, i: usize) -> Result<Pid> {
+    pid_or_none(cx, i)?.ok_or_else(|| {
+        let x = cx.f64(i).unwrap_or(f64::NAN);
+        Error::new(ErrorKind::NoSuchActor, format!("{x} is not a pid; pids come from spawn"))
+    })
+}
+
+/// A pid as a JS number.
+pub(super) fn number(pid: Pid) -> f64 {
+    pid.to_bits() as f64
+}

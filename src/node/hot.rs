@@ -1,0 +1,242 @@
+//! The hot entries: send, take, poll, call, reply. None allocates in V8.
+
+use super::face::{Face, Inner, ctl, number, pid, pid_of, pid_or_none};
+use super::raw::{Cx, Ret};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{CallId, Pid};
+use crate::message::Payload;
+use crate::runtime::{Replied, Sent};
+use crate::scheduler::stats::Refusal;
+use std::time::Duration;
+
+/// Answers of the sends (lib/dispatch.js has the same names); accepted and nothing to do is `undefined`.
+const REFUSED: i32 = 0;
+const ARM: i32 = 1;
+const CLOSED: i32 = 2;
+const NOT_A_PID: i32 = 3;
+
+/// Messages up to this size lie in slabs; larger ones are fetched one by one.
+pub(super) const SMALL_MAX: usize = 4096;
+/// Messages a batch.
+pub(super) const BATCH_MAX: usize = 512;
+/// 32-bit numbers a record: key, offset, length, flags, call low, call high.
+const RECORD: usize = 6;
+
+const FLAG_CALL: i32 = 1;
+const FLAG_SENDER: i32 = 2;
+const FLAG_BIG: i32 = 4;
+
+fn answer(sent: Sent) -> Ret {
+    match sent {
+        Sent::Accepted { arm: false } => Ret::Undefined,
+        Sent::Accepted { arm: true } => Ret::I32(ARM),
+        Sent::Refused(Refusal::Closed) => Ret::I32(CLOSED),
+        Sent::Refused(_) => Ret::I32(REFUSED),
+    }
+}
+
+/// Sends what `payload` makes. A bounded mailbox counts what this lane has taken from it but not begun, so one that is
+/// full is asked again once the core has heard how far the lane is.
+#[inline]
+fn send_made(
+    face: &Face,
+    inner: &mut Inner,
+    to: f64,
+    payload: impl Fn() -> Payload,
+    sender: Option<Pid>,
+) -> Sent {
+    let Some(to) = pid_of(to) else { return inner.lane.refuse(Refusal::NoSuchActor) };
+    match inner.lane.send_with(to, &payload, sender) {
+        Err(Refusal::Full) => {
+            face.sync(inner);
+            inner.lane.send(to, payload(), sender)
+        }
+        Err(why) => inner.lane.refuse(why),
+        Ok(arm) => Sent::Accepted { arm },
+    }
+}
+
+/// `send(pid, length, sender)`: the bytes are on the stage.
+pub(super) fn send(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    let Some(to) = cx.f64(0) else { return Ok(Ret::I32(NOT_A_PID)) };
+    let Ok(mut inner) = face.inner() else { return Ok(Ret::I32(CLOSED)) };
+    let len = cx.u32(1) as usize;
+    let sender = cx.f64(2).and_then(pid_of);
+    let payload = || Payload::from(face.memory.stage.bytes(len));
+    Ok(answer(send_made(face, &mut inner, to, payload, sender)))
+}
+
+/// `sendBytes(pid, bytes, sender)`: for what does not fit the stage.
+pub(super) fn send_bytes(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    let Some(to) = cx.f64(0) else { return Ok(Ret::I32(NOT_A_PID)) };
+    let Ok(mut inner) = face.inner() else { return Ok(Ret::I32(CLOSED)) };
+    let sender = cx.f64(2).and_then(pid_of);
+    let sent = match pid_of(to) {
+        None => inner.lane.refuse(Refusal::NoSuchActor),
+        Some(to) => {
+            face.sync(&mut inner);
+            // Copied before the mailbox is locked: it may be many megabytes.
+            let payload = cx
+                .with_bytes(1, |b| Payload::from(b))
+                .ok_or_else(|| Error::new(ErrorKind::InvalidType, "data must be a Uint8Array"))?;
+            inner.lane.send(to, payload, sender)
+        }
+    };
+    Ok(answer(sent))
+}
+
+/// `sendPacked(pid, bytes, count)`: `count` messages, each a little-endian length and its bytes. Answers how many were
+/// accepted, negative minus one if the lane must be armed.
+pub(super) fn send_packed(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    let to = pid_or_none(cx, 0)?;
+    let mut inner = face.inner()?;
+    face.sync(&mut inner);
+    let count = cx.u32(2) as usize;
+    let payloads = cx
+        .with_bytes(1, |mut b| {
+            let mut payloads = Vec::with_capacity(count);
+            for _ in 0..count {
+                let Some((len, rest)) = b.split_first_chunk::<4>() else { break };
+                let len = (u32::from_le_bytes(*len) as usize).min(rest.len());
+                payloads.push(Payload::from(&rest[..len]));
+                b = &rest[len..];
+            }
+            payloads
+        })
+        .unwrap_or_default();
+    let (mut accepted, mut arm) = (0.0, false);
+    for payload in payloads {
+        let sent = match to {
+            Some(to) => inner.lane.send(to, payload, None),
+            None => inner.lane.refuse(Refusal::NoSuchActor),
+        };
+        if let Sent::Accepted { arm: a } = sent {
+            accepted += 1.0;
+            arm |= a;
+        }
+    }
+    Ok(Ret::F64(if arm { -accepted - 1.0 } else { accepted }))
+}
+
+/// `take(slab, offset)`: everything of the last batch is over; fills records and slab with the next. Answers the number
+/// of messages; -1: nothing to do, the lane sleeps.
+pub(super) fn take(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    let mut guard = face.inner()?;
+    let inner = &mut *guard;
+    let (m, offset) = (&face.memory, cx.u32(1) as usize);
+    let all = inner.batch.envelopes.len();
+    inner.lane.settle(&mut inner.batch, all, all);
+    let used = cx.with_bytes_mut(0, |slab| {
+        let mut used = offset;
+        inner.lane.take(&mut inner.batch, BATCH_MAX, |e| {
+            let need = if e.payload.len() > SMALL_MAX { 0 } else { align(e.payload.len()) };
+            let fits = used + need <= slab.len();
+            if fits {
+                used += need;
+            }
+            fits
+        });
+        let mut at = offset;
+        for run in &inner.batch.runs {
+            for i in run.start..run.end {
+                let e = &inner.batch.envelopes[i];
+                let len = e.payload.len();
+                let mut flags = 0;
+                if len > SMALL_MAX {
+                    flags |= FLAG_BIG;
+                } else {
+                    if let Some(to) = slab.get_mut(at..at + len) {
+                        to.copy_from_slice(&e.payload);
+                    }
+                }
+                let call = e.call.map_or(0, CallId::to_bits);
+                if call != 0 {
+                    flags |= FLAG_CALL;
+                }
+                if let Some(sender) = e.sender {
+                    flags |= FLAG_SENDER;
+                    m.senders.set_f64(i, number(sender));
+                }
+                let record = [
+                    run.key as i32,
+                    at as i32,
+                    len as i32,
+                    flags,
+                    call as i32,
+                    (call >> 32) as i32,
+                ];
+                m.records.set_record(i * RECORD, record);
+                if len <= SMALL_MAX {
+                    at += align(len);
+                }
+            }
+        }
+        used
+    });
+    m.ctl.set_i32(ctl::FINISHED, 0);
+    m.ctl.set_i32(ctl::USED, used.unwrap_or(offset) as i32);
+    m.ctl.set_i32(ctl::CONTROL, 0);
+    face.note_control(inner);
+    let events = inner.lane.has_events();
+    m.ctl.set_i32(ctl::EVENTS, i32::from(events));
+    let n = inner.batch.envelopes.len() as i32;
+    Ok(Ret::I32(if n == 0 && !events && inner.lane.try_sleep() { -1 } else { n }))
+}
+
+/// Messages start at multiples of 8 bytes, so that a view of any element type fits them.
+fn align(len: usize) -> usize {
+    (len + 7) & !7
+}
+
+/// `poll()`: writes the time, in milliseconds, to the shared clock, and looks whether other threads stopped actors.
+pub(super) fn poll(face: &Face, _cx: &Cx<'_>) -> Result<Ret> {
+    let mut inner = face.inner()?;
+    face.memory.clock.set_f64(0, inner.lane.now_ns() as f64 / 1e6);
+    face.note_control(&mut inner);
+    Ok(Ret::Undefined)
+}
+
+/// `call(pid, bytes | length on the stage, timeoutMs, key, caller)`: answers `ARM` or `undefined`, and the id through the
+/// control array.
+pub(super) fn call(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    let to = pid(cx, 0)?;
+    let mut inner = face.inner()?;
+    face.sync(&mut inner);
+    let payload = match cx.f64(1) {
+        Some(len) => Payload::from(face.memory.stage.bytes(len as usize)),
+        None => cx
+            .with_bytes(1, |b| Payload::from(b))
+            .ok_or_else(|| Error::new(ErrorKind::InvalidType, "data must be a Uint8Array"))?,
+    };
+    let timeout = Duration::from_secs_f64(cx.f64(2).unwrap_or(0.0) / 1e3);
+    let key = cx.f64(3).unwrap_or(0.0) as u64;
+    let caller = cx.f64(4).and_then(pid_of);
+    let (id, arm) = inner.lane.call(to, payload, timeout, caller, key)?;
+    face.memory.ctl.set_i32(ctl::CALL_LOW, id.to_bits() as i32);
+    face.memory.ctl.set_i32(ctl::CALL_HIGH, (id.to_bits() >> 32) as i32);
+    Ok(if arm { Ret::I32(ARM) } else { Ret::Undefined })
+}
+
+/// Arguments `i` and `i + 1` as a call.
+pub(super) fn call_id(cx: &Cx<'_>, i: usize) -> Option<CallId> {
+    CallId::from_bits(u64::from(cx.u32(i + 1)) << 32 | u64::from(cx.u32(i)))
+}
+
+/// `reply(low, high, bytes)`: answers the caller's key if the caller is on this loop (JS settles the promise itself), -1
+/// if the reply was delivered elsewhere, -2 if it is late.
+pub(super) fn reply(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    let inner = face.inner()?;
+    let replied = call_id(cx, 0).map_or(Replied::Late, |id| {
+        inner.lane.reply(id, || cx.with_bytes(2, |b| Payload::from(b)).unwrap_or(Payload::empty()))
+    });
+    Ok(settled(&replied))
+}
+
+/// How JS hears of a settled call.
+pub(super) fn settled(replied: &Replied) -> Ret {
+    Ret::F64(match replied {
+        Replied::Here(key) => *key as f64,
+        Replied::Delivered => -1.0,
+        Replied::Late => -2.0,
+    })
+}
