@@ -44,7 +44,10 @@ function options() {
   }
 }
 
-/** The rows that were asked for, by group. A row brings along the rows that come out of the same process. */
+/**
+ * The rows that were asked for, by group. A row brings along the rows that come out of the same
+ * process.
+ */
 function chosen(only) {
   if (!only) return rows
   const wanted = new Set(only.split(',').map((word) => word.trim()))
@@ -172,8 +175,17 @@ writeFileSync(file, lines.map((line) => `${JSON.stringify(line)}\n`).join(''))
 console.log(`figures: ${path.relative(process.cwd(), file)}`)
 
 if (complete && !args['no-write'] && measured.length > 0) {
-  const machine = `${about.cpu}, ${about.cores} cores, Node ${about.node.slice(1)}, ${about.python ?? 'no Python'}, ${about.rustc}`
-  const when = `${about.date.slice(0, 10)}, commit ${about.commit}, ${rounds} rounds, ${machine}; load before it began ${about.load}.`
+  const when = [
+    about.date.slice(0, 10),
+    `commit ${about.commit}`,
+    `${rounds} rounds`,
+    about.cpu,
+    `${about.cores} cores`,
+    `Node ${about.node.slice(1)}`,
+    about.python ?? 'no Python',
+    about.rustc,
+    `load before it began ${about.load}`,
+  ].join(', ')
   const tables = Object.entries(verdicts).map(([group, all]) => markdown(group, all))
   const charts = []
   if (missing.has('Node peers')) console.log('no charts: the chart library is not installed')

@@ -11,8 +11,9 @@ const geometricMean = (values) =>
   Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length)
 
 /**
- * How fast this machine is now: what the row's listed peers did in this run against what they are listed with. With
- * several of them the geometric mean, so that one peer's bad day does not move the bar.
+ * How fast this machine is now: what the row's listed peers did in this run against what they are
+ * listed with. With several of them the geometric mean, so that one peer's bad day does not move
+ * the bar.
  */
 function scaleOf(row, medians) {
   const ratios = Object.entries(row.listed)

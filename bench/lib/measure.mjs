@@ -1,5 +1,5 @@
-// Runs the measurements: round by round, each row's systems in turn (A B A B, the first one rotating), each in a fresh
-// process.
+// Runs the measurements: round by round, each row's systems in turn (A B A B, the first one
+// rotating), each in a fresh process.
 import { spawn } from 'node:child_process'
 import { systems } from './systems.mjs'
 
@@ -40,7 +40,8 @@ function measureOnce({ command, args, env }, leastMs) {
 /**
  * Rows that share a work (`spawn` and its RSS) come out of the same process.
  *
- * @returns the measurements { row, system, metric, value, unit, round } and the failures { row, system, message }
+ * @returns the measurements { row, system, metric, value, unit, round } and the failures { row,
+ * system, message }
  */
 export async function measure(group, rows, { rounds, quick, leastMs, missing, progress }) {
   const jobs = new Map()

@@ -65,7 +65,10 @@ export function markdown(group, verdicts) {
   return lines.join('\n')
 }
 
-/** One line a row, for README.md: iris beside the best peer that is an actor system or a queue of its language. */
+/**
+ * One line a row, for README.md: iris beside the best peer that is an actor system or a queue of
+ * its language.
+ */
 export function brief(group, verdicts) {
   const lines = []
   for (const { row, ours, peers } of verdicts) {

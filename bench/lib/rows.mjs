@@ -1,8 +1,9 @@
 // The rows of the bench: what is measured, what iris must reach and where it is going.
 //
-// `listed` is what each named peer did when the musts and goals were set. They hold at that speed: in every run they
-// are scaled by how fast the same peers are now (see report.mjs). Bytes are not scaled: memory does not drift.
-// `n` is the work of a full run and of --quick; `size` the actors of a ring and the like.
+// `listed` is what each named peer did when the musts and goals were set. They hold at that speed:
+// in every run they are scaled by how fast the same peers are now (see report.mjs). Bytes are not
+// scaled: memory does not drift. `n` is the work of a full run and of --quick; `size` the actors of
+// a ring and the like.
 
 const M = 1e6
 const k = 1e3

@@ -1,5 +1,5 @@
-// Installs and builds what is measured, on first use and when a lock file changed. What cannot be had is reported
-// and left out; the rest is measured all the same.
+// Installs and builds what is measured, on first use and when a lock file changed. What cannot be
+// had is reported and left out; the rest is measured all the same.
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'

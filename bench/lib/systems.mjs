@@ -30,7 +30,10 @@ const erlang = (work, n, size) => ({
     .filter(Boolean),
 })
 
-/** `needs` names what must be installed (setup.mjs); `ours` marks iris; `ceiling` what is no actor system. */
+/**
+ * `needs` names what must be installed (setup.mjs); `ours` marks iris; `ceiling` what is no actor
+ * system.
+ */
 export const systems = {
   iris: { label: 'iris', needs: 'iris for Node', ours: true, start: node('iris') },
   nact: { label: 'nact', needs: 'Node peers', start: node('nact') },

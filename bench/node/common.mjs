@@ -1,9 +1,12 @@
-// What the Node programs of bench/ share: the payload, memory, percentiles and the line each figure is printed as.
+// What the Node programs of bench/ share: the payload, memory, percentiles and the line each figure
+// is printed as.
 import { readFileSync } from 'node:fs'
 
 export const PAYLOAD = 64
 
-/** A message: 64 bytes in memory of their own (a pooled Buffer would be cloned with its 8 KiB pool). */
+/**
+ * A message: 64 bytes in memory of their own (a pooled Buffer would be cloned with its 8 KiB pool).
+ */
 export const payload = () => new Uint8Array(PAYLOAD).fill(7)
 
 export function emit(metric, value, unit) {

@@ -1,5 +1,5 @@
-// The works: each is the same code for every system. `once(n)` answers the milliseconds that n units took, from the
-// first send until the last message has been handled.
+// The works: each is the same code for every system. `once(n)` answers the milliseconds that n
+// units took, from the first send until the last message has been handled.
 import { collect, deferred, payload, rss, sleep } from './common.mjs'
 
 const now = () => performance.now()
@@ -93,7 +93,10 @@ function plan(actors, sends) {
   return { targets, expected }
 }
 
-/** Every actor sends `n / size` messages to actors drawn at random; over when each has all of its own. */
+/**
+ * Every actor sends `n / size` messages to actors drawn at random; over when each has all of its
+ * own.
+ */
 function big(system, size) {
   const { send } = system
   const message = payload()

@@ -1,4 +1,6 @@
-"""What the measured Python programs share: the payload, the clock, memory and the line each figure is printed as."""
+"""What the measured Python programs share: the payload, the clock, memory and the line each figure
+is printed as.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,8 @@ def least_seconds() -> float:
 
 
 def rate(n: int, once: Callable[[int], float]) -> float:
-    """Warm up on tenths of the work for a third of the least time, then repeat the whole of it until that is over.
+    """Warm up on tenths of the work for a third of the least time, then repeat the whole of it
+    until that is over.
 
     ``once(n)`` answers the seconds that n units took; the answer is units/s.
     """

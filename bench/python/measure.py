@@ -206,7 +206,9 @@ class Loop:
                 runner.run(self.idle(n))
             else:
                 once: Callable[[int], Awaitable[float]]
-                once, unit = {"tell": (self.tell, "msg/s"), "pingpong": (self.pingpong, "rt/s")}[work]
+                once, unit = {"tell": (self.tell, "msg/s"), "pingpong": (self.pingpong, "rt/s")}[
+                    work
+                ]
                 emit("rate", rate(n, lambda units: runner.run(once(units))), unit)
             # The queues' readers wait for ever: leave without cancelling them one by one.
             sys.stdout.flush()
@@ -216,7 +218,11 @@ class Loop:
 def main() -> None:
     """Read the command line and measure."""
     systems = {"iris": iris, "pykka": pykka, "asyncio": Loop}
-    if len(sys.argv) != 4 or sys.argv[1] not in systems or sys.argv[2] not in ("tell", "pingpong", "spawn"):
+    if (
+        len(sys.argv) != 4
+        or sys.argv[1] not in systems
+        or sys.argv[2] not in ("tell", "pingpong", "spawn")
+    ):
         sys.exit("usage: measure.py iris|pykka|asyncio tell|pingpong|spawn N")
     systems[sys.argv[1]]().run(sys.argv[2], int(sys.argv[3]))
     sys.stdout.flush()

@@ -1,5 +1,5 @@
-// Each system behind one small face: { spawn(handler), spawnEcho(), send(actor, message), ask(actor, data) }.
-// Loaded by name, so that measuring one never loads another.
+// Each system behind one small face: { spawn(handler), spawnEcho(), send(actor, message),
+// ask(actor, data) }. Loaded by name, so that measuring one never loads another.
 const load = {
   iris: async () => (await import('./iris.mjs')).default(),
   nact: async () => (await import('./nact.mjs')).default(),

@@ -1,4 +1,5 @@
-// One MessageChannel for each actor, on one thread: a structured clone and a turn of the loop for each message.
+// One MessageChannel for each actor, on one thread: a structured clone and a turn of the loop for
+// each message.
 import { MessageChannel } from 'node:worker_threads'
 
 export default function messagechannel() {

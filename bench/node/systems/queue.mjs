@@ -1,5 +1,6 @@
-// The ceiling: what an actor would cost if it were nothing but a closure and a queue in plain JavaScript. A ring
-// buffer for each actor, one ready queue, a message budget for each drain; no isolation, no copy, no bounds, no books.
+// The ceiling: what an actor would cost if it were nothing but a closure and a queue in plain
+// JavaScript. A ring buffer for each actor, one ready queue, a message budget for each drain; no
+// isolation, no copy, no bounds, no books.
 const BURST = 8192 // messages in a drain before the loop gets its turn
 const TURN = 64 // messages an actor handles before the next one
 
@@ -21,7 +22,9 @@ function grow(actor) {
   actor.head = 0
 }
 
-/** `arm` starts a drain: `setImmediate` suits bursts, `queueMicrotask` suits one message at a time. */
+/**
+ * `arm` starts a drain: `setImmediate` suits bursts, `queueMicrotask` suits one message at a time.
+ */
 function queue(arm) {
   let ready = []
   let next = 0

@@ -1,0 +1,1 @@
+"""The parts of the pipeline example; the twin of examples/node/wordcount."""
