@@ -34,7 +34,7 @@ use std::time::Duration;
 /// thread, but `arm` in their answers is meant for the lane's own.
 #[derive(Clone, Debug)]
 pub struct HostLane {
-    core: Arc<Core>,
+    pub(super) core: Arc<Core>,
     lane: Arc<Lane>,
 }
 

@@ -2,6 +2,7 @@
 
 mod calls;
 mod core;
+mod embed;
 mod exits;
 mod host;
 mod info;
@@ -15,6 +16,9 @@ pub use info::{ActorInfo, Metrics};
 pub(crate) use turns::panic_info;
 pub use turns::{Batch, Run};
 
+pub use crate::scheduler::stats::{BooksSnapshot, Refusal};
+pub use crate::scheduler::{is_lane_thread, mark_lane_thread};
+
 use self::core::Core;
 use crate::actor::behavior::Actor;
 use crate::actor::cell::ExitSink;
@@ -24,7 +28,6 @@ use crate::config::{Config, SpawnOptions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{CallId, Pid};
 use crate::message::{ExitInfo, Payload};
-use crate::scheduler::is_lane_thread;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 

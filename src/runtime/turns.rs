@@ -270,6 +270,17 @@ impl Core {
 
     /// The handler of message `index` threw: its actor ends with `crash`, and what it had not begun dies with it.
     pub(crate) fn crash(&self, batch: &mut Batch, index: usize, crash: CrashInfo) {
+        self.fail_run(batch, index, ExitReason::Crash, crash);
+    }
+
+    /// Message `index` is dead for the reason `why`, and so is the rest of its run.
+    pub(super) fn fail_run(
+        &self,
+        batch: &mut Batch,
+        index: usize,
+        why: ExitReason,
+        crash: CrashInfo,
+    ) {
         let Some(at) = batch.run_of(index) else { return };
         let run = &mut batch.runs[at];
         if run.detached {
@@ -278,7 +289,7 @@ impl Core {
         run.detached = true;
         let (pid, handled, end) = (run.pid, index - run.start, run.end);
         let rest = drain_range(&mut batch.envelopes, index + 1, end);
-        self.crash_turn(pid, handled, rest.into_iter(), ExitReason::Crash, crash);
+        self.crash_turn(pid, handled, rest.into_iter(), why, crash);
     }
 
     /// The awaited handler of `pid` threw.

@@ -1,0 +1,70 @@
+//! What a host with threads of its own needs beyond a [`HostLane`]: calls and closes whose outcome goes to a closure, sends
+//! in the name of an actor, and a way to give up a handler that never returned.
+
+use super::{HostLane, Runtime, turns::Batch};
+use crate::actor::request::CallSink;
+use crate::error::{Error, Result};
+use crate::id::{CallId, Pid};
+use crate::message::{CallOutcome, CrashInfo, ExitReason, Payload};
+use crate::scheduler::stats::Refusal;
+use std::time::Duration;
+
+impl Runtime {
+    /// Sends in the name of `sender`; `None` for `to` is a number that is no pid, which is counted as refused.
+    #[inline]
+    pub fn send_as(&self, to: Option<Pid>, payload: Payload, sender: Option<Pid>) -> bool {
+        match to {
+            Some(pid) => self.core.send(pid, payload, sender, None).is_accepted(),
+            None => self.core.refuse(Refusal::NoSuchActor).is_accepted(),
+        }
+    }
+
+    /// Calls, and gives the outcome to `sink` exactly once, from any thread and with no lock held.
+    ///
+    /// # Errors
+    /// `NoSuchActor`, `MailboxFull`, `SelfCall` (if `caller` is `pid`), `RuntimeClosed`; then `sink` is not called.
+    pub fn call_with(
+        &self,
+        pid: Pid,
+        payload: Payload,
+        timeout: Duration,
+        caller: Option<Pid>,
+        sink: impl FnOnce(CallOutcome) + Send + 'static,
+    ) -> Result<CallId> {
+        let sink = CallSink::Func(Box::new(sink));
+        self.core.call(pid, payload, timeout, caller, sink, None).map(|(id, _)| id)
+    }
+
+    /// Gives a call up; answers whether it was open. Its sink is not called any more.
+    pub fn cancel_call(&self, call: CallId) -> bool {
+        self.core.cancel_call(call)
+    }
+
+    /// Ends a call with an error; `false`: it was over.
+    pub fn fail_call(&self, call: CallId, error: Error) -> bool {
+        self.core.fail_call(call, error)
+    }
+
+    /// [`close`](Self::close) without the wait: `done` is called when all actors have ended, from any thread.
+    pub fn close_with(&self, timeout: Duration, done: impl FnOnce() + Send + 'static) {
+        self.core.close(timeout, Box::new(done));
+    }
+
+    /// Kills every actor; from now on every call is `RuntimeClosed`.
+    pub fn close_now(&self) {
+        self.core.close_now();
+    }
+}
+
+impl HostLane {
+    /// The handler of message `index` will not return, and its actor has ended because of `why`: the message and what the
+    /// batch holds for the same actor are dead.
+    pub fn abandon(&self, batch: &mut Batch, index: usize, why: ExitReason) {
+        self.core.fail_run(batch, index, why, CrashInfo::default());
+    }
+
+    /// [`resume`](Self::resume) from a thread that is not this lane's: the lane is woken if it slept.
+    pub fn resume_elsewhere(&self, pid: Pid) {
+        self.core.resume(pid, None);
+    }
+}
