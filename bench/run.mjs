@@ -6,6 +6,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { draw } from './lib/chart.mjs'
+import { check, checks } from './lib/checks.mjs'
 import { judge } from './lib/judge.mjs'
 import { measure } from './lib/measure.mjs'
 import { between, brief, briefHead, markdown, text } from './lib/report.mjs'
@@ -13,24 +14,24 @@ import { rows } from './lib/rows.mjs'
 import { prepare } from './lib/setup.mjs'
 import { bench, root, systems } from './lib/systems.mjs'
 
+const ids = [...Object.values(rows).flat(), ...checks].map(({ id }) => id)
 const usage = `usage: node bench/run.mjs [--quick] [--only row,row] [--rounds n] [--no-write]
 
   --quick      every row in less than two minutes: fewer peers and rounds, nothing written to docs/
-  --only       rows or groups (${Object.keys(rows).join(', ')}): ${Object.values(rows)
-    .flat()
-    .map(({ id }) => id)
-    .join(', ')}
+  --only       groups (${Object.keys(rows).join(', ')}, checks) or rows:
+               ${ids.join(', ')}
   --rounds     how often each is measured (5, with --quick 3)
   --no-write   leave docs/performance.md, README.md and the charts as they are`
 
 function fail(message) {
-  console.error(message)
+  console.error(`${message}\n${usage}`)
   process.exit(2)
 }
 
 function options() {
+  let values
   try {
-    return parseArgs({
+    values = parseArgs({
       options: {
         quick: { type: 'boolean', default: false },
         only: { type: 'string' },
@@ -40,66 +41,39 @@ function options() {
       },
     }).values
   } catch (error) {
-    return fail(`${error.message}\n${usage}`)
+    fail(error.message)
   }
+  const { quick, only } = values
+  const rounds = Number(values.rounds ?? (quick ? 3 : 5))
+  if (!Number.isSafeInteger(rounds) || rounds < 1) fail('--rounds must be a whole number above 0')
+  const complete = !only && !quick
+  return { ...values, rounds, complete, publish: complete && !values['no-write'] }
 }
 
-/**
- * The rows that were asked for, by group. A row brings along the rows that come out of the same
- * process.
- */
-function chosen(only) {
-  if (!only) return rows
-  const wanted = new Set(only.split(',').map((word) => word.trim()))
-  const known = new Set([
-    ...Object.keys(rows),
-    ...Object.values(rows).flatMap((g) => g.map(({ id }) => id)),
-  ])
-  for (const word of wanted) if (!known.has(word)) fail(`no row or group called ${word}\n${usage}`)
-  return Object.fromEntries(
-    Object.entries(rows)
-      .map(([group, all]) => {
-        const works = new Set(all.filter(({ id }) => wanted.has(id)).map(({ work }) => work))
-        return [group, all.filter(({ work }) => wanted.has(group) || works.has(work))]
-      })
-      .filter(([, all]) => all.length > 0),
-  )
+/** The rows that were asked for, by group, and the checks. A row brings along those of its work. */
+function choose({ only, quick }) {
+  if (!only) return { groups: rows, wanted: quick ? checks.filter((each) => each.quick) : checks }
+  const words = new Set(only.split(',').map((word) => word.trim()))
+  const known = new Set([...Object.keys(rows), 'checks', ...ids])
+  for (const word of words) if (!known.has(word)) fail(`no row or group called ${word}`)
+  const groups = {}
+  for (const [group, all] of Object.entries(rows)) {
+    const works = new Set(all.filter(({ id }) => words.has(id)).map(({ work }) => work))
+    const chosen = all.filter(({ work }) => words.has(group) || works.has(work))
+    if (chosen.length > 0) groups[group] = chosen
+  }
+  return { groups, wanted: checks.filter(({ id }) => words.has('checks') || words.has(id)) }
 }
 
-const version = (command, args) => {
+function version(command, args) {
   try {
-    return execFileSync(command, args, { stdio: ['ignore', 'pipe', 'ignore'] })
-      .toString()
-      .trim()
+    return String(execFileSync(command, args, { stdio: ['ignore', 'pipe', 'ignore'] })).trim()
   } catch {
     return null
   }
 }
 
-const args = options()
-if (args.help) {
-  console.log(usage)
-  process.exit(0)
-}
-const rounds = Number(args.rounds ?? (args.quick ? 3 : 5))
-if (!Number.isSafeInteger(rounds) || rounds < 1)
-  fail(`--rounds must be a whole number above 0\n${usage}`)
-const groups = chosen(args.only)
-const complete = !args.only && !args.quick
-
-const needs = new Set(
-  Object.values(groups).flatMap((all) =>
-    all.flatMap((row) => row.systems.map((name) => systems[name].needs)),
-  ),
-)
-needs.delete(null)
-if (complete) needs.add('Node peers') // the chart library comes with them
-const missing = prepare(needs, (line) => console.error(line))
-for (const [need, reason] of missing) console.log(`not measured: ${need}: ${reason}`)
-
-const progress = process.stderr.isTTY ? (line) => process.stderr.write(`\r\x1b[K${line}`) : () => {}
-
-const about = {
+const describe = ({ rounds, quick }) => ({
   kind: 'run',
   date: new Date().toISOString(),
   commit: version('git', ['-C', root, 'rev-parse', '--short', 'HEAD']),
@@ -110,75 +84,90 @@ const about = {
   rustc: version('rustc', ['--version']),
   load: Number(os.loadavg()[0].toFixed(2)),
   rounds,
-  quick: args.quick,
+  quick,
+})
+
+/** Installs and builds what is needed; answers what is missing. */
+function ready(groups, wanted, publish) {
+  const needs = new Set(wanted.map((each) => each.needs))
+  for (const row of Object.values(groups).flat()) {
+    for (const name of row.systems) needs.add(systems[name].needs)
+  }
+  needs.delete(null)
+  if (publish) needs.add('Node peers') // the chart library comes with them
+  const missing = prepare(needs, (line) => console.error(line))
+  for (const [need, reason] of missing) console.log(`not measured: ${need}: ${reason}`)
+  return missing
 }
-if (about.load > 1) {
+
+const progress = (line) => {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${line}`)
+}
+
+/** Measures group after group and prints each; answers the verdicts by group. */
+async function measureAll(groups, missing, { rounds, quick }, records) {
+  const verdicts = {}
+  for (const [group, all] of Object.entries(groups)) {
+    const leastMs = quick ? 150 : 400
+    const measured = await measure(group, all, { rounds, quick, leastMs, missing, progress })
+    progress('')
+    verdicts[group] = judge(all, measured.measurements)
+    console.log(`\n${text(group, verdicts[group])}`)
+    for (const { work, system, message } of measured.failures) {
+      console.log(`  failed: ${systems[system].label}, ${work}: ${message}`)
+    }
+    for (const each of measured.measurements) records.push({ kind: 'measurement', ...each })
+    for (const each of measured.failures) records.push({ kind: 'failure', group, ...each })
+    for (const { row, ...verdict } of verdicts[group]) {
+      records.push({ kind: 'verdict', group, row: row.id, unit: row.unit, ...verdict })
+    }
+  }
+  return verdicts
+}
+
+function checkAll(wanted, missing, records) {
+  const outcomes = []
+  for (const each of wanted) {
+    if (missing.has(each.needs)) continue
+    progress(each.title)
+    const outcome = check(each)
+    progress('')
+    console.log(`\n${each.title}: ${outcome.passed ? 'pass' : 'MISS'}`)
+    for (const line of outcome.lines) console.log(`  ${line}`)
+    outcomes.push({ ...each, ...outcome })
+    records.push({ kind: 'check', id: each.id, passed: outcome.passed, figures: outcome.figures })
+  }
+  return outcomes
+}
+
+function summarise(verdicts, outcomes, { rounds }, took) {
+  const all = Object.values(verdicts).flat()
+  const measured = all.filter(({ ours }) => ours)
+  const met = measured.filter(({ mustMet }) => mustMet).length
+  const reached = measured.filter(({ goalMet }) => goalMet).length
+  const absent = all.length - measured.length
+  const passed = outcomes.filter((outcome) => outcome.passed).length
   console.log(
-    `this machine is busy (load ${about.load}): figures are low and wide, ratios hold better`,
+    `\nmusts: ${met} of ${all.length} pass${absent > 0 ? ` (${absent} not measured)` : ''}; ` +
+      `goals: ${reached} of ${all.length} reached; checks: ${passed} of ${outcomes.length} pass; ` +
+      `${rounds} rounds in ${took.toFixed(0)} s`,
   )
 }
 
-const start = performance.now()
-const lines = [about]
-const verdicts = {}
-for (const [group, all] of Object.entries(groups)) {
-  const { measurements, failures } = await measure(group, all, {
-    rounds,
-    quick: args.quick,
-    leastMs: args.quick ? 150 : 400,
-    missing,
-    progress,
-  })
-  progress('')
-  verdicts[group] = judge(all, measurements)
-  for (const measurement of measurements) lines.push({ kind: 'measurement', ...measurement })
-  console.log(`\n${text(group, verdicts[group])}`)
-  for (const { work, system, message } of failures) {
-    console.log(`  failed: ${systems[system].label}, ${work}: ${message}`)
-    lines.push({ kind: 'failure', group, work, system, message })
-  }
+function save(records, { complete, quick }) {
+  const results = path.join(bench, 'results')
+  mkdirSync(results, { recursive: true })
+  const file = path.join(results, `${complete ? 'latest' : quick ? 'quick' : 'partial'}.jsonl`)
+  writeFileSync(file, records.map((record) => `${JSON.stringify(record)}\n`).join(''))
+  console.log(`figures: ${path.relative(process.cwd(), file)}`)
 }
 
-const judged = Object.entries(verdicts).flatMap(([group, all]) =>
-  all.map((verdict) => ({ group, ...verdict })),
-)
-for (const { group, row, ours, peers, scale, must, goal, mustMet, goalMet } of judged) {
-  lines.push({
-    kind: 'verdict',
-    group,
-    row: row.id,
-    unit: row.unit,
-    iris: ours ?? null,
-    scale,
-    must,
-    mustMet,
-    goal,
-    goalMet,
-    peers,
-  })
-}
-const measured = judged.filter(({ ours }) => ours)
-const met = measured.filter(({ mustMet }) => mustMet)
-const goals = measured.filter(({ goalMet }) => goalMet)
-const took = (performance.now() - start) / 1000
-console.log(
-  `\nmusts: ${met.length} of ${judged.length} pass${
-    measured.length < judged.length ? ` (${judged.length - measured.length} not measured)` : ''
-  }; goals: ${goals.length} of ${judged.length} reached; ${rounds} rounds in ${took.toFixed(0)} s`,
-)
-
-const results = path.join(bench, 'results')
-mkdirSync(results, { recursive: true })
-const name = complete ? 'latest' : args.quick ? 'quick' : 'partial'
-const file = path.join(results, `${name}.jsonl`)
-writeFileSync(file, lines.map((line) => `${JSON.stringify(line)}\n`).join(''))
-console.log(`figures: ${path.relative(process.cwd(), file)}`)
-
-if (complete && !args['no-write'] && measured.length > 0) {
+/** Tables and charts for docs/performance.md and README.md. */
+function publish(about, verdicts, outcomes, missing) {
   const when = [
     about.date.slice(0, 10),
     `commit ${about.commit}`,
-    `${rounds} rounds`,
+    `${about.rounds} rounds`,
     about.cpu,
     `${about.cores} cores`,
     `Node ${about.node.slice(1)}`,
@@ -186,12 +175,44 @@ if (complete && !args['no-write'] && measured.length > 0) {
     about.rustc,
     `load before it began ${about.load}`,
   ].join(', ')
-  const tables = Object.entries(verdicts).map(([group, all]) => markdown(group, all))
-  const charts = []
-  if (missing.has('Node peers')) console.log('no charts: the chart library is not installed')
-  else for (const [group, all] of Object.entries(verdicts)) charts.push(draw(group, all))
-  for (const chart of charts) console.log(`chart: ${path.relative(process.cwd(), chart)}`)
-  between(path.join(root, 'docs/performance.md'), `${when}\n\n${tables.join('\n\n')}`)
-  const short = Object.entries(verdicts).flatMap(([group, all]) => brief(group, all))
+  const groups = Object.entries(verdicts)
+  const parts = [`${when}.`, ...groups.map(([group, all]) => markdown(group, all))]
+  for (const { title, passed, lines } of outcomes) {
+    parts.push(
+      `### ${title}: ${passed ? 'pass' : '**miss**'}`,
+      `\`\`\`text\n${lines.join('\n')}\n\`\`\``,
+    )
+  }
+  between(path.join(root, 'docs/performance.md'), parts.join('\n\n'))
+  const short = groups.flatMap(([group, all]) => brief(group, all))
   between(path.join(root, 'README.md'), [...briefHead, ...short].join('\n'))
+  if (missing.has('Node peers')) {
+    console.log('no charts: the chart library is not installed')
+    return
+  }
+  for (const [group, all] of groups) {
+    console.log(`chart: ${path.relative(process.cwd(), draw(group, all))}`)
+  }
+}
+
+const given = options()
+if (given.help) {
+  console.log(usage)
+  process.exit(0)
+}
+const { groups, wanted } = choose(given)
+const missing = ready(groups, wanted, given.publish)
+const about = describe(given)
+if (about.load > 1) {
+  console.log(`this machine is busy (load ${about.load}): read ratios, not figures`)
+}
+const began = performance.now()
+const records = [about]
+const verdicts = await measureAll(groups, missing, given, records)
+const outcomes = checkAll(wanted, missing, records)
+summarise(verdicts, outcomes, given, (performance.now() - began) / 1000)
+save(records, given)
+const ours = Object.values(verdicts).flat()
+if (given.publish && ours.some((verdict) => verdict.ours)) {
+  publish(about, verdicts, outcomes, missing)
 }

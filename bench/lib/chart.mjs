@@ -16,14 +16,15 @@ const LABELS = 170 // names of the systems
 const COLOURS = { ours: '#7c3aed', peer: '#94a3b8', ceiling: '#e2e8f0', must: '#dc2626' }
 const FONT = 'system-ui, sans-serif'
 
-function bars({ ours, peers }) {
-  const all = peers.map(({ label, median, ceiling }) => ({
+function bars({ row, ours, peers }) {
+  const better = (a, b) => (row.lower ? b.median - a.median : a.median - b.median)
+  const all = [...peers].sort(better).map(({ label, median, ceiling }) => ({
     label,
     value: median,
     colour: ceiling ? COLOURS.ceiling : COLOURS.peer,
   }))
   if (ours) all.push({ label: 'iris', value: ours.median, colour: COLOURS.ours })
-  return all // ECharts draws a category axis from the bottom up: iris on top
+  return all // ECharts draws a category axis from the bottom up: iris on top, then the best
 }
 
 /** The option object of one chart with a panel for each row. */
@@ -86,6 +87,8 @@ function option(group, verdicts) {
           show: true,
           position: 'right',
           color: '#334155',
+          backgroundColor: '#ffffff',
+          padding: [1, 2],
           fontFamily: FONT,
           formatter: ({ value }) => figure(value),
         },
@@ -93,7 +96,13 @@ function option(group, verdicts) {
           silent: true,
           symbol: 'none',
           lineStyle: { color: COLOURS.must, type: 'dashed' },
-          label: { formatter: 'must', color: COLOURS.must, fontSize: 10, fontFamily: FONT },
+          label: {
+            formatter: 'must',
+            position: 'start',
+            color: COLOURS.must,
+            fontSize: 10,
+            fontFamily: FONT,
+          },
           data: [{ xAxis: verdict.must }],
         },
       })

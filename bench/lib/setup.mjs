@@ -14,8 +14,11 @@ function run(command, args, options = {}) {
       ...options,
     })
   } catch (error) {
-    const said = `${error.stderr ?? ''}`.trim().split('\n').slice(-3).join(' | ')
-    throw new Error(`${path.basename(command)} ${args[0]} failed: ${said || error.message}`)
+    const said = `${error.stderr ?? ''}`.trim().split('\n')
+    const telling = said.find((line) => /error/i.test(line)) ?? said.slice(-3).join(' | ')
+    throw new Error(
+      `${path.basename(command)} ${args[0]} failed: ${telling.trim() || error.message}`,
+    )
   }
 }
 
