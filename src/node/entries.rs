@@ -69,6 +69,15 @@ pub(super) fn crash_awaited(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     Ok(Ret::Bool(there))
 }
 
+/// `crashNow(pid, message, stack)`: something that the actor had begun and did not wait for threw; answers whether the
+/// actor was still there.
+pub(super) fn crash_now(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    let Ok(mut inner) = face.synced() else { return Ok(Ret::Bool(false)) };
+    let there = inner.lane.crash_now(pid(cx, 0)?, crash_info(cx, 1));
+    face.note_control(&mut inner);
+    Ok(Ret::Bool(there))
+}
+
 /// `failCall(low, high, message, stack)`: a handler threw on a call; as `reply`.
 pub(super) fn fail_call(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     let inner = face.inner()?;

@@ -119,13 +119,20 @@ pub(super) fn send_packed(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
 }
 
 /// `take(slab, offset)`: everything of the last batch is over; fills records and slab with the next. Answers the number
-/// of messages; -1: nothing to do, the lane sleeps.
+/// of messages; 0: fetch the events first, or look again; -1: nothing to do, the lane sleeps.
 pub(super) fn take(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     let mut guard = face.inner()?;
     let inner = &mut *guard;
     let (m, offset) = (&face.memory, cx.u32(1) as usize);
     let all = inner.batch.envelopes.len();
     inner.lane.settle(&mut inner.batch, all, all);
+    m.ctl.set_i32(ctl::FINISHED, 0);
+    let events = inner.lane.has_events();
+    m.ctl.set_i32(ctl::EVENTS, i32::from(events));
+    if events {
+        // JS forgets the handlers of ended actors before it gets messages again, so it may reuse their keys.
+        return Ok(Ret::I32(0));
+    }
     let used = cx.with_bytes_mut(0, |slab| {
         let mut used = offset;
         inner.lane.take(&mut inner.batch, BATCH_MAX, |e| {
@@ -173,14 +180,11 @@ pub(super) fn take(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
         }
         used
     });
-    m.ctl.set_i32(ctl::FINISHED, 0);
     m.ctl.set_i32(ctl::USED, used.unwrap_or(offset) as i32);
     m.ctl.set_i32(ctl::CONTROL, 0);
     face.note_control(inner);
-    let events = inner.lane.has_events();
-    m.ctl.set_i32(ctl::EVENTS, i32::from(events));
     let n = inner.batch.envelopes.len() as i32;
-    Ok(Ret::I32(if n == 0 && !events && inner.lane.try_sleep() { -1 } else { n }))
+    Ok(Ret::I32(if n == 0 && inner.lane.try_sleep() { -1 } else { n }))
 }
 
 /// Messages start at multiples of 8 bytes, so that a view of any element type fits them.

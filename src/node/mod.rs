@@ -53,6 +53,7 @@ const ENTRIES: &[(&CStr, Entry)] = &[
     (c"resume", entries::resume),
     (c"crash", entries::crash),
     (c"crashAwaited", entries::crash_awaited),
+    (c"crashNow", entries::crash_now),
     (c"failCall", entries::fail_call),
     (c"cancelCall", entries::cancel_call),
     (c"cut", entries::cut),

@@ -11,7 +11,7 @@
 //!        returned       -> nothing to say (reply first, if it was a call)
 //!        promise        -> suspend; later resume, or crash_awaited
 //!        threw          -> crash (fail_call first, if it was a call)
-//!        `control` has changed -> may_run? else cut the run short
+//!        `control` has changed since the take -> cut_if_gone, before this and every later message of the batch
 //!     settle                         closes the turns
 //!     nothing taken, no events, try_sleep -> done
 //! ```
@@ -120,6 +120,13 @@ impl HostLane {
         self.core.join(pid, ExitSink::Lane(Arc::clone(&self.lane), key));
     }
 
+    /// Takes a [`join`](Self::join) of this lane back (a waiter gave up); answers whether it was still to come.
+    pub fn forget_join(&self, pid: Pid, key: u64) -> bool {
+        self.core.forget_join(pid, |_, sink| {
+            matches!(sink, ExitSink::Lane(lane, k) if *k == key && Arc::ptr_eq(lane, &self.lane))
+        })
+    }
+
     /// Sends [`LaneEvent::Failed`] to this lane for every actor of the runtime that fails.
     pub fn take_failures(&self) {
         let lane = Arc::clone(&self.lane);
@@ -137,7 +144,7 @@ impl HostLane {
 
     /// Tells the core how far the batch is: `finished` messages are over, `begun` have begun.
     pub fn settle(&self, batch: &mut Batch, finished: usize, begun: usize) {
-        self.core.settle(&self.lane, batch, finished, begun);
+        self.core.settle(batch, finished, begun);
     }
 
     /// Message `index` answered a promise.
@@ -158,6 +165,11 @@ impl HostLane {
     /// The promise of `pid` was broken.
     pub fn crash_awaited(&self, pid: Pid, crash: CrashInfo) {
         self.core.crash_awaited(pid, crash);
+    }
+
+    /// Ends an actor with `crash` for something that it had begun and did not wait for; `false`: it had ended.
+    pub fn crash_now(&self, pid: Pid, crash: CrashInfo) -> bool {
+        self.core.exit(pid, crate::message::ExitReason::Crash, Some(Arc::new(crash)))
     }
 
     /// Message `index` must not be handled if its actor was stopped or killed; then its run is cut short there, and the
@@ -206,6 +218,16 @@ impl HostLane {
     #[must_use]
     pub fn try_sleep(&self) -> bool {
         self.lane.try_sleep()
+    }
+
+    /// Counts what the batch holds and nobody will handle: the first `begun` messages have begun, the others die with
+    /// their actors. Call it after [`close`](Self::close) when the thread went away in the middle of a batch.
+    pub fn discard(&self, batch: &mut Batch, begun: usize) {
+        for run in &mut batch.runs {
+            run.cut = run.cut.min(begun.clamp(run.start, run.end));
+        }
+        let all = batch.envelopes.len();
+        self.settle(batch, all, all);
     }
 
     /// The thread is going away: its actors end with `disconnected`.

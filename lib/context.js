@@ -1,0 +1,75 @@
+'use strict'
+
+const { toBytes } = require('./bytes.js')
+const { makeError } = require('./errors.js')
+
+const EMPTY = Buffer.alloc(0)
+
+/** What a handler gets beside its message: one for each actor, one for each call. */
+class Context {
+  #lane
+  #pid
+  #low
+  #high
+  /** Set by the dispatch loop before each message. */
+  _sender = null
+
+  constructor(lane, pid, low = 0, high = 0) {
+    this.#lane = lane
+    this.#pid = pid
+    this.#low = low
+    this.#high = high
+  }
+
+  get pid() {
+    return this.#pid
+  }
+
+  get runtime() {
+    return this.#lane.runtime
+  }
+
+  get sender() {
+    return this._sender
+  }
+
+  get isCall() {
+    return this.#high !== 0
+  }
+
+  send(pid, data) {
+    return this.#lane.send(pid, data, this.#pid)
+  }
+
+  call(pid, data, options) {
+    return this.#lane.call(pid, data, options, this.#pid)
+  }
+
+  reply(data) {
+    const bytes = data === undefined ? EMPTY : toBytes(data, 'a reply')
+    const high = this._take()
+    if (high === 0 || !this.#lane.reply(this.#low, high, bytes)) {
+      throw makeError(
+        'ERR_IRIS_STALE_REPLY',
+        `actor ${this.#pid}: nothing waits for this reply (no call, answered already, or too late)`,
+      )
+    }
+  }
+
+  stop() {
+    return this.#lane.native.stop(this.#pid, false, undefined)
+  }
+
+  /** Takes the unanswered call, for the dispatch loop: its high half, 0 if there is none. */
+  _take() {
+    const high = this.#high
+    this.#high = 0
+    return high
+  }
+
+  get [Symbol.toStringTag]() {
+    return 'Context'
+  }
+}
+
+module.exports = { Context }

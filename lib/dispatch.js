@@ -1,0 +1,706 @@
+'use strict'
+
+// The lane of one event loop: what must run inside V8. The core decides who runs; this file carries bytes over the border in
+// batches and calls the handlers. See docs/architecture.md, "A message's way".
+//
+// Turns of the event loop. The first work after idle arms one drain as a microtask, so a burst is handled in the turn that
+// made it; once the time slice is over, the drain goes on from setImmediate, so timers, I/O and `await` run in between. The
+// slice is counted from the first drain of a turn of the loop, however many drains the turn has.
+
+const { markAsUntransferable } = require('node:worker_threads')
+const { createLane } = require('../binding.js')
+const { Context } = require('./context.js')
+const { FastBuffer, copyBytes, toBytes } = require('./bytes.js')
+const { closed, makeError, wrongType } = require('./errors.js')
+const { inRoot } = require('./scope.js')
+const { wait } = require('./options.js')
+
+// The same numbers stand in src/node/hot.rs and src/node/face.rs.
+const SMALL_MAX = 4096
+const BATCH_MAX = 512
+const RECORD = 6
+const FLAG_CALL = 1
+const FLAG_SENDER = 2
+const FLAG_BIG = 4
+const FINISHED = 0
+const IN_HANDLER = 1
+const CONTROL = 2
+const EVENTS = 3
+const USED = 4
+const CALL_LOW = 5
+const CALL_HIGH = 6
+const ARM = 1
+const CLOSED = 2
+const NOT_A_PID = 3
+
+/** Bytes of a slab: what a kept message can keep alive beside itself. */
+const SLAB = 16384
+/** Messages up to this size are copied over the stage. */
+const STAGE = 65536
+/** Most messages between two looks at the clock; fewer as soon as handlers take long. */
+const MAX_STRIDE = 16
+const FOREVER = 2 ** 31 - 1
+
+/** Memory of our own, not cleared and never transferred. */
+function memory(bytes) {
+  const { buffer } = Buffer.allocUnsafeSlow(bytes)
+  markAsUntransferable(buffer)
+  return buffer
+}
+
+const isThenable = (value) =>
+  value !== undefined && value !== null && typeof value.then === 'function'
+
+/** What a crash report says of a thrown value; never throws, whatever the value is. */
+function crashText(error) {
+  try {
+    if (error instanceof Error) {
+      return [
+        `${error.name}: ${error.message}`,
+        typeof error.stack === 'string' ? error.stack : undefined,
+      ]
+    }
+    return [`thrown: ${typeof error === 'symbol' ? error.toString() : String(error)}`, undefined]
+  } catch {
+    return ['thrown: a value that cannot be shown', undefined]
+  }
+}
+
+class Lane {
+  runtime
+  native
+  /** Longest time that the loop was held in one go, in milliseconds. */
+  longestHold = 0
+  /** Times that the loop was given back because the time slice was over. */
+  yields = 0
+
+  #ctl = new Int32Array(memory(64))
+  #records = new Int32Array(memory(BATCH_MAX * RECORD * 4))
+  #senders = new Float64Array(memory(BATCH_MAX * 8))
+  #stage = new Uint8Array(memory(STAGE))
+  #stageText = Buffer.from(this.#stage.buffer)
+  #clock = new Float64Array(memory(8))
+
+  // By handler key.
+  #handlers = []
+  #contexts = []
+  #pids = []
+  #reentrant = new Set()
+  #freeKeys = []
+  #gone = []
+
+  #slab = new FastBuffer(memory(SLAB))
+  #slabMemory = this.#slab.buffer
+  #used = 0
+  #position = 0
+  #count = 0
+  #careful = false
+
+  #running = false
+  #armed = false
+  #fresh = true
+  #sliceStart = 0
+  #lastLook = 0
+  #stride = 1
+  #left = 1
+  #sliceMs
+  #trigger = undefined
+
+  // Promises by key: calls, joins, close.
+  #resolves = []
+  #rejects = []
+  #freeWaits = []
+  #holding = 0
+  #keepAlive = undefined
+  /** What crashed actors threw, until the core reports their failure. */
+  #thrown = new Map()
+  #report
+  #callTimeoutMs
+
+  constructor(runtime, options, report) {
+    this.runtime = runtime
+    this.#sliceMs = options.timeSliceMs
+    this.#callTimeoutMs = options.callTimeoutMs
+    this.#report = report
+    this.#ctl.fill(0)
+    inRoot(() => {
+      this.native = createLane(
+        options.native,
+        () => this.#wake(),
+        (code, message) => makeError(code, message),
+        this.#ctl,
+        this.#records,
+        this.#senders,
+        this.#stage,
+        this.#clock,
+      )
+      this.#prepare()
+    })
+  }
+
+  // --- actors -----------------------------------------------------------------------------------
+
+  spawn(handler, budget, capacity, reentrant) {
+    const key = this.#freeKeys.length > 0 ? this.#freeKeys.pop() : this.#handlers.length
+    // The key is taken only once the core has agreed.
+    let pid
+    try {
+      pid = this.native.spawn(key, budget, capacity)
+    } catch (error) {
+      if (key < this.#handlers.length) this.#freeKeys.push(key)
+      throw error
+    }
+    this.#handlers[key] = handler
+    this.#contexts[key] = undefined
+    this.#pids[key] = pid
+    if (reentrant) this.#reentrant.add(key)
+    return pid
+  }
+
+  /** The pid whose handler is running right now, synchronously; 0 outside. */
+  get current() {
+    return this.#ctl[IN_HANDLER] === 1 ? this.#pids[this.#records[this.#ctl[FINISHED] * RECORD]] : 0
+  }
+
+  // --- sending ----------------------------------------------------------------------------------
+
+  send(pid, data, sender) {
+    let answer
+    if (data instanceof Uint8Array && data.length <= STAGE) {
+      this.#stage.set(data)
+      answer = this.native.send(pid, data.length, sender)
+    } else if (typeof data === 'string' && data.length * 3 <= STAGE) {
+      answer = this.native.send(pid, this.#stageText.write(data), sender)
+    } else {
+      answer = this.native.sendBytes(pid, toBytes(data, 'data'), sender)
+    }
+    if (answer === undefined) return true
+    return this.#sent(answer, pid)
+  }
+
+  #sent(answer, pid) {
+    if (answer === ARM) {
+      this.#arm()
+      return true
+    }
+    if (answer === CLOSED) throw closed()
+    if (answer === NOT_A_PID) throw wrongType('pid', 'a number', pid)
+    return false
+  }
+
+  sendMany(pid, messages) {
+    if (typeof pid !== 'number') throw wrongType('pid', 'a number', pid)
+    if (
+      messages === null ||
+      messages === undefined ||
+      typeof messages[Symbol.iterator] !== 'function'
+    ) {
+      throw wrongType('messages', 'an iterable', messages)
+    }
+    if (typeof messages === 'string' || ArrayBuffer.isView(messages)) {
+      throw wrongType('messages', 'an iterable of messages', messages)
+    }
+    // Every message is looked at before the first is sent: a wrong one in the middle sends none.
+    const all = Array.from(messages, (m, i) => toBytes(m, `messages[${i}]`))
+    let total = 0
+    for (const bytes of all) total += bytes.length + 4
+    const packed = Buffer.allocUnsafe(total)
+    let at = 0
+    for (const bytes of all) {
+      packed.writeUInt32LE(bytes.length, at)
+      packed.set(bytes, at + 4)
+      at += bytes.length + 4
+    }
+    const accepted = this.native.sendPacked(pid, packed, all.length)
+    if (accepted >= 0) return accepted
+    this.#arm()
+    return -accepted - 1
+  }
+
+  // --- waiting ----------------------------------------------------------------------------------
+
+  /** A promise that an event settles; `hold` keeps the process alive until then. */
+  #waitFor(start, hold) {
+    const key = this.#freeWaits.length > 0 ? this.#freeWaits.pop() : this.#resolves.length
+    const promise = new Promise((resolve, reject) => {
+      this.#resolves[key] = resolve
+      this.#rejects[key] = reject
+    })
+    try {
+      start(key)
+    } catch (error) {
+      this.#forget(key)
+      throw error
+    }
+    if (hold) this.#hold()
+    return promise
+  }
+
+  #forget(key) {
+    this.#resolves[key] = undefined
+    this.#rejects[key] = undefined
+    this.#freeWaits.push(key)
+  }
+
+  #hold() {
+    if (this.#holding++ === 0) {
+      if (this.#keepAlive === undefined) {
+        this.#keepAlive = inRoot(() => setInterval(() => {}, FOREVER))
+      } else {
+        this.#keepAlive.ref()
+      }
+    }
+  }
+
+  #release() {
+    // Let go at the end of the turn: a caller in a loop holds again before that.
+    if (--this.#holding === 0 && this.#fresh) setImmediate(this.#turnOver)
+  }
+
+  call(pid, data, options, caller) {
+    try {
+      return this.#call(pid, data, options, caller)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  #call(pid, data, options, caller) {
+    if (typeof pid !== 'number') throw wrongType('pid', 'a number', pid)
+    const simple = options === undefined
+    const { timeoutMs, signal } = simple ? EMPTY_WAIT : wait(options, this.#callTimeoutMs)
+    if (signal?.aborted) throw aborted(signal)
+    if (pid === this.current && pid !== 0) {
+      throw makeError(
+        'ERR_IRIS_SELF_CALL',
+        `pid ${pid} called itself and would wait for itself; use send`,
+      )
+    }
+    let bytes = data
+    if (data instanceof Uint8Array && data.length <= STAGE) {
+      this.#stage.set(data)
+      bytes = data.length
+    } else {
+      bytes = toBytes(data, 'data')
+    }
+    let key = 0
+    const reply = this.#waitFor((k) => {
+      key = k
+      const arm = this.native.call(pid, bytes, simple ? this.#callTimeoutMs : timeoutMs, k, caller)
+      if (arm === ARM) this.#arm()
+    }, true)
+    return signal === undefined ? reply : this.#abortable(reply, key, signal)
+  }
+
+  async #abortable(reply, key, signal) {
+    const low = this.#ctl[CALL_LOW]
+    const high = this.#ctl[CALL_HIGH]
+    const abort = () => {
+      if (!this.native.cancelCall(low, high)) return
+      const reject = this.#rejects[key]
+      this.#forget(key)
+      this.#release()
+      reject(aborted(signal))
+    }
+    signal.addEventListener('abort', abort, { once: true })
+    try {
+      return await reply
+    } finally {
+      signal.removeEventListener('abort', abort)
+    }
+  }
+
+  join(pid, { timeoutMs, signal }) {
+    if (signal?.aborted) return Promise.reject(aborted(signal))
+    let key = 0
+    const exit = this.#waitFor((k) => {
+      key = k
+      this.native.join(pid, k)
+    }, false)
+    if (timeoutMs === undefined && signal === undefined) return exit
+    return this.#joinWithin(exit, key, pid, timeoutMs, signal)
+  }
+
+  /** The core goes on to tell how the actor ended; nobody listens any more then. */
+  async #joinWithin(exit, key, pid, timeoutMs, signal) {
+    const reject = this.#rejects[key]
+    const abort = () => reject(aborted(signal))
+    const late = () => reject(makeError('ERR_IRIS_TIMEOUT', `pid ${pid} did not end in time`))
+    const timer =
+      timeoutMs === undefined
+        ? undefined
+        : inRoot(() => setTimeout(late, Math.min(timeoutMs, FOREVER)))
+    signal?.addEventListener('abort', abort, { once: true })
+    try {
+      return await exit
+    } finally {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', abort)
+    }
+  }
+
+  close(timeoutMs) {
+    return this.#waitFor((key) => this.native.close(timeoutMs, key), true)
+  }
+
+  /** After the core is gone: nothing is called any more. */
+  dispose() {
+    clearInterval(this.#keepAlive)
+    this.native.dispose()
+    this.#handlers = []
+    this.#contexts = []
+    this.#pids = []
+    this.#reentrant.clear()
+  }
+
+  // --- answering --------------------------------------------------------------------------------
+
+  /** Answers a call; `false`: it was over. */
+  reply(low, high, bytes) {
+    const key = this.native.reply(low, high, bytes)
+    if (key >= 0) this.#resolveHere(key, bytes)
+    return key !== -2
+  }
+
+  #resolveHere(key, bytes) {
+    const resolve = this.#resolves[key]
+    this.#forget(key)
+    this.#release()
+    resolve(copyBytes(bytes))
+  }
+
+  #failCall(low, high, error, text) {
+    const key = this.native.failCall(low, high, text[0], text[1])
+    if (key < 0) return
+    const reject = this.#rejects[key]
+    this.#forget(key)
+    this.#release()
+    reject(error)
+  }
+
+  // --- the drain --------------------------------------------------------------------------------
+
+  /** Registers the next microtask drain now, outside of any context of whoever will trigger it. */
+  #prepare() {
+    new Promise((resolve) => {
+      this.#trigger = resolve
+    }).then(() => {
+      this.#prepare()
+      this.#drain()
+    })
+  }
+
+  #arm() {
+    if (this.#running || this.#armed) return
+    this.#armed = true
+    if (!this.#fresh && this.#sliceIsOver()) {
+      inRoot(() => setImmediate(() => this.#drainFresh()))
+    } else {
+      this.#trigger()
+    }
+  }
+
+  /** Another thread has woken the loop. */
+  #wake() {
+    if (this.#armed || this.#running) return
+    this.#armed = true
+    this.#drainFresh()
+  }
+
+  #sliceIsOver() {
+    if (--this.#left > 0) return false
+    return this.#look()
+  }
+
+  /** Looks at the clock; sets how many messages may pass until the next look. */
+  #look() {
+    this.native.poll()
+    const now = this.#clock[0]
+    const since = now - this.#lastLook
+    this.#lastLook = now
+    this.#stride = since * 8 > this.#sliceMs ? 1 : Math.min(MAX_STRIDE, this.#stride * 2)
+    this.#left = this.#stride
+    const held = now - this.#sliceStart
+    if (held > this.longestHold) this.longestHold = held
+    return held >= this.#sliceMs
+  }
+
+  #drainFresh() {
+    this.#fresh = true
+    this.#drain()
+  }
+
+  #drain() {
+    this.#running = true
+    this.#armed = false
+    if (this.#fresh) {
+      this.#fresh = false
+      this.native.poll()
+      this.#sliceStart = this.#lastLook = this.#clock[0]
+      this.#left = this.#stride = 1
+      setImmediate(this.#turnOver)
+    }
+    let more = false
+    try {
+      more = this.#work()
+    } finally {
+      this.#ctl[IN_HANDLER] = 0
+      this.#running = false
+    }
+    if (more) {
+      this.yields++
+      this.#armed = true
+      setImmediate(() => this.#drainFresh())
+    }
+  }
+
+  /** This turn of the loop is over: the next drain begins a slice of its own, and the process may end. */
+  #turnOver = () => {
+    this.#fresh = true
+    if (this.#holding === 0) this.#keepAlive?.unref()
+  }
+
+  /** Handles messages until there are none (`false`) or the slice is over (`true`). */
+  #work() {
+    const ctl = this.#ctl
+    const records = this.#records
+    const handlers = this.#handlers
+    const { native } = this
+    for (;;) {
+      if (this.#position >= this.#count) {
+        ctl[IN_HANDLER] = 0
+        if (this.#used > SLAB - SMALL_MAX) this.#newSlab()
+        const n = native.take(this.#slab, this.#used)
+        this.#used = ctl[USED]
+        this.#position = 0
+        this.#count = n > 0 ? n : 0
+        this.#careful = ctl[CONTROL] !== 0
+        if (n < 0) return false
+        if (n === 0) {
+          // The core opens no turns while there are events.
+          if (ctl[EVENTS] !== 0) this.#events()
+          this.#forgetGone()
+          continue
+        }
+      }
+      const slab = this.#slabMemory
+      const count = this.#count
+      while (this.#position < count) {
+        const i = this.#position
+        ctl[FINISHED] = i
+        ctl[IN_HANDLER] = 1
+        if (ctl[CONTROL] !== 0) {
+          ctl[CONTROL] = 0
+          this.#careful = true
+        }
+        if (this.#careful) {
+          const end = native.cut(i)
+          if (end >= 0) {
+            this.#position = end
+            ctl[FINISHED] = end
+            continue
+          }
+        }
+        const at = i * RECORD
+        const key = records[at]
+        const flags = records[at + 3]
+        if (flags === 0) {
+          const message = new FastBuffer(slab, records[at + 1], records[at + 2])
+          let context = this.#contexts[key]
+          if (context === undefined) {
+            context = this.#contexts[key] = new Context(this, this.#pids[key])
+          }
+          context._sender = null
+          const handler = handlers[key]
+          let result
+          let promised = false
+          try {
+            result = handler(message, context)
+            promised = result !== undefined && isThenable(result)
+          } catch (error) {
+            this.#position = this.#crashed(i, key, error)
+            continue
+          }
+          this.#position = promised ? this.#awaits(i, key, result, undefined, 0) : i + 1
+        } else {
+          this.#position = this.#special(i, at, key, flags)
+        }
+        if (--this.#left <= 0) {
+          ctl[FINISHED] = this.#position
+          ctl[IN_HANDLER] = 0
+          if (this.#look()) return true
+        }
+      }
+      ctl[FINISHED] = count
+      ctl[IN_HANDLER] = 0
+    }
+  }
+
+  #newSlab() {
+    this.#slabMemory = memory(SLAB)
+    this.#slab = new FastBuffer(this.#slabMemory)
+    this.#used = 0
+  }
+
+  /** A message that is a call, has a sender, or is large; answers the next position. */
+  #special(i, at, key, flags) {
+    const message =
+      (flags & FLAG_BIG) !== 0
+        ? this.native.big(i)
+        : new FastBuffer(this.#slabMemory, this.#records[at + 1], this.#records[at + 2])
+    const isCall = (flags & FLAG_CALL) !== 0
+    const low = this.#records[at + 4]
+    let context
+    if (isCall) {
+      context = new Context(this, this.#pids[key], low, this.#records[at + 5])
+    } else {
+      context = this.#contexts[key] ?? new Context(this, this.#pids[key])
+      this.#contexts[key] = context
+    }
+    context._sender = (flags & FLAG_SENDER) !== 0 ? this.#senders[i] : null
+    const handler = this.#handlers[key]
+    let result
+    try {
+      result = handler(message, context)
+      if (!isThenable(result)) {
+        if (isCall) this.#answer(context, low, result)
+        return i + 1
+      }
+    } catch (error) {
+      return this.#crashed(i, key, error, isCall ? context : undefined, low)
+    }
+    return this.#awaits(i, key, result, isCall ? context : undefined, low)
+  }
+
+  /** The reply of a handler that returned, unless it has replied. */
+  #answer(context, low, result) {
+    if (!context.isCall) return
+    // A result that is no message throws here, while the call can still be failed with it.
+    const bytes = result === undefined || result === null ? EMPTY : toBytes(result, 'a reply')
+    this.reply(low, context._take(), bytes)
+  }
+
+  /** The handler answered a promise: the actor waits for it, the lane does not. */
+  #awaits(i, key, promise, context, low) {
+    const pid = this.#pids[key]
+    if (this.#reentrant.has(key)) {
+      Promise.resolve(promise).then(
+        (result) => {
+          try {
+            if (context !== undefined) this.#answer(context, low, result)
+          } catch (error) {
+            this.#reentrantFailed(pid, error, context, low)
+          }
+        },
+        (error) => this.#reentrantFailed(pid, error, context, low),
+      )
+      return i + 1
+    }
+    const next = this.native.suspend(i)
+    Promise.resolve(promise).then(
+      (result) => {
+        try {
+          if (context !== undefined) this.#answer(context, low, result)
+        } catch (error) {
+          this.#awaitFailed(pid, error, context, low)
+          return
+        }
+        if (this.native.resume(pid)) this.#arm()
+      },
+      (error) => this.#awaitFailed(pid, error, context, low),
+    )
+    return next
+  }
+
+  #awaitFailed(pid, error, context, low) {
+    const text = crashText(error)
+    const high = context === undefined ? 0 : context._take()
+    if (high !== 0) this.#failCall(low, high, error, text)
+    this.#thrown.set(pid, error)
+    const there = this.native.crashAwaited(pid, text[0], text[1])
+    if (!there) {
+      // The actor was gone already: nobody else will report what its handler threw.
+      this.#thrown.delete(pid)
+      this.#reportFailure({ pid, reason: 'crash', message: text[0], stack: text[1], error })
+    }
+    this.#events()
+  }
+
+  /** A message of a reentrant actor failed while others may be running: the actor dies of it. */
+  #reentrantFailed(pid, error, context, low) {
+    const text = crashText(error)
+    const high = context === undefined ? 0 : context._take()
+    if (high !== 0) this.#failCall(low, high, error, text)
+    this.#thrown.set(pid, error)
+    if (!this.native.crashNow(pid, text[0], text[1])) {
+      this.#thrown.delete(pid)
+      this.#reportFailure({ pid, reason: 'crash', message: text[0], stack: text[1], error })
+    }
+    this.#events()
+  }
+
+  #crashed(i, key, error, context, low) {
+    const text = crashText(error)
+    const pid = this.#pids[key]
+    const high = context === undefined ? 0 : context._take()
+    this.#thrown.set(pid, error)
+    if (high !== 0) this.#failCall(low, high, error, text)
+    return this.native.crash(i, text[0], text[1])
+  }
+
+  // --- events -----------------------------------------------------------------------------------
+
+  #events() {
+    for (const [kind, key, a, b, c, d] of this.native.events()) {
+      if (kind === 3) {
+        this.#gone.push(key)
+      } else if (kind === 4) {
+        const error = this.#thrown.get(a)
+        this.#thrown.delete(a)
+        this.#reportFailure({ pid: a, reason: b, message: c, stack: d, error })
+      } else {
+        const settle = kind === 1 ? this.#rejects[key] : this.#resolves[key]
+        this.#forget(key)
+        if (kind === 0) {
+          this.#release()
+          settle(a)
+        } else if (kind === 1) {
+          this.#release()
+          const error = makeError(a, b)
+          if (c !== undefined) error.stack = c
+          settle(error)
+        } else {
+          settle({ pid: a, reason: b, message: c, stack: d })
+        }
+      }
+    }
+  }
+
+  /** Between batches only, so that no message of an old actor can reach a new one under the same key. */
+  #forgetGone() {
+    for (const key of this.#gone) {
+      this.#handlers[key] = undefined
+      this.#contexts[key] = undefined
+      this.#reentrant.delete(key)
+      this.#freeKeys.push(key)
+    }
+    this.#gone.length = 0
+  }
+
+  #reportFailure(info) {
+    try {
+      this.#report(info)
+    } catch (error) {
+      console.error('iris: the crash hook threw', error)
+    }
+  }
+}
+
+const EMPTY = Buffer.alloc(0)
+const EMPTY_WAIT = { timeoutMs: 0, signal: undefined }
+
+function aborted(signal) {
+  return makeError('ERR_IRIS_ABORTED', 'the wait was aborted', { cause: signal.reason })
+}
+
+module.exports = { Lane }

@@ -1,0 +1,72 @@
+'use strict'
+
+// Errors of iris: an Error, TypeError or RangeError with a `code` of the catalogue (docs/errors.md). `instanceof IrisError`
+// holds for all of them, whatever builtin they extend.
+
+const PREFIX = 'ERR_IRIS_'
+
+class IrisError extends Error {
+  constructor(code, message, options) {
+    super(message, options)
+    this.code = code
+  }
+
+  static [Symbol.hasInstance](value) {
+    return (
+      typeof value === 'object' &&
+      value !== null &&
+      typeof value.code === 'string' &&
+      value.code.startsWith(PREFIX) &&
+      Error.prototype.isPrototypeOf(value)
+    )
+  }
+}
+IrisError.prototype.name = 'IrisError'
+
+class IrisTypeError extends TypeError {
+  constructor(code, message, options) {
+    super(message, options)
+    this.code = code
+  }
+}
+
+class IrisRangeError extends RangeError {
+  constructor(code, message, options) {
+    super(message, options)
+    this.code = code
+  }
+}
+
+const NAMES = { ERR_IRIS_TIMEOUT: 'TimeoutError', ERR_IRIS_ABORTED: 'AbortError' }
+
+/** An error of the catalogue. */
+function makeError(code, message, options) {
+  if (code === 'ERR_IRIS_INVALID_TYPE') return new IrisTypeError(code, message, options)
+  if (code === 'ERR_IRIS_INVALID_ARGUMENT') return new IrisRangeError(code, message, options)
+  const error = new IrisError(code, message, options)
+  const name = NAMES[code]
+  if (name !== undefined) {
+    Object.defineProperty(error, 'name', { value: name, configurable: true, writable: true })
+  }
+  return error
+}
+
+const closed = () => makeError('ERR_IRIS_RUNTIME_CLOSED', 'this runtime is closed; make a new one')
+
+const wrongType = (what, wanted, got) =>
+  makeError('ERR_IRIS_INVALID_TYPE', `${what} must be ${wanted}, got ${describe(got)}`)
+
+const outOfRange = (what, wanted, got) =>
+  makeError('ERR_IRIS_INVALID_ARGUMENT', `${what} must be ${wanted}, got ${describe(got)}`)
+
+/** A value in a few words; never throws, whatever the value is. */
+function describe(value) {
+  if (value === null) return 'null'
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, 40))
+  if (typeof value === 'function') return 'a function'
+  if (typeof value !== 'object') return String(value)
+  const name = Object.getPrototypeOf(value)?.constructor?.name
+  return name ? `a ${name}` : 'an object'
+}
+
+module.exports = { IrisError, makeError, closed, wrongType, outOfRange, describe }

@@ -1,0 +1,115 @@
+'use strict'
+
+// Checks of what users pass: types throw TypeError, ranges RangeError, both with a code; unknown options are refused, so a
+// typing error is not a default.
+
+const { outOfRange, wrongType } = require('./errors.js')
+
+const MAX_TIMER = 2 ** 53
+const MAX_BUDGET = 1_000_000
+const MAX_CAPACITY = 2 ** 30
+
+function integer(value, what, min, max) {
+  if (typeof value !== 'number') throw wrongType(what, 'a number', value)
+  if (!Number.isInteger(value) || value < min || value > max) {
+    throw outOfRange(what, `an integer from ${min} to ${max}`, value)
+  }
+  return value
+}
+
+function millis(value, what) {
+  if (typeof value !== 'number') throw wrongType(what, 'a number of milliseconds', value)
+  // Written so that NaN fails.
+  if (!(value >= 0 && value <= MAX_TIMER)) throw outOfRange(what, '0 to 2^53 milliseconds', value)
+  return value
+}
+
+function flag(value, what) {
+  if (typeof value !== 'boolean') throw wrongType(what, 'a boolean', value)
+  return value
+}
+
+function callable(value, what) {
+  if (typeof value !== 'function') throw wrongType(what, 'a function', value)
+  return value
+}
+
+function object(value, what, known) {
+  if (value === undefined) return {}
+  if (typeof value !== 'object' || value === null) throw wrongType(what, 'an object', value)
+  for (const key of Object.keys(value)) {
+    if (!known.includes(key)) throw outOfRange(what, `an object with only ${known.join(', ')}`, key)
+  }
+  return value
+}
+
+const optional = (value, check, ...rest) =>
+  value === undefined ? undefined : check(value, ...rest)
+
+/** A wait: a bare number is seconds (the seed's form), an object has `timeoutMs` and `signal`. */
+function wait(value, defaultMs) {
+  if (value === undefined) return { timeoutMs: defaultMs, signal: undefined }
+  if (typeof value === 'number') {
+    if (!(value >= 0 && value * 1e3 <= MAX_TIMER))
+      throw outOfRange('timeout', '0 to 2^53 ms', value)
+    return { timeoutMs: value * 1e3, signal: undefined }
+  }
+  const o = object(value, 'options', ['timeoutMs', 'signal'])
+  if (o.signal !== undefined && !(o.signal instanceof AbortSignal)) {
+    throw wrongType('signal', 'an AbortSignal', o.signal)
+  }
+  return { timeoutMs: optional(o.timeoutMs, millis, 'timeoutMs') ?? defaultMs, signal: o.signal }
+}
+
+const budget = (value) => integer(value, 'budget', 1, MAX_BUDGET)
+const capacity = (value, what = 'capacity') => integer(value, what, 1, MAX_CAPACITY)
+
+function overflow(value) {
+  if (typeof value !== 'string') throw wrongType('overflow', 'a string', value)
+  if (value !== 'dropnew') throw outOfRange('overflow', "'dropnew'", value)
+  return value
+}
+
+/** The options of a runtime. */
+function runtime(value) {
+  const known = [
+    'timeSliceMs',
+    'stopTimeoutMs',
+    'callTimeoutMs',
+    'defaultCapacity',
+    'workers',
+    'logger',
+    'onCrash',
+  ]
+  const o = object(value, 'options', known)
+  const slice = optional(o.timeSliceMs, millis, 'timeSliceMs') ?? 5
+  if (slice === 0) throw outOfRange('timeSliceMs', 'more than 0', 0)
+  if (o.logger !== undefined && o.logger !== null && typeof o.logger.error !== 'function') {
+    throw wrongType('logger', 'null or an object with an error function', o.logger)
+  }
+  return {
+    timeSliceMs: slice,
+    callTimeoutMs: optional(o.callTimeoutMs, millis, 'callTimeoutMs') ?? 5000,
+    logger: o.logger === undefined ? console : o.logger,
+    onCrash: optional(o.onCrash ?? undefined, callable, 'onCrash'),
+    native: {
+      workers: optional(o.workers, integer, 'workers', 1, 1024),
+      stopTimeoutMs: optional(o.stopTimeoutMs, millis, 'stopTimeoutMs'),
+      defaultCapacity: optional(o.defaultCapacity, capacity, 'defaultCapacity'),
+    },
+  }
+}
+
+module.exports = {
+  integer,
+  millis,
+  flag,
+  callable,
+  object,
+  optional,
+  wait,
+  budget,
+  capacity,
+  overflow,
+  runtime,
+}

@@ -1,0 +1,225 @@
+'use strict'
+
+const { VERSION } = require('../binding.js')
+const { Lane } = require('./dispatch.js')
+const { closed, wrongType } = require('./errors.js')
+const { toBytes } = require('./bytes.js')
+const { inCallersContext } = require('./scope.js')
+const check = require('./options.js')
+
+const DEFAULT_BUDGET = 100
+
+/** `[state, kind, ...]` of the native half as an object. */
+function actorInfo(pid, fields) {
+  const [state, kind, budget, capacity, queue, highWater, handled, ageMs, names] = fields
+  return {
+    pid,
+    state,
+    kind,
+    budget,
+    capacity: capacity === 0 ? null : capacity,
+    queue,
+    highWater,
+    handled,
+    ageMs,
+    names,
+  }
+}
+
+class NodeRuntime {
+  #lane
+  #open = true
+  #closing = undefined
+  #onCrash
+  #logger
+
+  constructor(options) {
+    const o = check.runtime(options)
+    this.#onCrash = o.onCrash
+    this.#logger = o.logger
+    this.#lane = new Lane(this, o, (info) => this.#crashed(info))
+  }
+
+  get version() {
+    return VERSION
+  }
+
+  get closed() {
+    return !this.#open
+  }
+
+  // --- spawning ---------------------------------------------------------------------------------
+
+  spawn(handler, options) {
+    return this.#spawn(handler, options, ['budget', 'reentrant'])
+  }
+
+  spawnBounded(handler, options, capacity) {
+    // The seed's positional form: (handler, budget, capacity).
+    const o = typeof options === 'number' ? { budget: options, capacity } : options
+    if (o === undefined || o?.capacity === undefined) {
+      check.callable(handler, 'handler')
+      throw wrongType('capacity', 'a number', undefined)
+    }
+    return this.#spawn(handler, o, ['budget', 'capacity', 'reentrant', 'overflow'])
+  }
+
+  #spawn(handler, options, known) {
+    check.callable(handler, 'handler')
+    this.#checkOpen()
+    let budget = DEFAULT_BUDGET
+    let capacity = 0
+    let reentrant = false
+    if (typeof options === 'number') {
+      budget = check.budget(options)
+    } else if (options !== undefined) {
+      const o = check.object(options, 'options', known)
+      budget = check.optional(o.budget, check.budget) ?? DEFAULT_BUDGET
+      capacity = check.optional(o.capacity, check.capacity) ?? 0
+      reentrant = check.optional(o.reentrant, check.flag, 'reentrant') ?? false
+      check.optional(o.overflow, check.overflow)
+    }
+    return this.#lane.spawn(inCallersContext(handler), budget, capacity, reentrant)
+  }
+
+  // --- messages ---------------------------------------------------------------------------------
+
+  send(pid, data) {
+    return this.#lane.send(pid, data)
+  }
+
+  sendMany(pid, messages) {
+    this.#checkOpen()
+    return this.#lane.sendMany(pid, messages)
+  }
+
+  sendNamed(name, data) {
+    const pid = this.#lane.native.whereis(name)
+    // Looked at before the name: wrong data throws whether or not the name is there.
+    const bytes = toBytes(data, 'data')
+    // 0 is nobody's pid: the refusal is counted all the same.
+    return this.#lane.send(pid ?? 0, bytes)
+  }
+
+  call(pid, data, options) {
+    return this.#lane.call(pid, data, options)
+  }
+
+  mailboxSize(pid) {
+    return this.#lane.native.mailboxSize(pid)
+  }
+
+  // --- names ------------------------------------------------------------------------------------
+
+  register(name, pid) {
+    this.#lane.native.register(name, pid)
+  }
+
+  unregister(name) {
+    return this.#lane.native.unregister(name)
+  }
+
+  whereis(name) {
+    return this.#lane.native.whereis(name)
+  }
+
+  resolve(name) {
+    return this.#lane.native.whereis(name)
+  }
+
+  // --- life and death ---------------------------------------------------------------------------
+
+  stop(pid, options) {
+    const o = check.object(options, 'options', ['drain', 'timeoutMs'])
+    const drain = check.optional(o.drain, check.flag, 'drain') ?? false
+    return this.#lane.native.stop(
+      pid,
+      drain,
+      check.optional(o.timeoutMs, check.millis, 'timeoutMs'),
+    )
+  }
+
+  kill(pid) {
+    return this.#lane.native.kill(pid)
+  }
+
+  join(pid, options) {
+    try {
+      const o = check.wait(options, undefined)
+      return this.#lane.join(pid, o)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  isAlive(pid) {
+    return this.#lane.native.isAlive(pid)
+  }
+
+  onCrash(hook) {
+    if (hook !== null && hook !== undefined) check.callable(hook, 'hook')
+    this.#checkOpen()
+    this.#onCrash = hook ?? undefined
+  }
+
+  // --- seeing inside ----------------------------------------------------------------------------
+
+  listActors() {
+    return this.#lane.native.listActors()
+  }
+
+  actorInfo(pid) {
+    const fields = this.#lane.native.actorInfo(pid)
+    return fields === null ? null : actorInfo(pid, fields)
+  }
+
+  getMetrics() {
+    const flat = this.#lane.native.metrics()
+    const metrics = { refused: {}, dead: {}, exited: {} }
+    for (let i = 0; i < flat.length; i += 2) {
+      const [group, name] = flat[i].split('.')
+      if (name === undefined) metrics[group] = flat[i + 1]
+      else metrics[group][name] = flat[i + 1]
+    }
+    metrics.loop = { longestHoldMs: this.#lane.longestHold, yields: this.#lane.yields }
+    return metrics
+  }
+
+  // --- closing ----------------------------------------------------------------------------------
+
+  close(options) {
+    try {
+      const o = check.object(options, 'options', ['timeoutMs'])
+      const timeoutMs = check.optional(o.timeoutMs, check.millis, 'timeoutMs') ?? 5000
+      this.#closing ??= this.#close(timeoutMs)
+      return this.#closing
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  async #close(timeoutMs) {
+    this.#open = false
+    await this.#lane.close(timeoutMs)
+    this.#lane.dispose()
+  }
+
+  async [Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')]() {
+    await this.close()
+  }
+
+  #checkOpen() {
+    if (!this.#open) throw closed()
+  }
+
+  #crashed(info) {
+    const { pid, reason, message, stack, error } = info
+    const report = { pid, reason, message: message ?? reason, stack, error }
+    if (this.#onCrash !== undefined) {
+      this.#onCrash(report)
+    }
+    this.#logger?.error(`iris: actor ${pid} ended with ${reason}: ${stack ?? report.message}`)
+  }
+}
+
+module.exports = { NodeRuntime }

@@ -1,0 +1,31 @@
+'use strict'
+
+// Async context: a handler runs in the AsyncLocalStorage context of its spawn, and the dispatch loop in none.
+
+const { AsyncResource, AsyncLocalStorage, executionAsyncResource } = require('node:async_hooks')
+
+const root = new AsyncResource('iris')
+
+/** Runs `f` outside of any AsyncLocalStorage context of the caller. */
+const inRoot = (f) => root.runInAsyncScope(f)
+
+// From Node 24 on the stores live in a frame of V8's; before that they are symbols on the execution resource.
+const FRAMES = Number.parseInt(process.versions.node, 10) >= 24
+
+function hasStore() {
+  if (FRAMES) return true
+  const resource = executionAsyncResource()
+  for (const key of Object.getOwnPropertySymbols(resource)) {
+    if (key.description === 'kResourceStore' && resource[key] !== undefined) return true
+  }
+  return false
+}
+
+/** `handler`, bound to the caller's AsyncLocalStorage context if it has one. */
+function inCallersContext(handler) {
+  if (!hasStore()) return handler
+  const run = AsyncLocalStorage.snapshot()
+  return (message, ctx) => run(handler, message, ctx)
+}
+
+module.exports = { inRoot, inCallersContext }
