@@ -160,8 +160,8 @@ bench: build ## Measure iris and its peers, write docs/performance.md (~ 20 min)
 bench-quick: build ## The same rows in < 2 minutes, prints only
 	node bench/run.mjs --quick
 
-soak: build ## The long checks: millions of actors, flat memory
-	node bench/soak.mjs
+soak: build ## The long checks: floods, a million actors, flat memory under churn
+	node bench/run.mjs --only checks --no-write
 
 .PHONY: clean
 clean: ## Remove everything that make made
