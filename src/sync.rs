@@ -7,7 +7,21 @@
 #[cfg(not(iris_shuttle))]
 mod imp {
     pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
-    pub(crate) use std::sync::atomic;
+    pub(crate) use std::sync::{atomic, mpsc};
+    pub(crate) use std::thread_local;
+
+    /// Starts a thread that nobody joins; `false`: the system has none to give. Stack size in bytes; `None`: 2 MiB.
+    pub(crate) fn start_thread(
+        name: String,
+        stack: Option<usize>,
+        body: impl FnOnce() + Send + 'static,
+    ) -> bool {
+        let mut builder = std::thread::Builder::new().name(name);
+        if let Some(bytes) = stack {
+            builder = builder.stack_size(bytes);
+        }
+        builder.spawn(body).is_ok()
+    }
 
     /// Waits on `cv` until notified or `timeout` is over.
     pub(crate) fn wait_for<T>(
@@ -26,7 +40,8 @@ mod imp {
 
 #[cfg(iris_shuttle)]
 mod imp {
-    pub(crate) use shuttle::sync::atomic;
+    pub(crate) use shuttle::sync::{atomic, mpsc};
+    pub(crate) use shuttle::thread_local;
     use std::ops::{Deref, DerefMut};
 
     #[derive(Debug, Default)]
@@ -66,6 +81,14 @@ mod imp {
         }
     }
 
+    pub(crate) fn start_thread(
+        name: String,
+        _stack: Option<usize>,
+        body: impl FnOnce() + Send + 'static,
+    ) -> bool {
+        shuttle::thread::Builder::new().name(name).spawn(body).is_ok()
+    }
+
     /// A model has no time: every timed wait is an untimed one, so a missing wake is a deadlock the checker reports.
     pub(crate) fn wait_for<T>(
         cv: &Condvar,
@@ -77,4 +100,12 @@ mod imp {
     }
 }
 
-pub(crate) use imp::{Condvar, Mutex, MutexGuard, atomic, wait_for};
+pub(crate) use imp::{
+    Condvar, Mutex, MutexGuard, atomic, mpsc, start_thread, thread_local, wait_for,
+};
+
+/// Runs foreign code (a sink, a hook, a waker, a `Drop`): a panic in it ends there, not the core's thread. The process'
+/// panic hook has reported it by then.
+pub(crate) fn contain(foreign: impl FnOnce()) {
+    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(foreign));
+}

@@ -5,7 +5,10 @@ use crate::id::CallId;
 use crate::mailbox::Mailbox;
 use crate::message::{ExitInfo, ExitReason, LaneEvent};
 use crate::scheduler::lane::Lane;
+use crate::sync::contain;
+use crate::timer::wheel::TimerKey;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Whether the actor takes messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +61,7 @@ impl ExitSink {
                     lane.wake();
                 }
             }
-            Self::Func(f) => f(info),
+            Self::Func(f) => contain(|| f(info)),
         }
     }
 }
@@ -70,8 +73,20 @@ pub struct Extra {
     pub names: Vec<Box<str>>,
     /// Calls that its handler owes an answer.
     pub open_calls: Vec<CallId>,
-    /// Who waits for its end.
-    pub joiners: Vec<ExitSink>,
+    /// Who waits for its end, each under the token that takes it back.
+    pub joiners: Vec<(u64, ExitSink)>,
+    /// The deadline of its stop.
+    pub stop: Option<StopWatch>,
+}
+
+/// What a stop waits for.
+pub struct StopWatch {
+    /// Its timer.
+    pub timer: TimerKey,
+    /// How long a handler may go on.
+    pub timeout: Duration,
+    /// [`Cell::progress`] when the timer was set.
+    pub progress: (u64, usize),
 }
 
 /// One actor.
@@ -137,6 +152,19 @@ impl Cell {
     #[must_use]
     pub fn takes(&self, generation: u32) -> bool {
         self.generation == generation && self.life == Life::Alive
+    }
+
+    /// Whether its handler may be given messages.
+    #[inline]
+    #[must_use]
+    pub fn accepts_or_drains(&self) -> bool {
+        matches!(self.life, Life::Alive | Life::Draining)
+    }
+
+    /// Grows or shrinks with every message handled: a draining actor that gets on is not stuck.
+    #[must_use]
+    pub fn progress(&self) -> (u64, usize) {
+        (self.handled, self.mailbox.len())
     }
 
     /// What few actors have, made if it is not there.

@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::id::{CallId, Pid};
 use crate::message::{CallOutcome, LaneEvent};
 use crate::scheduler::lane::Lane;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, contain};
 use crate::timer::wheel::TimerKey;
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ impl CallSink {
                     lane.wake();
                 }
             }
-            Self::Func(f) => f(outcome),
+            Self::Func(f) => contain(|| f(outcome)),
         }
     }
 

@@ -51,10 +51,10 @@ impl Table {
         if slot == MAX_SLOTS {
             return None;
         }
-        free.fresh += 1;
-        drop(free);
+        // Under the lock, so whoever sees the new `fresh` sees the segment too: `iter` must not miss an actor.
         self.segments[slot as usize / SEGMENT]
             .get_or_init(|| (0..SEGMENT).map(|_| Mutex::new(Cell::free())).collect());
+        free.fresh += 1;
         Some(slot)
     }
 

@@ -1,7 +1,7 @@
 //! The core: one struct, its spawn and its send. Turns, exits, calls and reports are in the sibling files.
 //!
-//! Lock order: a cell, then (a lane | the call table | the free list), then the timers. Nothing foreign (handler, waker,
-//! sink, hook) is called while one is held.
+//! Lock order: a cell, then (a lane | the call table | the free list | a shard of names | the exits), then the timers.
+//! Nothing foreign (handler, waker, sink, hook) is called while one is held, and what it panics with ends there.
 
 use crate::actor::behavior::Actor;
 use crate::actor::cell::{Body, Cell, Life, Sched};
@@ -52,8 +52,9 @@ impl Sent {
 
 pub(crate) type FailureHook = Arc<dyn Fn(ExitInfo) + Send + Sync>;
 
-/// Exits remembered for late joins; direct-mapped by slot.
-pub(super) const REMEMBERED: usize = 1024;
+/// Exits remembered for late joins; direct-mapped by a hash of the pid.
+pub(super) const REMEMBERED: usize = 1 << REMEMBERED_BITS;
+pub(super) const REMEMBERED_BITS: u32 = 10;
 
 #[derive(Default)]
 pub(super) struct Closing {
@@ -70,7 +71,11 @@ pub(crate) struct Core {
     pub(super) pool: Pool,
     pub(super) timers: Timers<TimerTask>,
     pub(super) books: Books,
+    /// Actors that have not ended.
     pub(super) live: AtomicUsize,
+    /// Exits whose sinks are being told.
+    pub(super) ending: AtomicUsize,
+    pub(super) joins: AtomicU64,
     pub(super) sequence: AtomicU64,
     pub(super) closed: AtomicBool,
     pub(super) closing: Mutex<Closing>,
@@ -134,6 +139,8 @@ impl Core {
                 calls: CallTable::default(),
                 books: Books::default(),
                 live: AtomicUsize::new(0),
+                ending: AtomicUsize::new(0),
+                joins: AtomicU64::new(0),
                 sequence: AtomicU64::new(0),
                 closed: AtomicBool::new(false),
                 closing: Mutex::new(Closing::default()),
@@ -149,7 +156,7 @@ impl Core {
         match task {
             TimerTask::CallDeadline(id) => self.expire_call(id),
             TimerTask::StopDeadline(pid) => self.abandon(pid),
-            TimerTask::CloseDeadline => self.close_now(),
+            TimerTask::CloseDeadline => self.close_overdue(),
         }
     }
 
@@ -192,11 +199,19 @@ impl Core {
     }
 
     pub(crate) fn spawn_native(&self, actor: Box<dyn Actor>, o: SpawnOptions) -> Result<Pid> {
-        let pid = self.spawn_cell(None, Body::Native(actor), o)?;
-        if let Some(me) = self.me.upgrade() {
-            self.pool.start(move |worker| me.work(worker));
+        if !self.pool.is_started() {
+            self.check_open()?;
+            o.validate()?;
+            let started =
+                self.me.upgrade().is_some_and(|me| self.pool.start(move |worker| me.work(worker)));
+            if !started {
+                return Err(Error::new(
+                    ErrorKind::AtCapacity,
+                    "the system has no thread to run Rust actors on",
+                ));
+            }
         }
-        Ok(pid)
+        self.spawn_cell(None, Body::Native(actor), o)
     }
 
     fn spawn_cell(&self, lane: Option<Arc<Lane>>, body: Body, o: SpawnOptions) -> Result<Pid> {
@@ -342,7 +357,7 @@ impl Core {
     pub(crate) fn is_alive(&self, pid: Pid) -> bool {
         self.slot(pid).is_some_and(|s| {
             let c = s.lock();
-            c.generation == pid.generation() && matches!(c.life, Life::Alive | Life::Draining)
+            c.generation == pid.generation() && c.accepts_or_drains()
         })
     }
 
@@ -378,15 +393,16 @@ impl Core {
     pub(crate) fn unregister(&self, name: &str) -> Result<bool> {
         self.check_open()?;
         let Some(pid) = self.names.get(name) else { return Ok(false) };
-        if let Some(slot) = self.slot(pid) {
-            let mut c = slot.lock();
-            if c.is(pid.generation())
-                && let Some(x) = &mut c.extra
-            {
-                x.names.retain(|n| &**n != name);
-            }
+        let Some(slot) = self.slot(pid) else { return Ok(false) };
+        // Both halves under the cell's lock, as in `register`: the holder's list and the map never disagree.
+        let mut c = slot.lock();
+        if !self.names.release(name, pid) || !c.is(pid.generation()) {
+            return Ok(false);
         }
-        Ok(self.names.release(name, pid) && self.is_alive(pid))
+        if let Some(x) = &mut c.extra {
+            x.names.retain(|n| &**n != name);
+        }
+        Ok(c.accepts_or_drains())
     }
 
     pub(crate) fn whereis(&self, name: &str) -> Option<Pid> {

@@ -1,15 +1,14 @@
 //! How actors end: stop, kill, crash, and what is cleaned up.
 
-use super::core::{Core, REMEMBERED, TimerTask};
-use super::turns::drop_quietly;
-use crate::actor::cell::{Body, Cell, ExitSink, Life, Sched};
+use super::core::{Core, REMEMBERED_BITS, TimerTask};
+use crate::actor::cell::{Body, Cell, ExitSink, Life, Sched, StopWatch};
 use crate::error::{Error, ErrorKind};
 use crate::id::{CallId, Pid};
 use crate::mailbox::Mailbox;
 use crate::message::{CrashInfo, ExitInfo, ExitReason, LaneEvent};
 use crate::scheduler::lane::Lane;
-use crate::sync::MutexGuard;
 use crate::sync::atomic::Ordering;
+use crate::sync::{MutexGuard, contain};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,60 +29,81 @@ impl Core {
     ) -> bool {
         let Some(slot) = self.slot(pid) else { return false };
         let mut c = slot.lock();
-        if !c.is(pid.generation()) || matches!(c.life, Life::Stopping(_)) {
+        if !c.is(pid.generation()) || !c.accepts_or_drains() {
             return false;
         }
-        let was_alive = c.life == Life::Alive;
-        if drain && !was_alive {
-            return false;
+        if drain && c.life == Life::Draining {
+            return true;
         }
-        let nothing_to_do = c.sched != Sched::Running && (!drain || c.mailbox.is_empty());
-        if nothing_to_do {
+        if c.sched != Sched::Running && (!drain || c.mailbox.is_empty()) {
             self.exit_locked(c, pid, why, None);
-            return was_alive;
+            return true;
         }
         let dead = if drain {
             c.life = Life::Draining;
             std::collections::VecDeque::new()
         } else {
             c.life = Life::Stopping(why);
-            if let Some(lane) = &c.lane {
-                lane.bump_control();
-            } else {
-                self.pool_control.fetch_add(1, Ordering::AcqRel);
-            }
             let reserved = c.mailbox.len() - c.mailbox.queued();
             let dead = c.mailbox.drain_all();
             c.mailbox.set_reserved(reserved as u32);
             dead
         };
+        self.bump_control(c.lane.as_ref());
+        self.watch_stop(&mut c, pid, timeout.unwrap_or(self.config.stop_timeout));
         drop(c);
         self.bury_queue(pid, why, dead);
-        self.timers
-            .insert(timeout.unwrap_or(self.config.stop_timeout), TimerTask::StopDeadline(pid));
-        was_alive
+        true
+    }
+
+    /// Makes the lane look again before it begins another message of a turn that is open.
+    fn bump_control(&self, lane: Option<&Arc<Lane>>) {
+        match lane {
+            Some(lane) => lane.bump_control(),
+            None => {
+                self.pool_control.fetch_add(1, Ordering::AcqRel);
+            }
+        }
+    }
+
+    fn watch_stop(&self, c: &mut Cell, pid: Pid, timeout: Duration) {
+        let timer = self.timers.insert(timeout, TimerTask::StopDeadline(pid));
+        let progress = c.progress();
+        let watch = StopWatch { timer, timeout, progress };
+        if let Some(old) = c.extra().stop.replace(watch) {
+            self.timers.cancel(old.timer);
+        }
     }
 
     /// Ends an actor at once, without waiting for anything. Answers whether it was alive.
     pub(crate) fn kill(&self, pid: Pid) -> bool {
-        self.exit(pid, ExitReason::Killed, None)
+        let Some(slot) = self.slot(pid) else { return false };
+        let c = slot.lock();
+        if !c.is(pid.generation()) {
+            return false;
+        }
+        let was_alive = c.accepts_or_drains();
+        self.exit_locked(c, pid, ExitReason::Killed, None);
+        was_alive
     }
 
-    /// The stop timeout of `pid` is over.
+    /// The stop timeout of `pid` is over. A draining actor that has handled something since gets as long again.
     pub(super) fn abandon(&self, pid: Pid) {
-        let stuck = self.slot(pid).is_some_and(|s| {
-            let c = s.lock();
-            c.is(pid.generation()) && matches!(c.life, Life::Stopping(_) | Life::Draining)
-        });
-        if stuck {
-            let info = CrashInfo {
-                message: format!(
-                    "the handler of pid {pid} did not return within the stop timeout; it was abandoned"
-                ),
-                stack: None,
-            };
-            self.exit(pid, ExitReason::Timeout, Some(Arc::new(info)));
+        let Some(slot) = self.slot(pid) else { return };
+        let mut c = slot.lock();
+        if !c.is(pid.generation()) || c.life == Life::Alive {
+            return;
         }
+        if c.life == Life::Draining {
+            let progress = c.progress();
+            if let Some(stop) = c.extra().stop.take()
+                && stop.progress != progress
+            {
+                self.watch_stop(&mut c, pid, stop.timeout);
+                return;
+            }
+        }
+        self.exit_locked(c, pid, ExitReason::Timeout, Some(overdue(pid, "stop")));
     }
 
     /// Ends an actor; `false`: it had ended.
@@ -113,9 +133,19 @@ impl Core {
         c.life = Life::Free;
         c.sched = Sched::Idle;
         c.mailbox = Mailbox::new(0);
+        // Under the cell's lock: whoever finds the actor gone finds out how.
+        let info = ExitInfo { pid, reason: why, crash };
+        self.exits.lock()[remembered_at(pid)] = Some(info.clone());
+        self.ending.fetch_add(1, Ordering::AcqRel);
         drop(c);
 
         // The slot is not in the free list yet, so nobody else is this pid's successor until the end.
+        if running {
+            self.bump_control(lane.as_ref());
+        }
+        if let Some(stop) = extra.stop {
+            self.timers.cancel(stop.timer);
+        }
         self.bury_queue(pid, why, queue);
         if awaiting {
             self.books.dead_in_flight(why, 1);
@@ -126,18 +156,9 @@ impl Core {
         for name in &extra.names {
             self.names.release(name, pid);
         }
-        if running {
-            match &lane {
-                Some(lane) => lane.bump_control(),
-                None => {
-                    self.pool_control.fetch_add(1, Ordering::AcqRel);
-                }
-            }
-        }
-        let info = ExitInfo { pid, reason: why, crash };
-        self.exits.lock()[pid.slot() as usize % REMEMBERED] = Some(info.clone());
-        self.table.release(pid.slot(), pid.generation());
         self.books.exited(why);
+        self.live.fetch_sub(1, Ordering::AcqRel);
+        self.table.release(pid.slot(), pid.generation());
 
         match body {
             Body::Hosted(key) => {
@@ -147,20 +168,20 @@ impl Core {
                     lane.wake();
                 }
             }
-            Body::Native(actor) => drop_quietly(actor),
+            Body::Native(actor) => contain(|| drop(actor)),
             Body::Empty => {}
         }
-        for sink in extra.joiners {
+        for (_, sink) in extra.joiners {
             sink.deliver(info.clone());
         }
         if why.is_failure() {
             let hook = self.failure_hook.lock().clone();
             if let Some(hook) = hook {
-                hook(info);
+                contain(|| hook(info));
             }
         }
-        if self.live.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.all_gone();
+        if self.ending.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.close_if_gone();
         }
     }
 
@@ -192,25 +213,52 @@ impl Core {
         );
     }
 
-    /// Tells `sink` how `pid` ended: when it ends, or at once if it has.
-    pub(crate) fn join(&self, pid: Pid, sink: ExitSink) {
+    /// Tells `sink` how `pid` ended: when it ends, or at once if it has. Answers a token for
+    /// [`forget_join`](Self::forget_join).
+    pub(crate) fn join(&self, pid: Pid, sink: ExitSink) -> u64 {
+        let token = self.joins.fetch_add(1, Ordering::Relaxed);
         if let Some(slot) = self.slot(pid) {
             let mut c = slot.lock();
             if c.is(pid.generation()) {
-                c.extra().joiners.push(sink);
-                return;
+                c.extra().joiners.push((token, sink));
+                return token;
             }
         }
         sink.deliver(self.remembered(pid));
+        token
+    }
+
+    /// Takes joins back that `pick` likes; answers whether there was one.
+    pub(crate) fn forget_join(&self, pid: Pid, pick: impl Fn(u64, &ExitSink) -> bool) -> bool {
+        let Some(slot) = self.slot(pid) else { return false };
+        let mut c = slot.lock();
+        if !c.is(pid.generation()) {
+            return false;
+        }
+        let Some(x) = &mut c.extra else { return false };
+        let (gone, kept) =
+            std::mem::take(&mut x.joiners).into_iter().partition(|(t, s)| pick(*t, s));
+        x.joiners = kept;
+        drop(c);
+        let gone: Vec<_> = gone;
+        !gone.is_empty()
     }
 
     fn remembered(&self, pid: Pid) -> ExitInfo {
-        let known = self.exits.lock()[pid.slot() as usize % REMEMBERED].clone();
+        let known = self.exits.lock()[remembered_at(pid)].clone();
         known.filter(|info| info.pid == pid).unwrap_or(ExitInfo {
             pid,
             reason: ExitReason::NoProc,
             crash: None,
         })
+    }
+
+    /// Why `pid`, which has ended, did.
+    pub(super) fn reason_of(&self, pid: Pid) -> ExitReason {
+        match self.remembered(pid).reason {
+            ExitReason::NoProc => ExitReason::Killed,
+            why => why,
+        }
     }
 
     /// The thread of `lane` is gone: so are its actors.
@@ -250,12 +298,19 @@ impl Core {
             }
             self.timers.insert(timeout, TimerTask::CloseDeadline);
         }
-        if self.live.load(Ordering::Acquire) == 0 {
-            self.all_gone();
+        self.close_if_gone();
+    }
+
+    /// The close timeout is over.
+    pub(super) fn close_overdue(&self) {
+        let mut all = self.pids(|_| true);
+        all.reverse();
+        for pid in all {
+            self.exit(pid, ExitReason::Timeout, Some(overdue(pid, "close")));
         }
     }
 
-    /// Ends what a close has not ended yet.
+    /// Ends everything at once.
     pub(crate) fn close_now(&self) {
         self.closed.store(true, Ordering::Release);
         let mut all = self.pids(|_| true);
@@ -263,20 +318,36 @@ impl Core {
         for pid in all {
             self.exit(pid, ExitReason::Killed, None);
         }
-        if self.live.load(Ordering::Acquire) == 0 {
-            self.all_gone();
-        }
+        self.close_if_gone();
     }
 
-    fn all_gone(&self) {
-        if !self.is_closed() {
+    /// Ends the threads and says that the runtime is closed, if it is and no actor is left. It may come more than once.
+    fn close_if_gone(&self) {
+        if !self.is_closed()
+            || self.live.load(Ordering::Acquire) != 0
+            || self.ending.load(Ordering::Acquire) != 0
+        {
             return;
         }
         self.pool.close();
         self.timers.close();
         let done = std::mem::take(&mut self.closing.lock().done);
         for f in done {
-            f();
+            contain(f);
         }
     }
+}
+
+fn overdue(pid: Pid, what: &str) -> Arc<CrashInfo> {
+    Arc::new(CrashInfo {
+        message: format!(
+            "the handler of pid {pid} did not return within the {what} timeout; it was abandoned"
+        ),
+        stack: None,
+    })
+}
+
+/// Where an exit is remembered: a busy spawn/stop loop uses one slot, so the generation counts as well.
+fn remembered_at(pid: Pid) -> usize {
+    (pid.to_bits().wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - REMEMBERED_BITS)) as usize
 }

@@ -28,7 +28,8 @@ use crate::config::{Config, SpawnOptions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{CallId, Pid};
 use crate::message::{ExitInfo, Payload};
-use std::sync::{Arc, mpsc};
+use crate::sync::mpsc;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A runtime: scheduler, mailboxes, names, calls, timers. Several may live in one process and share nothing.
@@ -189,7 +190,7 @@ impl Runtime {
     pub fn join(&self, pid: Pid, timeout: Option<Duration>) -> Result<Option<ExitInfo>> {
         check_may_block("join")?;
         let (tx, rx) = mpsc::channel();
-        self.core.join(
+        let token = self.core.join(
             pid,
             ExitSink::Func(Box::new(move |info| {
                 let _ = tx.send(info);
@@ -197,11 +198,15 @@ impl Runtime {
         );
         Ok(match timeout {
             None => rx.recv().ok(),
-            Some(t) => rx.recv_timeout(t).ok(),
+            Some(t) => rx.recv_timeout(t).ok().or_else(|| {
+                self.core.forget_join(pid, |t, _| t == token);
+                rx.try_recv().ok()
+            }),
         })
     }
 
-    /// Calls `sink` when the actor has ended, or at once if it has.
+    /// Calls `sink` when the actor has ended, or at once if it has. It runs on the thread that ends the actor and must
+    /// not block.
     pub fn on_exit(&self, pid: Pid, sink: impl FnOnce(ExitInfo) + Send + 'static) {
         self.core.join(pid, ExitSink::Func(Box::new(sink)));
     }

@@ -1,13 +1,15 @@
 //! Turns: how messages go from mailboxes into the hands of a lane, and what becomes of them there.
 
 use super::core::{Core, Wake};
-use crate::actor::behavior::{Crash, Message};
-use crate::actor::cell::{Body, Life, Sched};
+use crate::actor::behavior::{Actor, Crash, Message};
+use crate::actor::cell::{Body, Cell, Life, Sched};
 use crate::actor::context::{Context, Effects};
+use crate::error::{Error, ErrorKind};
 use crate::id::{CallId, Pid};
 use crate::message::{CrashInfo, Envelope, ExitReason, Payload};
 use crate::scheduler::lane::{Lane, Runnable};
 use crate::sync::atomic::Ordering;
+use crate::sync::contain;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -77,76 +79,56 @@ impl Core {
                 full |= !ok;
                 ok
             });
-            if n == 0 {
+            if n == 0 && full {
                 drop(c);
                 lane.push_front(r);
                 break;
             }
+            let pid = self.pid_of(r.slot, r.generation);
             c.sched = Sched::Running;
+            let over = if batch.envelopes[start..].iter().any(|e| e.call.is_some()) {
+                self.hand_calls(&mut c, &mut batch.envelopes, start)
+            } else {
+                0
+            };
             drop(c);
             self.books.taken(n as u64);
-            let pid = self.pid_of(r.slot, r.generation);
-            if batch.envelopes[start..].iter().any(|e| e.call.is_some()) {
-                self.hand_calls(pid, &mut batch.envelopes, start);
-                if batch.envelopes.len() == start {
-                    self.wake_lane(self.end_turn(pid, 0, std::iter::empty(), Some(lane)), lane);
-                    continue;
-                }
+            if over != 0 {
+                self.books.expired_in_flight(over as u64);
             }
             let end = batch.envelopes.len();
-            batch.runs.push(Run { pid, key, start, end, cut: end, detached: false });
+            if end == start {
+                // Nothing but calls that were over.
+                let wake = self.end_turn(pid, 0, std::iter::empty(), None, None);
+                self.wake(wake);
+            } else {
+                batch.runs.push(Run { pid, key, start, end, cut: end, detached: false });
+            }
         }
     }
 
-    /// A lane that takes is awake, so nothing it schedules on itself needs arming.
-    fn wake_lane(&self, wake: Wake, _lane: &Arc<Lane>) {
-        self.wake(wake);
-    }
-
-    /// Marks the calls among the taken messages as handed to their actor; drops those that are over.
-    fn hand_calls(&self, pid: Pid, envelopes: &mut Vec<Envelope>, start: usize) {
-        let before = envelopes.len();
-        let mut at = start;
-        while at < envelopes.len() {
+    /// Marks the calls among the taken messages as handed to their actor and removes those that are over; answers how
+    /// many. Under the cell's lock, so whoever ends a call finds it either in the actor's list or not handed yet.
+    fn hand_calls(&self, c: &mut Cell, envelopes: &mut Vec<Envelope>, start: usize) -> usize {
+        let mut kept = start;
+        for at in start..envelopes.len() {
             match envelopes[at].call {
-                Some(id) if !self.hand_call(id, pid) => {
-                    envelopes.remove(at);
-                }
-                _ => at += 1,
+                Some(id) if !self.calls.hand(id) => continue,
+                Some(id) => c.extra().open_calls.push(id),
+                None => {}
             }
+            envelopes.swap(kept, at);
+            kept += 1;
         }
-        let gone = before - envelopes.len();
-        if gone != 0 {
-            self.books.expired_in_flight(gone as u64);
-        }
-    }
-
-    /// `false`: the call is over.
-    fn hand_call(&self, id: CallId, pid: Pid) -> bool {
-        if !self.calls.hand(id) {
-            return false;
-        }
-        if let Some(slot) = self.slot(pid) {
-            let mut c = slot.lock();
-            if c.is(pid.generation()) {
-                c.extra().open_calls.push(id);
-                return true;
-            }
-        }
-        self.fail_call_exited(id, pid, ExitReason::Killed);
-        true
+        let over = envelopes.len() - kept;
+        envelopes.truncate(kept);
+        over
     }
 
     /// Brings the books up to date with what the lane has done: `finished` messages are over, `begun` have begun.
     ///
     /// Turns that are over are closed; with everything finished the batch is empty again.
-    pub(crate) fn settle(
-        &self,
-        lane: &Arc<Lane>,
-        batch: &mut Batch,
-        finished: usize,
-        begun: usize,
-    ) {
+    pub(crate) fn settle(&self, batch: &mut Batch, finished: usize, begun: usize) {
         while let Some(run) = batch.runs.get(batch.settled).copied() {
             if run.end > finished {
                 break;
@@ -154,8 +136,8 @@ impl Core {
             batch.settled += 1;
             if !run.detached {
                 let rest = drain_range(&mut batch.envelopes, run.cut, run.end);
-                let wake = self.end_turn(run.pid, run.cut - run.start, rest, Some(lane));
-                self.wake_lane(wake, lane);
+                let wake = self.end_turn(run.pid, run.cut - run.start, rest, None, None);
+                self.wake(wake);
             }
         }
         match batch.runs.get(batch.settled) {
@@ -207,8 +189,9 @@ impl Core {
         } else {
             drop(c);
             // The message itself is in flight no more for anybody: its actor is gone.
-            self.books.dead_in_flight(ExitReason::Killed, 1);
-            self.bury_in_flight(pid, ExitReason::Killed, rest.into_iter());
+            let why = self.reason_of(pid);
+            self.books.dead_in_flight(why, 1);
+            self.bury_in_flight(pid, why, rest.into_iter());
         }
     }
 
@@ -222,17 +205,18 @@ impl Core {
             }
             c.awaiting = false;
         }
-        let wake = self.end_turn(pid, 1, std::iter::empty(), here);
+        let wake = self.end_turn(pid, 1, std::iter::empty(), here, None);
         self.wake(wake)
     }
 
-    /// Closes a turn: `handled` messages were handled, `rest` were not.
+    /// Closes a turn: `handled` messages were handled, `rest` were not; `body` is the handler that was out.
     pub(super) fn end_turn(
         &self,
         pid: Pid,
         handled: usize,
         rest: impl DoubleEndedIterator<Item = Envelope> + ExactSizeIterator,
         here: Option<&Arc<Lane>>,
+        body: Option<Box<dyn Actor>>,
     ) -> Wake {
         if handled != 0 {
             self.books.handled(handled as u64);
@@ -241,8 +225,14 @@ impl Core {
         let mut c = slot.lock();
         if !c.is(pid.generation()) {
             drop(c);
-            self.bury_in_flight(pid, ExitReason::Killed, rest);
+            if rest.len() != 0 {
+                self.bury_in_flight(pid, self.reason_of(pid), rest);
+            }
+            contain(|| drop(body));
             return Wake::None;
+        }
+        if let Some(actor) = body {
+            c.body = Body::Native(actor);
         }
         c.handled += handled as u64;
         c.mailbox.set_reserved(0);
@@ -345,8 +335,8 @@ impl Core {
     fn run_native(&self, r: Runnable, buffer: &mut Vec<Envelope>) {
         let Some(slot) = self.table.get(r.slot) else { return };
         let pid = self.pid_of(r.slot, r.generation);
-        let control = self.pool_control.load(Ordering::Acquire);
-        let mut actor = {
+        let mut looked = self.pool_control.load(Ordering::Acquire);
+        let (mut actor, mut exact) = {
             let mut c = slot.lock();
             if !c.is(r.generation) || c.sched != Sched::Queued {
                 return;
@@ -354,62 +344,89 @@ impl Core {
             let Body::Native(actor) = std::mem::replace(&mut c.body, Body::Empty) else { return };
             let budget = c.budget as usize;
             c.mailbox.take(budget, buffer, |_| true);
+            c.mailbox.set_reserved(buffer.len().saturating_sub(1) as u32);
             c.sched = Sched::Running;
-            actor
+            (actor, c.mailbox.capacity().is_some() || c.life == Life::Draining)
         };
-        let taken = buffer.len();
-        self.books.taken(taken as u64);
-        let (mut handled, mut looked) = (0, control);
-        let mut failure = None;
+        self.books.taken(buffer.len() as u64);
+        let mut handled = 0;
         let mut messages = buffer.drain(..);
         while messages.len() != 0 {
             let now = self.pool_control.load(Ordering::Relaxed);
-            if now != looked {
-                looked = now;
-                if !self.may_run(pid) {
+            let changed = now != looked;
+            looked = now;
+            // A bounded mailbox counts what is not begun; a draining actor shows that it gets on.
+            if changed || (exact && handled != 0) {
+                let mut c = slot.lock();
+                if !c.is(r.generation) || !c.accepts_or_drains() {
                     break;
                 }
+                exact |= c.life == Life::Draining;
+                c.mailbox.set_reserved(messages.len() as u32 - 1);
             }
             let Some(e) = messages.next() else { break };
-            if e.call.is_some_and(|id| !self.hand_call(id, pid)) {
-                self.books.expired_in_flight(1);
-                continue;
+            if let Some(id) = e.call {
+                match self.hand_call(id, pid) {
+                    Handing::Handed => {}
+                    Handing::Over => {
+                        self.books.expired_in_flight(1);
+                        continue;
+                    }
+                    Handing::Gone => {
+                        self.bury_in_flight(pid, self.reason_of(pid), std::iter::once(e));
+                        break;
+                    }
+                }
             }
             let mut ctx = Context { effects: self, pid, call: e.call };
             let message = Message { payload: e.payload, sender: e.sender };
             let outcome = catch_unwind(AssertUnwindSafe(|| actor.handle(message, &mut ctx)));
             let unanswered = ctx.call;
-            match outcome {
+            let (why, info) = match outcome {
                 Ok(Ok(())) => {
                     handled += 1;
                     if let Some(id) = unanswered {
                         self.reply(id, Payload::empty());
                     }
+                    continue;
                 }
-                Ok(Err(Crash(info))) => failure = Some((ExitReason::Crash, info)),
-                Err(panic) => failure = Some((ExitReason::Panic, panic_info(&*panic))),
+                Ok(Err(Crash(info))) => (ExitReason::Crash, info),
+                Err(panic) => (ExitReason::Panic, panic_info(&*panic)),
+            };
+            if let Some(id) = unanswered {
+                let message = format!("the handler of pid {pid} failed: {}", info.message);
+                let error = Error::new(ErrorKind::HandlerFailed, message);
+                self.fail_call(id, error.with_stack(info.stack.clone()));
             }
-            if failure.is_some() {
-                break;
-            }
-        }
-        if let Some((why, info)) = failure {
             self.crash_turn(pid, handled, messages, why, info);
-            drop_quietly(actor);
+            contain(|| drop(actor));
             return;
         }
-        {
-            let mut c = slot.lock();
-            if c.is(r.generation) {
-                c.body = Body::Native(actor);
-            } else {
-                drop(c);
-                drop_quietly(actor);
-            }
-        }
-        let wake = self.end_turn(pid, handled, messages, None);
+        let wake = self.end_turn(pid, handled, messages, None, Some(actor));
         self.wake(wake);
     }
+
+    fn hand_call(&self, id: CallId, pid: Pid) -> Handing {
+        let Some(slot) = self.slot(pid) else { return Handing::Gone };
+        let mut c = slot.lock();
+        if !c.is(pid.generation()) {
+            return Handing::Gone;
+        }
+        if !self.calls.hand(id) {
+            return Handing::Over;
+        }
+        c.extra().open_calls.push(id);
+        Handing::Handed
+    }
+}
+
+/// What became of a call that a worker is about to hand to its handler.
+enum Handing {
+    Handed,
+    /// It was over.
+    Over,
+    /// The actor was.
+    Gone,
 }
 
 impl Effects for Core {
@@ -442,9 +459,4 @@ pub(crate) fn panic_info(panic: &(dyn std::any::Any + Send)) -> CrashInfo {
         .or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "panic".into());
     CrashInfo { message, stack: None }
-}
-
-/// Drops an actor whose own `Drop` may panic.
-pub(super) fn drop_quietly<T>(value: T) {
-    let _ = catch_unwind(AssertUnwindSafe(|| drop(value)));
 }

@@ -5,8 +5,8 @@
 //! messages and senders it has, and no message can fall between "empty" and "asleep".
 
 use crate::message::LaneEvent;
-use crate::sync::{Mutex, contain};
 use crate::sync::atomic::{AtomicU32, Ordering};
+use crate::sync::{Mutex, contain};
 use std::collections::VecDeque;
 
 /// A place in a run queue: slot and generation, so a stale place is recognised.

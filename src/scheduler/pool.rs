@@ -7,11 +7,16 @@
 //! Waking another core costs 25 to 30 microseconds here, so a worker that makes *one* actor runnable (ping-pong) wakes
 //! nobody: it will run it next itself. It wakes a sleeper when it leaves more behind than the actor it is about to run.
 //! What it leaves behind by running one handler for long is found by the watcher: one sleeping worker at a time sleeps
-//! for at most [`WATCH`] and then looks around, as long as another worker is busy.
+//! for at most [`WATCH`] and then looks around, as long as another worker is busy. A watcher that finds work wakes the
+//! next sleeper, which takes over the watch.
+//!
+//! No wake is lost, by the queues' locks alone. A worker counts itself asleep, then looks through every queue under its
+//! lock, then waits. Whoever pushes does so under the queue's lock, then reads that count. Either the push came first
+//! and the worker's look finds it; or the look came first, and then the count that it followed is visible to the pusher.
 
 use super::lane::Runnable;
-use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
-use crate::sync::{Condvar, Mutex, wait_for};
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::sync::{Condvar, Mutex, start_thread, wait_for};
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -22,7 +27,7 @@ const WATCH: Duration = Duration::from_millis(1);
 /// Every so many turns a worker looks at the injector first, so outside work is not starved.
 const FAIR_TICK: u32 = 61;
 
-thread_local! {
+crate::sync::thread_local! {
     static WORKER: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
 }
 
@@ -41,6 +46,7 @@ pub struct Pool {
     watchers: AtomicUsize,
     sleep: Mutex<Sleep>,
     wakeup: Condvar,
+    /// Threads are being started or run.
     started: AtomicBool,
     closed: AtomicBool,
 }
@@ -62,27 +68,35 @@ impl Pool {
         }
     }
 
-    /// Starts the threads, once; each runs `body(worker)` until the pool is closed.
-    pub fn start(&self, body: impl Fn(usize) + Send + Sync + 'static) {
+    /// Whether the threads have been started.
+    #[inline]
+    #[must_use]
+    pub fn is_started(&self) -> bool {
+        self.started.load(Ordering::Acquire)
+    }
+
+    /// Starts the threads, once; each runs `body(worker)` until the pool is closed. `false`: the system has not one
+    /// thread to give; the next call tries again.
+    pub fn start(&self, body: impl Fn(usize) + Send + Sync + 'static) -> bool {
         if self.started.swap(true, Ordering::AcqRel) {
-            return;
+            return true;
         }
         let body = Arc::new(body);
         let id = self.identity();
         for worker in 0..self.queues.len() {
             let body = Arc::clone(&body);
-            #[allow(clippy::disallowed_methods, reason = "the worker threads")]
-            let spawned = std::thread::Builder::new().name(format!("iris-worker-{worker}")).spawn(
-                move || {
-                    WORKER.set((id, worker));
-                    super::mark_lane_thread();
-                    body(worker);
-                },
-            );
-            if spawned.is_err() && worker == 0 {
+            let started = start_thread(format!("iris-worker-{worker}"), None, move || {
+                WORKER.with(|w| w.set((id, worker)));
+                super::mark_lane_thread();
+                body(worker);
+            });
+            if !started && worker == 0 {
                 self.started.store(false, Ordering::Release);
+                return false;
             }
+            // With fewer threads than asked for the others carry on: work on a queue without a thread is stolen.
         }
+        true
     }
 
     fn identity(&self) -> usize {
@@ -90,7 +104,7 @@ impl Pool {
     }
 
     fn current(&self) -> Option<usize> {
-        let (pool, worker) = WORKER.get();
+        let (pool, worker) = WORKER.with(Cell::get);
         (pool == self.identity()).then_some(worker)
     }
 
@@ -115,8 +129,6 @@ impl Pool {
     }
 
     fn wake_one(&self) {
-        // Pairs with the fence in `next`: either this sees the sleeper, or the sleeper sees what was pushed.
-        fence(Ordering::SeqCst);
         if self.sleepers.load(Ordering::Relaxed) != 0 {
             let _sleep = self.sleep.lock();
             self.wakeup.notify_one();
@@ -125,17 +137,20 @@ impl Pool {
 
     /// The next actor for `worker`, sleeping until there is one; `None` when the pool is closed.
     pub fn next(&self, worker: usize, tick: &mut u32) -> Option<Runnable> {
+        let mut watched = false;
         loop {
             if self.closed.load(Ordering::Acquire) {
                 return None;
             }
             if let Some(r) = self.find(worker, tick) {
+                if watched {
+                    self.wake_one();
+                }
                 return Some(r);
             }
             let mut sleep = self.sleep.lock();
             sleep.asleep += 1;
             self.sleepers.store(sleep.asleep, Ordering::Relaxed);
-            fence(Ordering::SeqCst);
             if self.has_work() || self.closed.load(Ordering::Acquire) {
                 sleep.asleep -= 1;
                 self.sleepers.store(sleep.asleep, Ordering::Relaxed);
@@ -147,6 +162,7 @@ impl Pool {
                 self.watchers.store(1, Ordering::Relaxed);
             }
             wait_for(&self.wakeup, &mut sleep, watch.then_some(WATCH));
+            watched = watch;
             if watch {
                 sleep.watcher = false;
                 self.watchers.store(0, Ordering::Relaxed);
@@ -157,8 +173,7 @@ impl Pool {
     }
 
     fn has_work(&self) -> bool {
-        self.injected.load(Ordering::Acquire) != 0
-            || self.queues.iter().any(|q| !q.lock().is_empty())
+        !self.injector.lock().is_empty() || self.queues.iter().any(|q| !q.lock().is_empty())
     }
 
     fn find(&self, worker: usize, tick: &mut u32) -> Option<Runnable> {

@@ -7,7 +7,7 @@
 pub mod wheel;
 
 use crate::clock::Clock;
-use crate::sync::{Condvar, Mutex, wait_for};
+use crate::sync::{Condvar, Mutex, contain, start_thread, wait_for};
 use std::sync::Arc;
 use std::time::Duration;
 use wheel::{TimerKey, Wheel};
@@ -48,19 +48,24 @@ impl<T: Send + 'static> Timers<T> {
         }))
     }
 
-    /// Fires `value` once `delay` has passed. After [`close`](Self::close) nothing fires.
+    /// Fires `value` once `delay` has passed. After [`close`](Self::close) nothing waits and nothing fires.
     pub fn insert(&self, delay: Duration, value: T) -> TimerKey {
         let inner = &self.0;
         let delay = u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX);
         let when = inner.clock.now_ns().saturating_add(delay).div_ceil(1_000_000);
         let mut s = inner.state.lock();
+        if s.closed {
+            return TimerKey::NEVER;
+        }
         let key = s.wheel.insert(when, value);
-        if when < s.wakes_at && !inner.clock.is_manual() && !s.closed {
+        if when < s.wakes_at && !inner.clock.is_manual() {
             if s.started {
                 inner.changed.notify_one();
             } else {
-                s.started = true;
-                self.start();
+                // If there is no thread to be had, the next insert tries again.
+                let inner = Arc::clone(inner);
+                s.started =
+                    start_thread("iris-timer".into(), Some(256 * 1024), move || inner.run());
             }
         }
         key
@@ -81,26 +86,17 @@ impl<T: Send + 'static> Timers<T> {
     pub fn poll(&self) {
         let mut due = Vec::new();
         self.0.state.lock().wheel.advance(self.0.clock.now_ms(), &mut due);
-        due.into_iter().for_each(&self.0.fire);
+        due.into_iter().for_each(|v| self.0.fire(v));
     }
 
-    /// Ends the thread. It may be called from the thread itself.
+    /// Ends the thread and drops what waits. It may be called from the thread itself.
     pub fn close(&self) {
-        self.0.state.lock().closed = true;
+        let mut s = self.0.state.lock();
+        s.closed = true;
+        let dropped = std::mem::take(&mut s.wheel);
+        drop(s);
+        drop(dropped);
         self.0.changed.notify_all();
-    }
-
-    fn start(&self) {
-        let inner = Arc::clone(&self.0);
-        #[allow(clippy::disallowed_methods, reason = "the timer thread")]
-        let spawned = std::thread::Builder::new()
-            .name("iris-timer".into())
-            .stack_size(256 * 1024)
-            .spawn(move || inner.run());
-        if spawned.is_err() {
-            // No thread to be had: the next insert tries again.
-            self.0.state.lock().started = false;
-        }
     }
 }
 
@@ -111,6 +107,10 @@ impl<T: Send + 'static> Drop for Timers<T> {
 }
 
 impl<T: Send> Inner<T> {
+    fn fire(&self, value: T) {
+        contain(|| (self.fire)(value));
+    }
+
     fn run(&self) {
         let mut due = Vec::new();
         let mut s = self.state.lock();
@@ -120,7 +120,7 @@ impl<T: Send> Inner<T> {
             if !due.is_empty() {
                 s.wakes_at = 0; // awake: nobody needs to notify
                 drop(s);
-                due.drain(..).for_each(&self.fire);
+                due.drain(..).for_each(|v| self.fire(v));
                 s = self.state.lock();
                 continue;
             }

@@ -12,8 +12,10 @@
 //!    5     12.4 d           2.2 y      (farther deadlines wait here and are placed again)
 //! ```
 //!
-//! Insert and cancel are O(1): entries live in a slab and a slot is a doubly linked list of slab indices. A bitmap a
-//! level finds the next occupied slot without a walk.
+//! Insert and cancel are O(1): entries live in a slab and a slot is a doubly linked list of slab indices whose head's
+//! `prev` is its tail. Timers of one tick fire in the order of their inserts: lists are appended to, and a slot is moved
+//! down a level, in order, before anything can be inserted below it. A bitmap a level finds the next occupied slot without
+//! a walk.
 
 const LEVELS: usize = 6;
 const SLOTS: usize = 64;
@@ -28,6 +30,9 @@ pub struct TimerKey {
 }
 
 impl TimerKey {
+    /// The key of no timer.
+    pub const NEVER: Self = Self { index: NIL, generation: 0 };
+
     /// The key as one number.
     #[must_use]
     pub fn to_bits(self) -> u64 {
@@ -184,29 +189,35 @@ impl<T> Wheel<T> {
         // What is farther than the wheel spans waits in the top level and is placed again when its slot comes up.
         let slot = ((when >> (6 * level)) % SLOTS as u64) as usize;
         let l = &mut self.levels[level];
-        let head = std::mem::replace(&mut l.heads[slot], index);
-        l.occupied |= 1 << slot;
-        if head != NIL {
-            self.entries[head as usize].prev = index;
+        let head = l.heads[slot];
+        let mut prev = index;
+        if head == NIL {
+            l.heads[slot] = index;
+            l.occupied |= 1 << slot;
+        } else {
+            prev = std::mem::replace(&mut self.entries[head as usize].prev, index);
+            self.entries[prev as usize].next = index;
         }
         let e = &mut self.entries[index as usize];
-        (e.prev, e.next, e.level, e.slot) = (NIL, head, level as u8, slot as u8);
+        (e.prev, e.next, e.level, e.slot) = (prev, NIL, level as u8, slot as u8);
     }
 
     fn unlink(&mut self, index: u32) {
         let e = &self.entries[index as usize];
         let (prev, next, level, slot) = (e.prev, e.next, usize::from(e.level), usize::from(e.slot));
-        if next != NIL {
-            self.entries[next as usize].prev = prev;
-        }
-        if prev != NIL {
-            self.entries[prev as usize].next = next;
-        } else {
-            self.levels[level].heads[slot] = next;
+        let l = &mut self.levels[level];
+        let head = l.heads[slot];
+        // Who comes before what follows, or, if nothing does, the tail that the head remembers.
+        let follower = if next != NIL { next } else { head };
+        if head == index {
+            l.heads[slot] = next;
             if next == NIL {
-                self.levels[level].occupied &= !(1 << slot);
+                l.occupied &= !(1 << slot);
             }
+        } else {
+            self.entries[prev as usize].next = next;
         }
+        self.entries[follower as usize].prev = prev;
     }
 
     fn release(&mut self, index: u32) -> Option<T> {
@@ -274,7 +285,8 @@ mod tests {
                         let mut due: Vec<u64> =
                             model.iter().filter(|(_, (w, _))| *w <= now).map(|(i, _)| *i).collect();
                         for w in fired.windows(2) {
-                            prop_assert!(model[&w[0]].0 <= model[&w[1]].0, "fired out of order");
+                            let key = |id| (model[id].0, *id);
+                            prop_assert!(key(&w[0]) < key(&w[1]), "fired out of order");
                         }
                         model.retain(|_, (w, _)| *w > now);
                         fired.sort_unstable();
