@@ -4,6 +4,7 @@ the same answer.
 
 from __future__ import annotations
 
+import heapq
 import re
 from collections.abc import Iterable, Mapping
 from typing import TypedDict
@@ -39,12 +40,12 @@ def run_at_end(text: bytes | bytearray) -> int:
 
 def top(entries: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
     """Most frequent first; words that are equally frequent in the order of their bytes."""
-    return sorted(entries, key=lambda entry: (-entry[1], entry[0]))[:TOP]
+    return heapq.nsmallest(TOP, entries, key=lambda entry: (-entry[1], entry[0]))
 
 
 def summary(counts: Mapping[bytes, int]) -> Summary:
     """Sum up the counts of one file type."""
-    first = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))[:TOP]
+    first = heapq.nsmallest(TOP, counts.items(), key=lambda entry: (-entry[1], entry[0]))
     return {
         "words": sum(counts.values()),
         "distinct": len(counts),
