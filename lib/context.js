@@ -57,7 +57,7 @@ class Context {
   }
 
   stop() {
-    return this.#lane.native.stop(this.#pid, false, undefined)
+    return this.#lane.stop(this.#pid, false, undefined)
   }
 
   /** Takes the unanswered call, for the dispatch loop: its high half, 0 if there is none. */

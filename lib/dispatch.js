@@ -26,17 +26,22 @@ const FINISHED = 0
 const IN_HANDLER = 1
 const CONTROL = 2
 const EVENTS = 3
-const USED = 4
+const TAKEN = 4
 const CALL_LOW = 5
 const CALL_HIGH = 6
+const OUT_COUNT = 7
+const OUT_BYTES = 8
 const ARM = 1
 const CLOSED = 2
 const NOT_A_PID = 3
 
 /** Bytes of a slab: what a kept message can keep alive beside itself. */
 const SLAB = 16384
-/** Messages up to this size are copied over the stage. */
+/** Bytes and messages of the outbox. */
 const STAGE = 65536
+const OUT_MAX = 1024
+/** The low bits of a pid: its slot, which is the key of its handler. */
+const SLOT_MASK = 2 ** 23 - 1
 /** Most messages between two looks at the clock; fewer as soon as handlers take long. */
 const MAX_STRIDE = 16
 const FOREVER = 2 ** 31 - 1
@@ -77,21 +82,22 @@ class Lane {
   #ctl = new Int32Array(memory(64))
   #records = new Int32Array(memory(BATCH_MAX * RECORD * 4))
   #senders = new Float64Array(memory(BATCH_MAX * 8))
-  #stage = new Uint8Array(memory(STAGE))
-  #stageText = Buffer.from(this.#stage.buffer)
   #clock = new Float64Array(memory(8))
 
-  // By handler key.
+  // The outbox: what this thread sends to its own unbounded actors waits here, as bytes and numbers, until the next crossing.
+  #stage = new Uint8Array(memory(STAGE))
+  #outPids = new Float64Array(memory(OUT_MAX * 16))
+  #outLengths = new Int32Array(memory(OUT_MAX * 4))
+
+  // By handler key (the slot of the pid).
   #handlers = []
   #contexts = []
-  #pids = []
+  /** The pid; negative if the core must be asked before a message is promised: bounded, or about to end. */
+  #pids = new Float64Array(1024)
   #reentrant = new Set()
-  #freeKeys = []
   #gone = []
 
-  #slab = new FastBuffer(memory(SLAB))
-  #slabMemory = this.#slab.buffer
-  #used = 0
+  #slab = memory(0)
   #position = 0
   #count = 0
   #careful = false
@@ -123,16 +129,21 @@ class Lane {
     this.#callTimeoutMs = options.callTimeoutMs
     this.#report = report
     this.#ctl.fill(0)
+    const shared = {
+      ctl: this.#ctl,
+      records: this.#records,
+      senders: this.#senders,
+      stage: this.#stage,
+      outPids: this.#outPids,
+      outLengths: this.#outLengths,
+      clock: this.#clock,
+    }
     inRoot(() => {
       this.native = createLane(
         options.native,
+        shared,
         () => this.#wake(),
         (code, message) => makeError(code, message),
-        this.#ctl,
-        this.#records,
-        this.#senders,
-        this.#stage,
-        this.#clock,
       )
       this.#prepare()
     })
@@ -141,41 +152,66 @@ class Lane {
   // --- actors -----------------------------------------------------------------------------------
 
   spawn(handler, budget, capacity, reentrant) {
-    const key = this.#freeKeys.length > 0 ? this.#freeKeys.pop() : this.#handlers.length
-    // The key is taken only once the core has agreed.
-    let pid
-    try {
-      pid = this.native.spawn(key, budget, capacity)
-    } catch (error) {
-      if (key < this.#handlers.length) this.#freeKeys.push(key)
-      throw error
+    const answer = this.native.spawn(budget, capacity)
+    const pid = Math.abs(answer)
+    const key = pid & SLOT_MASK
+    if (key >= this.#pids.length) {
+      const grown = new Float64Array(Math.max(key + 1, this.#pids.length * 2))
+      grown.set(this.#pids)
+      this.#pids = grown
     }
+    this.#pids[key] = answer
     this.#handlers[key] = handler
     this.#contexts[key] = undefined
-    this.#pids[key] = pid
     if (reentrant) this.#reentrant.add(key)
+    else if (this.#reentrant.size > 0) this.#reentrant.delete(key)
     return pid
+  }
+
+  /** The core must be asked from now on whether this actor takes messages. */
+  #doubt(pid) {
+    const key = pid & SLOT_MASK
+    if (this.#pids[key] === pid) this.#pids[key] = -pid
+  }
+
+  stop(pid, drain, timeoutMs) {
+    this.#doubt(pid)
+    return this.native.stop(pid, drain, timeoutMs)
+  }
+
+  kill(pid) {
+    this.#doubt(pid)
+    return this.native.kill(pid)
   }
 
   /** The pid whose handler is running right now, synchronously; 0 outside. */
   get current() {
-    return this.#ctl[IN_HANDLER] === 1 ? this.#pids[this.#records[this.#ctl[FINISHED] * RECORD]] : 0
+    const ctl = this.#ctl
+    if (ctl[IN_HANDLER] === 0) return 0
+    return Math.abs(this.#pids[this.#records[ctl[FINISHED] * RECORD]])
   }
 
   // --- sending ----------------------------------------------------------------------------------
 
-  send(pid, data, sender) {
-    let answer
-    if (data instanceof Uint8Array && data.length <= STAGE) {
-      this.#stage.set(data)
-      answer = this.native.send(pid, data.length, sender)
-    } else if (typeof data === 'string' && data.length * 3 <= STAGE) {
-      answer = this.native.send(pid, this.#stageText.write(data), sender)
-    } else {
-      answer = this.native.sendBytes(pid, toBytes(data, 'data'), sender)
+  send(pid, data, sender = 0) {
+    if (this.#pids[pid & SLOT_MASK] === pid && pid > 0 && data instanceof Uint8Array) {
+      const ctl = this.#ctl
+      const count = ctl[OUT_COUNT]
+      const used = ctl[OUT_BYTES]
+      const { length } = data
+      if (length <= SMALL_MAX && count < OUT_MAX && used + length <= STAGE) {
+        this.#stage.set(data, used)
+        this.#outPids[2 * count] = pid
+        this.#outPids[2 * count + 1] = sender
+        this.#outLengths[count] = length
+        ctl[OUT_BYTES] = used + length
+        ctl[OUT_COUNT] = count + 1
+        if (!this.#running && !this.#armed) this.#arm()
+        return true
+      }
     }
-    if (answer === undefined) return true
-    return this.#sent(answer, pid)
+    const answer = this.native.send(pid, toBytes(data, 'data'), sender)
+    return answer === undefined ? true : this.#sent(answer, pid)
   }
 
   #sent(answer, pid) {
@@ -276,13 +312,7 @@ class Lane {
         `pid ${pid} called itself and would wait for itself; use send`,
       )
     }
-    let bytes = data
-    if (data instanceof Uint8Array && data.length <= STAGE) {
-      this.#stage.set(data)
-      bytes = data.length
-    } else {
-      bytes = toBytes(data, 'data')
-    }
+    const bytes = toBytes(data, 'data')
     let key = 0
     const reply = this.#waitFor((k) => {
       key = k
@@ -340,6 +370,9 @@ class Lane {
   }
 
   close(timeoutMs) {
+    this.#pids.forEach((pid, key) => {
+      if (pid > 0) this.#pids[key] = -pid
+    })
     return this.#waitFor((key) => this.native.close(timeoutMs, key), true)
   }
 
@@ -349,7 +382,6 @@ class Lane {
     this.native.dispose()
     this.#handlers = []
     this.#contexts = []
-    this.#pids = []
     this.#reentrant.clear()
   }
 
@@ -469,21 +501,21 @@ class Lane {
     for (;;) {
       if (this.#position >= this.#count) {
         ctl[IN_HANDLER] = 0
-        if (this.#used > SLAB - SMALL_MAX) this.#newSlab()
-        const n = native.take(this.#slab, this.#used)
-        this.#used = ctl[USED]
+        native.take()
+        const n = ctl[TAKEN]
         this.#position = 0
         this.#count = n > 0 ? n : 0
         this.#careful = ctl[CONTROL] !== 0
-        if (n < 0) return false
-        if (n === 0) {
-          // The core opens no turns while there are events.
+        if (n <= 0) {
+          if (n === -1) return false
+          // The core opens no turns while there are events, nor without room for their messages.
+          if (n === -2) this.#newSlab()
           if (ctl[EVENTS] !== 0) this.#events()
           this.#forgetGone()
           continue
         }
       }
-      const slab = this.#slabMemory
+      const slab = this.#slab
       const count = this.#count
       while (this.#position < count) {
         const i = this.#position
@@ -508,7 +540,7 @@ class Lane {
           const message = new FastBuffer(slab, records[at + 1], records[at + 2])
           let context = this.#contexts[key]
           if (context === undefined) {
-            context = this.#contexts[key] = new Context(this, this.#pids[key])
+            context = this.#contexts[key] = new Context(this, Math.abs(this.#pids[key]))
           }
           context._sender = null
           const handler = handlers[key]
@@ -537,9 +569,8 @@ class Lane {
   }
 
   #newSlab() {
-    this.#slabMemory = memory(SLAB)
-    this.#slab = new FastBuffer(this.#slabMemory)
-    this.#used = 0
+    this.#slab = memory(SLAB)
+    this.native.slab(new Uint8Array(this.#slab))
   }
 
   /** A message that is a call, has a sender, or is large; answers the next position. */
@@ -547,14 +578,14 @@ class Lane {
     const message =
       (flags & FLAG_BIG) !== 0
         ? this.native.big(i)
-        : new FastBuffer(this.#slabMemory, this.#records[at + 1], this.#records[at + 2])
+        : new FastBuffer(this.#slab, this.#records[at + 1], this.#records[at + 2])
     const isCall = (flags & FLAG_CALL) !== 0
     const low = this.#records[at + 4]
     let context
     if (isCall) {
-      context = new Context(this, this.#pids[key], low, this.#records[at + 5])
+      context = new Context(this, Math.abs(this.#pids[key]), low, this.#records[at + 5])
     } else {
-      context = this.#contexts[key] ?? new Context(this, this.#pids[key])
+      context = this.#contexts[key] ?? new Context(this, Math.abs(this.#pids[key]))
       this.#contexts[key] = context
     }
     context._sender = (flags & FLAG_SENDER) !== 0 ? this.#senders[i] : null
@@ -582,7 +613,7 @@ class Lane {
 
   /** The handler answered a promise: the actor waits for it, the lane does not. */
   #awaits(i, key, promise, context, low) {
-    const pid = this.#pids[key]
+    const pid = Math.abs(this.#pids[key])
     if (this.#reentrant.has(key)) {
       Promise.resolve(promise).then(
         (result) => {
@@ -617,6 +648,7 @@ class Lane {
     const high = context === undefined ? 0 : context._take()
     if (high !== 0) this.#failCall(low, high, error, text)
     this.#thrown.set(pid, error)
+    this.#doubt(pid)
     const there = this.native.crashAwaited(pid, text[0], text[1])
     if (!there) {
       // The actor was gone already: nobody else will report what its handler threw.
@@ -632,6 +664,7 @@ class Lane {
     const high = context === undefined ? 0 : context._take()
     if (high !== 0) this.#failCall(low, high, error, text)
     this.#thrown.set(pid, error)
+    this.#doubt(pid)
     if (!this.native.crashNow(pid, text[0], text[1])) {
       this.#thrown.delete(pid)
       this.#reportFailure({ pid, reason: 'crash', message: text[0], stack: text[1], error })
@@ -641,7 +674,8 @@ class Lane {
 
   #crashed(i, key, error, context, low) {
     const text = crashText(error)
-    const pid = this.#pids[key]
+    const pid = Math.abs(this.#pids[key])
+    this.#doubt(pid)
     const high = context === undefined ? 0 : context._take()
     this.#thrown.set(pid, error)
     if (high !== 0) this.#failCall(low, high, error, text)
@@ -653,7 +687,8 @@ class Lane {
   #events() {
     for (const [kind, key, a, b, c, d] of this.native.events()) {
       if (kind === 3) {
-        this.#gone.push(key)
+        this.#doubt(a)
+        this.#gone.push(a)
       } else if (kind === 4) {
         const error = this.#thrown.get(a)
         this.#thrown.delete(a)
@@ -676,13 +711,16 @@ class Lane {
     }
   }
 
-  /** Between batches only, so that no message of an old actor can reach a new one under the same key. */
+  /** Between batches only: a handler may be needed until its batch is over. */
   #forgetGone() {
-    for (const key of this.#gone) {
+    for (const pid of this.#gone) {
+      const key = pid & SLOT_MASK
+      // A new actor may have the slot already.
+      if (this.#pids[key] !== -pid) continue
+      this.#pids[key] = 0
       this.#handlers[key] = undefined
       this.#contexts[key] = undefined
       this.#reentrant.delete(key)
-      this.#freeKeys.push(key)
     }
     this.#gone.length = 0
   }

@@ -132,15 +132,11 @@ class NodeRuntime {
   stop(pid, options) {
     const o = check.object(options, 'options', ['drain', 'timeoutMs'])
     const drain = check.optional(o.drain, check.flag, 'drain') ?? false
-    return this.#lane.native.stop(
-      pid,
-      drain,
-      check.optional(o.timeoutMs, check.millis, 'timeoutMs'),
-    )
+    return this.#lane.stop(pid, drain, check.optional(o.timeoutMs, check.millis, 'timeoutMs'))
   }
 
   kill(pid) {
-    return this.#lane.native.kill(pid)
+    return this.#lane.kill(pid)
   }
 
   join(pid, options) {

@@ -23,12 +23,14 @@ fn crash_info(cx: &Cx<'_>, i: usize) -> CrashInfo {
     CrashInfo { message: cx.string(i).unwrap_or_default(), stack: cx.string(i + 1) }
 }
 
-/// `spawn(key, budget, capacity)`: answers the pid. The numbers are checked in JS; 0 capacity is the default.
+/// `spawn(budget, capacity)`: answers the pid, whose slot is the key of its handler; negative if the mailbox is bounded.
+/// The numbers are checked in JS; 0 capacity is the default.
 pub(super) fn spawn(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     let inner = face.inner()?;
-    let capacity = cx.u32(2);
-    let options = SpawnOptions { budget: cx.u32(1), capacity: (capacity != 0).then_some(capacity) };
-    Ok(Ret::F64(number(inner.lane.spawn(cx.u32(0), options)?)))
+    let capacity = cx.u32(1);
+    let options = SpawnOptions { budget: cx.u32(0), capacity: (capacity != 0).then_some(capacity) };
+    let (pid, bounded) = inner.lane.spawn_keyed_by_slot(options)?;
+    Ok(Ret::F64(if bounded { -number(pid) } else { number(pid) }))
 }
 
 /// `suspend(index)`: the handler answered a promise.

@@ -3,6 +3,7 @@
 use super::raw::{Cx, EnvSlot, Reference, Shared, WatchSlot, unwatch_environment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Pid;
+use crate::message::Payload;
 use crate::runtime::{Batch, HostLane, Runtime};
 use std::cell::{Cell, RefCell, RefMut};
 use std::ptr::null_mut;
@@ -17,11 +18,14 @@ pub(super) mod ctl {
     pub(crate) const CONTROL: usize = 2;
     /// Set when there are events to fetch.
     pub(crate) const EVENTS: usize = 3;
-    /// Bytes of the slab that are used.
-    pub(crate) const USED: usize = 4;
+    /// What `take` took; see there.
+    pub(crate) const TAKEN: usize = 4;
     /// The last call's id, low and high half.
     pub(crate) const CALL_LOW: usize = 5;
     pub(crate) const CALL_HIGH: usize = 6;
+    /// Messages in the outbox, and their bytes.
+    pub(crate) const OUT_COUNT: usize = 7;
+    pub(crate) const OUT_BYTES: usize = 8;
 }
 
 /// The arrays that JS made for both sides.
@@ -29,7 +33,12 @@ pub(super) struct Memory {
     pub(super) ctl: Shared,
     pub(super) records: Shared,
     pub(super) senders: Shared,
+    /// Bytes of the outbox's messages, one behind the other.
     pub(super) stage: Shared,
+    /// The outbox: a target and a sender (0: none) for each message.
+    pub(super) out_pids: Shared,
+    /// The outbox: a length for each message.
+    pub(super) out_lengths: Shared,
     pub(super) clock: Shared,
 }
 
@@ -37,6 +46,9 @@ pub(super) struct Inner {
     pub(super) rt: Runtime,
     pub(super) lane: HostLane,
     pub(super) batch: Batch,
+    /// Where small messages are laid for JS, and how much of it is used.
+    pub(super) slab: Option<Shared>,
+    pub(super) used: usize,
     seen_control: u32,
 }
 
@@ -51,7 +63,8 @@ pub(super) struct Face {
 
 impl Face {
     pub(super) fn new(rt: Runtime, lane: HostLane, memory: Memory, make_error: Reference) -> Self {
-        let inner = Inner { rt, lane, batch: Batch::default(), seen_control: 0 };
+        let inner =
+            Inner { rt, lane, batch: Batch::default(), slab: None, used: 0, seen_control: 0 };
         Self {
             inner: RefCell::new(Some(inner)),
             memory,
@@ -66,9 +79,33 @@ impl Face {
     pub(super) fn inner(&self) -> Result<RefMut<'_, Inner>> {
         let busy = |_| Error::new(ErrorKind::Internal, "iris was entered twice on one thread");
         let inner = self.inner.try_borrow_mut().map_err(busy)?;
-        RefMut::filter_map(inner, Option::as_mut).map_err(|_| {
+        let inner = RefMut::filter_map(inner, Option::as_mut).map_err(|_| {
             Error::new(ErrorKind::RuntimeClosed, "this runtime is closed; make a new one")
-        })
+        })?;
+        if self.memory.ctl.i32(ctl::OUT_COUNT) != 0 {
+            self.post(&inner);
+        }
+        Ok(inner)
+    }
+
+    /// Sends what JS has put into the outbox. Every entry does this first, so what JS sends and what it asks keep their
+    /// order.
+    fn post(&self, inner: &Inner) {
+        let m = &self.memory;
+        let count = m.ctl.i32(ctl::OUT_COUNT) as usize;
+        let mut at = 0;
+        for i in 0..count {
+            let end = at + m.out_lengths.i32(i) as usize;
+            let sender = m.out_pids.f64(2 * i + 1);
+            let sender = if sender == 0.0 { None } else { pid_of(sender) };
+            let Some(to) = pid_of(m.out_pids.f64(2 * i)) else { continue };
+            // JS was told that the mailbox takes it. Should another thread have ended the actor in this moment, the message
+            // died in its queue.
+            inner.lane.send_promised(to, || Payload::from(m.stage.range(at, end)), sender);
+            at = end;
+        }
+        m.ctl.set_i32(ctl::OUT_COUNT, 0);
+        m.ctl.set_i32(ctl::OUT_BYTES, 0);
     }
 
     /// The runtime with the books up to date: what JS has finished since the last batch is told to the core first, so a

@@ -1,9 +1,9 @@
 //! The hot entries: send, take, poll, call, reply. None allocates in V8.
 
 use super::face::{Face, Inner, ctl, number, pid, pid_of, pid_or_none};
-use super::raw::{Cx, Ret};
+use super::raw::{Cx, Ret, Shared};
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{CallId, Pid};
+use crate::id::CallId;
 use crate::message::Payload;
 use crate::runtime::{Replied, Sent};
 use crate::scheduler::stats::Refusal;
@@ -35,54 +35,21 @@ fn answer(sent: Sent) -> Ret {
     }
 }
 
-/// Sends what `payload` makes. A bounded mailbox counts what this lane has taken from it but not begun, so one that is
-/// full is asked again once the core has heard how far the lane is.
-#[inline]
-fn send_made(
-    face: &Face,
-    inner: &mut Inner,
-    to: f64,
-    payload: impl Fn() -> Payload,
-    sender: Option<Pid>,
-) -> Sent {
-    let Some(to) = pid_of(to) else { return inner.lane.refuse(Refusal::NoSuchActor) };
-    match inner.lane.send_with(to, &payload, sender) {
-        Err(Refusal::Full) => {
-            face.sync(inner);
-            inner.lane.send(to, payload(), sender)
-        }
-        Err(why) => inner.lane.refuse(why),
-        Ok(arm) => Sent::Accepted { arm },
-    }
-}
-
-/// `send(pid, length, sender)`: the bytes are on the stage.
+/// `send(pid, bytes, sender)`: for what does not go through the outbox.
 pub(super) fn send(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     let Some(to) = cx.f64(0) else { return Ok(Ret::I32(NOT_A_PID)) };
     let Ok(mut inner) = face.inner() else { return Ok(Ret::I32(CLOSED)) };
-    let len = cx.u32(1) as usize;
     let sender = cx.f64(2).and_then(pid_of);
-    let payload = || Payload::from(face.memory.stage.bytes(len));
-    Ok(answer(send_made(face, &mut inner, to, payload, sender)))
-}
-
-/// `sendBytes(pid, bytes, sender)`: for what does not fit the stage.
-pub(super) fn send_bytes(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
-    let Some(to) = cx.f64(0) else { return Ok(Ret::I32(NOT_A_PID)) };
-    let Ok(mut inner) = face.inner() else { return Ok(Ret::I32(CLOSED)) };
-    let sender = cx.f64(2).and_then(pid_of);
-    let sent = match pid_of(to) {
-        None => inner.lane.refuse(Refusal::NoSuchActor),
-        Some(to) => {
-            face.sync(&mut inner);
-            // Copied before the mailbox is locked: it may be many megabytes.
-            let payload = cx
-                .with_bytes(1, |b| Payload::from(b))
-                .ok_or_else(|| Error::new(ErrorKind::InvalidType, "data must be a Uint8Array"))?;
-            inner.lane.send(to, payload, sender)
-        }
+    // Copied before the mailbox is locked: it may be many megabytes. `Err`: no mailbox would take it anyway.
+    let payload = || cx.with_bytes(1, |b| Payload::from(b)).unwrap_or(Payload::empty());
+    let Some(to) = pid_of(to) else {
+        return Ok(answer(inner.lane.refuse(Refusal::NoSuchActor)));
     };
-    Ok(answer(sent))
+    face.sync(&mut inner);
+    Ok(answer(match inner.lane.check_room(to) {
+        Ok(()) => inner.lane.send(to, payload(), sender),
+        Err(why) => inner.lane.refuse(why),
+    }))
 }
 
 /// `sendPacked(pid, bytes, count)`: `count` messages, each a little-endian length and its bytes. Answers how many were
@@ -118,73 +85,79 @@ pub(super) fn send_packed(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     Ok(Ret::F64(if arm { -accepted - 1.0 } else { accepted }))
 }
 
-/// `take(slab, offset)`: everything of the last batch is over; fills records and slab with the next. Answers the number
-/// of messages; 0: fetch the events first, or look again; -1: nothing to do, the lane sleeps.
-pub(super) fn take(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+/// `take()`: everything of the last batch is over; sends what is in the outbox, then fills records and slab with the next
+/// messages. `ctl[TAKEN]` is their number; 0: fetch the events first, or look again; -1: nothing to do, the lane sleeps;
+/// -2: the slab is full.
+pub(super) fn take(face: &Face, _cx: &Cx<'_>) -> Result<Ret> {
     let mut guard = face.inner()?;
-    let inner = &mut *guard;
-    let (m, offset) = (&face.memory, cx.u32(1) as usize);
+    let taken = take_batch(face, &mut guard);
+    face.memory.ctl.set_i32(ctl::TAKEN, taken);
+    Ok(Ret::Undefined)
+}
+
+fn take_batch(face: &Face, inner: &mut Inner) -> i32 {
+    let m = &face.memory;
     let all = inner.batch.envelopes.len();
     inner.lane.settle(&mut inner.batch, all, all);
     m.ctl.set_i32(ctl::FINISHED, 0);
     let events = inner.lane.has_events();
     m.ctl.set_i32(ctl::EVENTS, i32::from(events));
     if events {
-        // JS forgets the handlers of ended actors before it gets messages again, so it may reuse their keys.
-        return Ok(Ret::I32(0));
+        // JS forgets the handlers of ended actors before it gets messages again.
+        return 0;
     }
-    let used = cx.with_bytes_mut(0, |slab| {
-        let mut used = offset;
-        inner.lane.take(&mut inner.batch, BATCH_MAX, |e| {
-            let need = if e.payload.len() > SMALL_MAX { 0 } else { align(e.payload.len()) };
-            let fits = used + need <= slab.len();
-            if fits {
-                used += need;
-            }
-            fits
-        });
-        let mut at = offset;
-        for run in &inner.batch.runs {
-            for i in run.start..run.end {
-                let e = &inner.batch.envelopes[i];
-                let len = e.payload.len();
-                let mut flags = 0;
-                if len > SMALL_MAX {
-                    flags |= FLAG_BIG;
-                } else {
-                    if let Some(to) = slab.get_mut(at..at + len) {
-                        to.copy_from_slice(&e.payload);
-                    }
-                }
-                let call = e.call.map_or(0, CallId::to_bits);
-                if call != 0 {
-                    flags |= FLAG_CALL;
-                }
-                if let Some(sender) = e.sender {
-                    flags |= FLAG_SENDER;
-                    m.senders.set_f64(i, number(sender));
-                }
-                let record = [
-                    run.key as i32,
-                    at as i32,
-                    len as i32,
-                    flags,
-                    call as i32,
-                    (call >> 32) as i32,
-                ];
-                m.records.set_record(i * RECORD, record);
-                if len <= SMALL_MAX {
-                    at += align(len);
-                }
-            }
+    let Some(slab) = inner.slab.as_mut().map(Shared::bytes_mut) else { return -2 };
+    let mut used = inner.used;
+    if used + SMALL_MAX > slab.len() {
+        return -2;
+    }
+    inner.lane.take(&mut inner.batch, BATCH_MAX, |e| {
+        let need = if e.payload.len() > SMALL_MAX { 0 } else { align(e.payload.len()) };
+        let fits = used + need <= slab.len();
+        if fits {
+            used += need;
         }
-        used
+        fits
     });
-    m.ctl.set_i32(ctl::USED, used.unwrap_or(offset) as i32);
+    let mut at = inner.used;
+    for run in &inner.batch.runs {
+        for i in run.start..run.end {
+            let e = &inner.batch.envelopes[i];
+            let len = e.payload.len();
+            let mut flags = 0;
+            let from = at;
+            if len > SMALL_MAX {
+                flags |= FLAG_BIG;
+            } else if let Some(to) = slab.get_mut(at..at + len) {
+                to.copy_from_slice(&e.payload);
+                at += align(len);
+            }
+            let call = e.call.map_or(0, CallId::to_bits);
+            if call != 0 {
+                flags |= FLAG_CALL;
+            }
+            if let Some(sender) = e.sender {
+                flags |= FLAG_SENDER;
+                m.senders.set_f64(i, number(sender));
+            }
+            let record =
+                [run.key as i32, from as i32, len as i32, flags, call as i32, (call >> 32) as i32];
+            m.records.set_record(i * RECORD, record);
+        }
+    }
+    inner.used = at.max(used);
     m.ctl.set_i32(ctl::CONTROL, 0);
     face.note_control(inner);
     let n = inner.batch.envelopes.len() as i32;
-    Ok(Ret::I32(if n == 0 && inner.lane.try_sleep() { -1 } else { n }))
+    if n == 0 && inner.lane.try_sleep() { -1 } else { n }
+}
+
+/// `slab(bytes)`: a fresh slab; messages that lie in older ones are untouched.
+pub(super) fn slab(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    let mut inner = face.inner()?;
+    inner.slab = cx.shared(0);
+    inner.used = 0;
+    Ok(Ret::Undefined)
 }
 
 /// Messages start at multiples of 8 bytes, so that a view of any element type fits them.
@@ -200,18 +173,15 @@ pub(super) fn poll(face: &Face, _cx: &Cx<'_>) -> Result<Ret> {
     Ok(Ret::Undefined)
 }
 
-/// `call(pid, bytes | length on the stage, timeoutMs, key, caller)`: answers `ARM` or `undefined`, and the id through the
+/// `call(pid, bytes, timeoutMs, key, caller)`: answers `ARM` or `undefined`, and the id through the
 /// control array.
 pub(super) fn call(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     let to = pid(cx, 0)?;
     let mut inner = face.inner()?;
     face.sync(&mut inner);
-    let payload = match cx.f64(1) {
-        Some(len) => Payload::from(face.memory.stage.bytes(len as usize)),
-        None => cx
-            .with_bytes(1, |b| Payload::from(b))
-            .ok_or_else(|| Error::new(ErrorKind::InvalidType, "data must be a Uint8Array"))?,
-    };
+    let payload = cx
+        .with_bytes(1, |b| Payload::from(b))
+        .ok_or_else(|| Error::new(ErrorKind::InvalidType, "data must be a Uint8Array"))?;
     let timeout = Duration::from_secs_f64(cx.f64(2).unwrap_or(0.0) / 1e3);
     let key = cx.f64(3).unwrap_or(0.0) as u64;
     let caller = cx.f64(4).and_then(pid_of);

@@ -16,7 +16,7 @@ mod raw;
 use crate::config::Config;
 use crate::runtime::Runtime;
 use face::{Face, Memory};
-use napi::bindgen_prelude::{Function, Object};
+use napi::bindgen_prelude::{Function, JsObjectValue, Object};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode::NonBlocking;
 use napi::{Env, Status};
 use napi_derive::napi;
@@ -40,38 +40,39 @@ pub struct LaneOptions {
 #[napi]
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-const ENTRIES: &[(&CStr, Entry)] = &[
-    (c"send", hot::send),
-    (c"sendBytes", hot::send_bytes),
-    (c"sendPacked", hot::send_packed),
-    (c"take", hot::take),
-    (c"poll", hot::poll),
-    (c"call", hot::call),
-    (c"reply", hot::reply),
-    (c"spawn", entries::spawn),
-    (c"suspend", entries::suspend),
-    (c"resume", entries::resume),
-    (c"crash", entries::crash),
-    (c"crashAwaited", entries::crash_awaited),
-    (c"crashNow", entries::crash_now),
-    (c"failCall", entries::fail_call),
-    (c"cancelCall", entries::cancel_call),
-    (c"cut", entries::cut),
-    (c"big", entries::big),
-    (c"events", entries::events),
-    (c"stop", entries::stop),
-    (c"kill", entries::kill),
-    (c"join", entries::join),
-    (c"isAlive", entries::is_alive),
-    (c"register", entries::register),
-    (c"unregister", entries::unregister),
-    (c"whereis", entries::whereis),
-    (c"mailboxSize", entries::mailbox_size),
-    (c"listActors", entries::list_actors),
-    (c"actorInfo", entries::actor_info),
-    (c"metrics", entries::metrics),
-    (c"close", entries::close),
-    (c"dispose", entries::dispose),
+/// Name, number of arguments, function.
+const ENTRIES: &[(&CStr, usize, Entry)] = &[
+    (c"send", 3, hot::send),
+    (c"sendPacked", 3, hot::send_packed),
+    (c"take", 0, hot::take),
+    (c"slab", 1, hot::slab),
+    (c"poll", 0, hot::poll),
+    (c"call", 5, hot::call),
+    (c"reply", 3, hot::reply),
+    (c"spawn", 2, entries::spawn),
+    (c"suspend", 1, entries::suspend),
+    (c"resume", 1, entries::resume),
+    (c"crash", 3, entries::crash),
+    (c"crashAwaited", 3, entries::crash_awaited),
+    (c"crashNow", 3, entries::crash_now),
+    (c"failCall", 4, entries::fail_call),
+    (c"cancelCall", 2, entries::cancel_call),
+    (c"cut", 1, entries::cut),
+    (c"big", 1, entries::big),
+    (c"events", 0, entries::events),
+    (c"stop", 3, entries::stop),
+    (c"kill", 1, entries::kill),
+    (c"join", 2, entries::join),
+    (c"isAlive", 1, entries::is_alive),
+    (c"register", 2, entries::register),
+    (c"unregister", 1, entries::unregister),
+    (c"whereis", 1, entries::whereis),
+    (c"mailboxSize", 1, entries::mailbox_size),
+    (c"listActors", 0, entries::list_actors),
+    (c"actorInfo", 1, entries::actor_info),
+    (c"metrics", 0, entries::metrics),
+    (c"close", 2, entries::close),
+    (c"dispose", 0, entries::dispose),
 ];
 
 /// Makes a runtime with a lane for the calling environment, and answers its native functions.
@@ -79,17 +80,12 @@ const ENTRIES: &[(&CStr, Entry)] = &[
 /// `wake` is called on this loop when another thread gave the sleeping lane something to do; it does not keep the loop
 /// alive.
 #[napi]
-#[allow(clippy::too_many_arguments, reason = "five arrays and three things, called from one place")]
 pub fn create_lane(
     env: Env,
     options: LaneOptions,
+    memory: Object<'_>,
     wake: Function<'_, (), ()>,
     make_error: Function<'_, (), ()>,
-    ctl: Object<'_>,
-    records: Object<'_>,
-    senders: Object<'_>,
-    stage: Object<'_>,
-    clock: Object<'_>,
 ) -> napi::Result<Object<'static>> {
     let defaults = Config::default();
     let config = Config {
@@ -113,12 +109,15 @@ pub fn create_lane(
         let _ = wake.call((), NonBlocking);
     });
     lane.take_failures();
+    let part = |name: &str| Shared::of(&env, memory.get_named_property::<Object<'_>>(name)?);
     let memory = Memory {
-        ctl: Shared::of(&env, ctl)?,
-        records: Shared::of(&env, records)?,
-        senders: Shared::of(&env, senders)?,
-        stage: Shared::of(&env, stage)?,
-        clock: Shared::of(&env, clock)?,
+        ctl: part("ctl")?,
+        records: part("records")?,
+        senders: part("senders")?,
+        stage: part("stage")?,
+        out_pids: part("outPids")?,
+        out_lengths: part("outLengths")?,
+        clock: part("clock")?,
     };
     let face = Rc::new(Face::new(rt, lane, memory, Reference::of(&env, make_error)?));
     raw::watch_environment(&env, &face);

@@ -50,20 +50,25 @@ pub(super) struct Cx<'a> {
 struct Binding {
     face: Rc<Face>,
     entry: Entry,
+    argc: usize,
 }
 
 /// Makes an object of native functions over `face`.
 pub(super) fn bind(
     env: &Env,
     face: &Rc<Face>,
-    entries: &[(&CStr, Entry)],
+    entries: &[(&CStr, usize, Entry)],
 ) -> napi::Result<Object<'static>> {
     let raw = env.raw();
     let mut object = null_mut();
     // SAFETY: `raw` is the environment of the running call; every out pointer is a live local.
     check(unsafe { sys::napi_create_object(raw, &mut object) })?;
-    for (name, entry) in entries {
-        let data = Box::into_raw(Box::new(Binding { face: Rc::clone(face), entry: *entry }));
+    for (name, argc, entry) in entries {
+        let data = Box::into_raw(Box::new(Binding {
+            face: Rc::clone(face),
+            entry: *entry,
+            argc: (*argc).min(MAX_ARGS),
+        }));
         let mut f = null_mut();
         // SAFETY: `name` is NUL-terminated; `data` stays valid until the finalizer of the very function it is given to.
         unsafe {
@@ -111,15 +116,21 @@ unsafe extern "C" fn trampoline(
     env: sys::napi_env,
     info: sys::napi_callback_info,
 ) -> sys::napi_value {
-    let mut argc = MAX_ARGS;
     let mut args = [null_mut(); MAX_ARGS];
     let mut data = null_mut();
-    // SAFETY: Node gives a valid `env` and `info`; it fills at most `argc` arguments, the rest with undefined.
+    // SAFETY: Node gives a valid `env` and `info`; null out pointers ask for nothing.
     unsafe {
-        sys::napi_get_cb_info(env, info, &mut argc, args.as_mut_ptr(), null_mut(), &mut data)
-    };
+        sys::napi_get_cb_info(env, info, null_mut(), null_mut(), null_mut(), &mut data);
+    }
     // SAFETY: `data` is the binding of this very function; its finalizer has not run, since the function is being called.
     let binding = unsafe { &*data.cast::<Binding>() };
+    if binding.argc != 0 {
+        let mut argc = binding.argc;
+        // SAFETY: as above; Node fills exactly `argc` arguments, those that are missing with undefined.
+        unsafe {
+            sys::napi_get_cb_info(env, info, &mut argc, args.as_mut_ptr(), null_mut(), null_mut());
+        }
+    }
     let cx = Cx { env, args, made: Cell::new(null_mut()), _call: PhantomData };
     match catch_unwind(AssertUnwindSafe(|| (binding.entry)(&binding.face, &cx))) {
         Ok(Ok(ret)) => cx.answer(&ret),
@@ -223,15 +234,13 @@ impl<'a> Cx<'a> {
         Some(f(unsafe { std::slice::from_raw_parts(data, len) }))
     }
 
-    /// The bytes of argument `i`, to be filled by `f`.
-    #[inline]
-    pub(super) fn with_bytes_mut<R>(&self, i: usize, f: impl FnOnce(&mut [u8]) -> R) -> Option<R> {
-        let (data, len) = self.bytes_raw(i)?;
-        if len == 0 {
-            return Some(f(&mut []));
-        }
-        // SAFETY: as in `with_bytes`; the array is lib/dispatch.js' own slab, of which no message is written twice.
-        Some(f(unsafe { std::slice::from_raw_parts_mut(data, len) }))
+    /// Argument `i` as memory that both sides use from now on; `None` if it is no typed array.
+    pub(super) fn shared(&self, i: usize) -> Option<Shared> {
+        // SAFETY: the environment of the running call, and one of its values.
+        let (env, value) = unsafe {
+            (Env::from_raw(self.env), Object::from_napi_value(self.env, self.args[i]).ok()?)
+        };
+        Shared::of(&env, value).ok()
     }
 
     /// Argument `i` as text; `None` if it is none.
@@ -436,6 +445,32 @@ impl Shared {
             // SAFETY: as in `i32`.
             unsafe { self.data.cast::<i32>().add(i).write(x) }
         }
+    }
+
+    /// Bytes `from` to `to`, cut at the end of the memory.
+    #[inline]
+    pub(super) fn range(&self, from: usize, to: usize) -> &[u8] {
+        let to = to.min(self.len);
+        let from = from.min(to);
+        // SAFETY: inside by the two lines above; as in `bytes`.
+        unsafe { std::slice::from_raw_parts(self.data.add(from), to - from) }
+    }
+
+    /// All bytes, to be written. `&mut`: one writer at a time, and no JS runs meanwhile.
+    #[inline]
+    pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as in `bytes`; lib/dispatch.js reads only what was written before.
+        unsafe { std::slice::from_raw_parts_mut(self.data, self.len) }
+    }
+
+    /// Element `i` of a `Float64Array`; 0 outside.
+    #[inline]
+    pub(super) fn f64(&self, i: usize) -> f64 {
+        if (i + 1) * 8 > self.len {
+            return 0.0;
+        }
+        // SAFETY: inside by the check, aligned to its elements.
+        unsafe { self.data.cast::<f64>().add(i).read() }
     }
 
     /// Sets element `i` of a `Float64Array`; outside: nothing.

@@ -12,7 +12,7 @@ use crate::config::{Config, SpawnOptions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{CallId, Pid, TAG_BITS};
 use crate::mailbox::Mailbox;
-use crate::message::{Envelope, ExitInfo, Payload};
+use crate::message::{Envelope, ExitInfo, ExitReason, Payload};
 use crate::registry::names::Names;
 use crate::scheduler::lane::{Lane, Runnable};
 use crate::scheduler::pool::Pool;
@@ -29,6 +29,9 @@ pub(crate) enum TimerTask {
     StopDeadline(Pid),
     CloseDeadline,
 }
+
+/// Key of a hosted actor that means its slot.
+pub(super) const KEY_IS_SLOT: u32 = u32::MAX;
 
 /// What a send came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -243,7 +246,10 @@ impl Core {
             c.budget = o.budget;
             c.mailbox = Mailbox::new(o.capacity.or(self.config.default_capacity).unwrap_or(0));
             c.lane = lane;
-            c.body = body;
+            c.body = match body {
+                Body::Hosted(KEY_IS_SLOT) => Body::Hosted(slot),
+                other => other,
+            };
             c.handled = 0;
             c.sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
             c.born_ms = self.clock.now_ms();
@@ -309,6 +315,33 @@ impl Core {
             if c.sched == Sched::Idle { self.schedule(&mut c, pid, here) } else { Wake::None };
         drop(c);
         Ok(self.wake(wake))
+    }
+
+    /// Delivers what a host has already promised its caller: an actor that another thread has ended meanwhile takes the
+    /// message with it.
+    #[inline]
+    pub(super) fn deliver_promised(
+        &self,
+        pid: Pid,
+        here: Option<&Arc<Lane>>,
+        envelope: impl FnOnce() -> Envelope,
+    ) {
+        if self.try_deliver(pid, here, envelope).is_err() {
+            self.books.accepted();
+            self.books.dead_in_queue(ExitReason::Killed, 1);
+        }
+    }
+
+    /// Why a message would be refused right now.
+    pub(crate) fn check_room(&self, pid: Pid) -> Result<(), Refusal> {
+        let Some(slot) = self.slot(pid) else {
+            return Err(if pid.tag() == self.tag { Refusal::NoSuchActor } else { Refusal::Foreign });
+        };
+        let c = slot.lock();
+        if !c.takes(pid.generation()) {
+            return Err(if self.is_closed() { Refusal::Closed } else { Refusal::NoSuchActor });
+        }
+        if c.mailbox.has_room() { Ok(()) } else { Err(Refusal::Full) }
     }
 
     #[cold]

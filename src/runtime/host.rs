@@ -17,7 +17,7 @@
 //! ```
 
 use super::calls::Replied;
-use super::core::{Core, Sent};
+use super::core::{Core, KEY_IS_SLOT, Sent};
 use super::turns::{Batch, Run};
 use crate::actor::cell::ExitSink;
 use crate::actor::request::CallSink;
@@ -56,6 +56,16 @@ impl HostLane {
         self.core.spawn_hosted(&self.lane, key, options)
     }
 
+    /// As [`spawn`](Self::spawn) with the actor's slot (the low 23 bits of its pid) as the key; answers also whether the
+    /// mailbox is bounded.
+    ///
+    /// # Errors
+    /// As [`spawn`](Self::spawn).
+    pub fn spawn_keyed_by_slot(&self, options: SpawnOptions) -> Result<(Pid, bool)> {
+        let bounded = options.capacity.or(self.core.config.default_capacity).is_some();
+        Ok((self.core.spawn_hosted(&self.lane, KEY_IS_SLOT, options)?, bounded))
+    }
+
     /// Sends from this lane's thread.
     #[inline]
     pub fn send(&self, pid: Pid, payload: Payload, sender: Option<Pid>) -> Sent {
@@ -76,6 +86,26 @@ impl HostLane {
     ) -> std::result::Result<bool, Refusal> {
         let envelope = || Envelope { payload: payload(), sender, call: None };
         self.core.try_deliver(pid, Some(&self.lane), envelope)
+    }
+
+    /// As [`send_with`](Self::send_with), for a message that the host has promised its caller to have sent.
+    #[inline]
+    pub fn send_promised(
+        &self,
+        pid: Pid,
+        payload: impl FnOnce() -> Payload,
+        sender: Option<Pid>,
+    ) {
+        let envelope = || Envelope { payload: payload(), sender, call: None };
+        self.core.deliver_promised(pid, Some(&self.lane), envelope);
+    }
+
+    /// Why a message would be refused right now.
+    ///
+    /// # Errors
+    /// The refusal, not counted.
+    pub fn check_room(&self, pid: Pid) -> std::result::Result<(), Refusal> {
+        self.core.check_room(pid)
     }
 
     /// Counts a refused send.
