@@ -4,6 +4,8 @@
 //! whose schedule the checker chooses. The API is the small part of `parking_lot` that the core uses: `lock()` never
 //! answers a poison error, because no foreign code runs under a core lock.
 
+use std::cell::Cell;
+
 #[cfg(not(iris_shuttle))]
 mod imp {
     pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -108,4 +110,19 @@ pub(crate) use imp::{
 /// panic hook has reported it by then.
 pub(crate) fn contain(foreign: impl FnOnce()) {
     let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(foreign));
+}
+
+thread_local! {
+    static MUST_NOT_WAIT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Marks this thread as one that must never wait: it runs a lane, timers or I/O.
+pub fn mark_lane_thread() {
+    MUST_NOT_WAIT.with(|t| t.set(true));
+}
+
+/// Whether waiting on this thread could stop the world.
+#[must_use]
+pub fn is_lane_thread() -> bool {
+    MUST_NOT_WAIT.with(Cell::get)
 }

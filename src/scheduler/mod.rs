@@ -9,19 +9,4 @@ pub mod lane;
 pub mod pool;
 pub mod stats;
 
-use std::cell::Cell;
-
-crate::sync::thread_local! {
-    static LANE_THREAD: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Marks this thread as one that must never wait: it runs a lane, timers or I/O.
-pub fn mark_lane_thread() {
-    LANE_THREAD.with(|t| t.set(true));
-}
-
-/// Whether waiting on this thread could stop the world.
-#[must_use]
-pub fn is_lane_thread() -> bool {
-    LANE_THREAD.with(Cell::get)
-}
+pub use crate::sync::{is_lane_thread, mark_lane_thread};

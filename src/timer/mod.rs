@@ -7,7 +7,7 @@
 pub mod wheel;
 
 use crate::clock::Clock;
-use crate::sync::{Condvar, Mutex, contain, start_thread, wait_for};
+use crate::sync::{Condvar, Mutex, contain, mark_lane_thread, start_thread, wait_for};
 use std::sync::Arc;
 use std::time::Duration;
 use wheel::{TimerKey, Wheel};
@@ -112,6 +112,7 @@ impl<T: Send> Inner<T> {
     }
 
     fn run(&self) {
+        mark_lane_thread();
         let mut due = Vec::new();
         let mut s = self.state.lock();
         while !s.closed {
