@@ -371,7 +371,7 @@ fn the_last_handle_may_go_on_a_worker_thread() {
 #[test]
 fn the_last_handle_may_go_on_the_timer_thread() {
     let rt = runtime(1);
-    let pid = rt.spawn(|_: Message, ctx: &mut Context<'_>| drop(ctx.defer_reply())).expect("one");
+    let pid = mute(&rt);
     let (tx, rx) = mpsc::channel();
     let keep = rt.clone();
     let call = rt.call(pid, "x", Duration::from_millis(2)).expect("it is open");

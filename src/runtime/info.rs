@@ -91,14 +91,27 @@ impl Core {
         }
     }
 
-    /// Compares the books with the mailboxes themselves; meaningful only while the runtime is quiet.
+    /// Compares the books, the names and the open calls with the actors themselves; meaningful only while the runtime is
+    /// quiet.
     pub(crate) fn audit(&self) -> Result<(), String> {
-        let (mut queued, mut live) = (0, 0);
-        for (_, cell) in self.table.iter() {
+        let (mut queued, mut live, mut names) = (0, 0, 0);
+        for (slot, cell) in self.table.iter() {
             let c = cell.lock();
-            if c.life != Life::Free {
-                live += 1;
-                queued += c.mailbox.queued() as u64;
+            if c.life == Life::Free {
+                continue;
+            }
+            live += 1;
+            queued += c.mailbox.queued() as u64;
+            let Some(x) = &c.extra else { continue };
+            let pid = self.pid_of(slot, c.generation);
+            if let Some(over) = x.open_calls.iter().find(|id| !self.calls.is_open(**id)) {
+                return Err(format!("pid {pid} owes an answer to {over:?}, which is over"));
+            }
+            if c.accepts_or_drains() {
+                names += x.names.len();
+                if let Some(lost) = x.names.iter().find(|n| self.names.get(n) != Some(pid)) {
+                    return Err(format!("pid {pid} lists name {lost:?}, which is not its own"));
+                }
             }
         }
         let m = self.metrics();
@@ -114,6 +127,9 @@ impl Core {
                 "{live} actors are alive, {} are counted, the books say {:?}",
                 m.actors, m.books
             ));
+        }
+        if names > m.names {
+            return Err(format!("{names} names are held, {} are known", m.names));
         }
         Ok(())
     }

@@ -77,6 +77,14 @@ pub fn echo(rt: &Runtime) -> Pid {
     .expect("an actor")
 }
 
+/// An actor that never answers.
+pub fn mute(rt: &Runtime) -> Pid {
+    rt.spawn(|_: Message, ctx: &mut Context<'_>| {
+        ctx.defer_reply();
+    })
+    .expect("an actor")
+}
+
 /// An actor that says that it has begun and then waits to be let go, and its two ends.
 pub fn gated(rt: &Runtime) -> (Pid, mpsc::Receiver<()>, mpsc::Sender<()>) {
     let (begun, begins) = mpsc::channel();
