@@ -39,9 +39,6 @@ const LEVELS: &[(&str, &[&[&str]])] = &[
     ("python", BELOW_HOST),
 ];
 
-/// The single items below the facade that a host module may name as well: what hosts implement.
-const HOST_MAY_IMPLEMENT: &[&str] = &["actor::Behavior"];
-
 /// Where a sharp tool may be used: a file, or a folder when it ends in `/`.
 const UNSAFE: &[&str] = &["node/raw.rs", "python/buffer.rs"];
 const THREADS: &[&str] = &["sync.rs", "scheduler/", "timer/", "python/lane.rs"];
@@ -84,7 +81,7 @@ fn each_broken_rule_is_found() {
         ("jit/ir.rs", "use crate::id::Pid;", "jit may not import id"),
         ("mesh/mod.rs", "use crate::vortex::Ghost;", "mesh may not import vortex"),
         ("node/mod.rs", "use crate::python::Lane;", "node may not import python"),
-        ("node/actor.rs", "use crate::actor::{Behavior, Cell};", "node may not import actor::Cell"),
+        ("node/actor.rs", "use crate::actor::{Cell, Slot};", "node may not import actor::Slot"),
         ("node/actor.rs", "use crate::actor;", "node may not import actor"),
         ("python/mod.rs", "use crate::mailbox::Queue;", "python may not import mailbox"),
         // Names without a level.
@@ -133,7 +130,7 @@ fn what_the_rules_allow_passes() {
         ("actor/cell.rs", "use super::handle::Handle; use self::inner::X; use crate::actor;"),
         ("registry/names.rs", "use crate::actor::Cell;"),
         ("runtime/mod.rs", "#[cfg(feature = \"mesh\")] use crate::mesh::Mesh;"),
-        ("node/mod.rs", "use napi::Env; use crate::{runtime::Runtime, actor::Behavior, id::Pid};"),
+        ("node/mod.rs", "use napi::Env; use crate::{runtime::HostLane, id::Pid};"),
         ("node/raw.rs", "fn f() { unsafe { napi::sys::x() } }"),
         ("python/lane.rs", "use pyo3::Python; fn f() { std::thread::Builder::new(); }"),
         ("clock.rs", "use std::time::Instant; fn f() { Instant::now(); }"),
@@ -237,14 +234,8 @@ fn import_refused(file: &str, path: &Resolved) -> Option<String> {
     if allowed.iter().any(|group| group.contains(&target.as_str())) {
         return None;
     }
-    if matches!(from.as_str(), "node" | "python") {
-        let item = path.segments.iter().take(2).cloned().collect::<Vec<_>>().join("::");
-        if HOST_MAY_IMPLEMENT.contains(&item.as_str()) {
-            return None;
-        }
-        return Some(format!("{from} may not import {item}"));
-    }
-    Some(format!("{from} may not import {target}"))
+    let item = path.segments.iter().take(2).cloned().collect::<Vec<_>>().join("::");
+    Some(format!("{from} may not import {item}"))
 }
 
 /// `actor/cell.rs` is `actor::cell`, `actor/mod.rs` is `actor`, `lib.rs` is the crate itself.
