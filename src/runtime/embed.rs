@@ -2,10 +2,11 @@
 //! in the name of an actor, and a way to give up a handler that never returned.
 
 use super::{HostLane, Runtime, turns::Batch};
+use crate::actor::cell::ExitSink;
 use crate::actor::request::CallSink;
 use crate::error::{Error, Result};
 use crate::id::{CallId, Pid};
-use crate::message::{CallOutcome, CrashInfo, ExitReason, Payload};
+use crate::message::{CallOutcome, CrashInfo, ExitInfo, ExitReason, Payload};
 use crate::scheduler::stats::Refusal;
 use std::time::Duration;
 
@@ -43,6 +44,16 @@ impl Runtime {
     /// Ends a call with an error; `false`: it was over.
     pub fn fail_call(&self, call: CallId, error: Error) -> bool {
         self.core.fail_call(call, error)
+    }
+
+    /// [`on_exit`](Self::on_exit), and a token to [take it back](Self::forget_join) with.
+    pub fn join_with(&self, pid: Pid, sink: impl FnOnce(ExitInfo) + Send + 'static) -> u64 {
+        self.core.join(pid, ExitSink::Func(Box::new(sink)))
+    }
+
+    /// Takes a [`join_with`](Self::join_with) back (a waiter gave up); answers whether it was still to come.
+    pub fn forget_join(&self, pid: Pid, token: u64) -> bool {
+        self.core.forget_join(pid, |t, _| t == token)
     }
 
     /// [`close`](Self::close) without the wait: `done` is called when all actors have ended, from any thread.
