@@ -31,6 +31,7 @@ const CALL_LOW = 5
 const CALL_HIGH = 6
 const OUT_COUNT = 7
 const OUT_BYTES = 8
+const ARMED = 9
 const ARM = 1
 const CLOSED = 2
 const NOT_A_PID = 3
@@ -45,6 +46,20 @@ const SLOT_MASK = 2 ** 23 - 1
 /** Most messages between two looks at the clock; fewer as soon as handlers take long. */
 const MAX_STRIDE = 16
 const FOREVER = 2 ** 31 - 1
+
+/** Entries that may leave something for the lane to do. */
+const NOISY = [
+  'stop',
+  'kill',
+  'join',
+  'close',
+  'reply',
+  'failCall',
+  'cancelCall',
+  'crash',
+  'crashAwaited',
+  'crashNow',
+]
 
 /** Memory of our own, not cleared and never transferred. */
 function memory(bytes) {
@@ -147,6 +162,17 @@ class Lane {
       )
       this.#prepare()
     })
+    for (const name of NOISY) {
+      const entry = this.native[name]
+      this.native[name] = (a, b, c, d) => {
+        const answer = entry(a, b, c, d)
+        if (this.#ctl[ARMED] !== 0) {
+          this.#ctl[ARMED] = 0
+          this.#arm()
+        }
+        return answer
+      }
+    }
   }
 
   // --- actors -----------------------------------------------------------------------------------
@@ -593,7 +619,7 @@ class Lane {
     let result
     try {
       result = handler(message, context)
-      if (!isThenable(result)) {
+      if (result instanceof Uint8Array || !isThenable(result)) {
         if (isCall) this.#answer(context, low, result)
         return i + 1
       }

@@ -17,7 +17,7 @@ class IrisError extends Error {
       value !== null &&
       typeof value.code === 'string' &&
       value.code.startsWith(PREFIX) &&
-      Error.prototype.isPrototypeOf(value)
+      value instanceof Error
     )
   }
 }

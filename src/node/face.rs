@@ -7,6 +7,8 @@ use crate::message::Payload;
 use crate::runtime::{Batch, HostLane, Runtime};
 use std::cell::{Cell, RefCell, RefMut};
 use std::ptr::null_mut;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Places in the control array that both sides share (lib/dispatch.js has the same names).
 pub(super) mod ctl {
@@ -26,6 +28,8 @@ pub(super) mod ctl {
     /// Messages in the outbox, and their bytes.
     pub(crate) const OUT_COUNT: usize = 7;
     pub(crate) const OUT_BYTES: usize = 8;
+    /// Set when the lane was given something to do by this very thread: no wake comes, JS arms a drain.
+    pub(crate) const ARM: usize = 9;
 }
 
 /// The arrays that JS made for both sides.
@@ -57,18 +61,27 @@ pub(super) struct Face {
     inner: RefCell<Option<Inner>>,
     pub(super) memory: Memory,
     pub(super) make_error: Reference,
+    /// Set by the lane's waker on this thread.
+    pub(super) armed: Arc<AtomicBool>,
     pub(super) env: EnvSlot,
     pub(super) watch: WatchSlot,
 }
 
 impl Face {
-    pub(super) fn new(rt: Runtime, lane: HostLane, memory: Memory, make_error: Reference) -> Self {
+    pub(super) fn new(
+        rt: Runtime,
+        lane: HostLane,
+        memory: Memory,
+        make_error: Reference,
+        armed: Arc<AtomicBool>,
+    ) -> Self {
         let inner =
             Inner { rt, lane, batch: Batch::default(), slab: None, used: 0, seen_control: 0 };
         Self {
             inner: RefCell::new(Some(inner)),
             memory,
             make_error,
+            armed,
             env: Cell::new(null_mut()),
             watch: Cell::new(null_mut()),
         }
@@ -131,6 +144,15 @@ impl Face {
         if control != inner.seen_control {
             inner.seen_control = control;
             self.memory.ctl.set_i32(ctl::CONTROL, 1);
+        }
+    }
+
+    /// Tells JS to arm a drain if the lane was woken by this thread.
+    #[inline]
+    pub(super) fn note_armed(&self) {
+        if self.armed.load(Ordering::Relaxed) {
+            self.armed.store(false, Ordering::Relaxed);
+            self.memory.ctl.set_i32(ctl::ARM, 1);
         }
     }
 

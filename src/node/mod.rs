@@ -23,6 +23,8 @@ use napi_derive::napi;
 use raw::{Entry, Reference, Shared};
 use std::ffi::CStr;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// How a runtime is set up; lib/options.js has checked types and ranges.
@@ -104,9 +106,16 @@ pub fn create_lane(
         .max_queue_size::<1>()
         .callee_handled::<false>()
         .build()?;
-    // A full queue means that a wake is on its way; a closing environment needs none.
+    let armed = Arc::new(AtomicBool::new(false));
+    let (here, arm) = (std::thread::current().id(), Arc::clone(&armed));
     let lane = rt.open_lane(move || {
-        let _ = wake.call((), NonBlocking);
+        if std::thread::current().id() == here {
+            // JS looks when the entry that it is in returns.
+            arm.store(true, Ordering::Relaxed);
+        } else {
+            // A full queue means that a wake is on its way; a closing environment needs none.
+            let _ = wake.call((), NonBlocking);
+        }
     });
     lane.take_failures();
     let part = |name: &str| Shared::of(&env, memory.get_named_property::<Object<'_>>(name)?);
@@ -119,7 +128,7 @@ pub fn create_lane(
         out_lengths: part("outLengths")?,
         clock: part("clock")?,
     };
-    let face = Rc::new(Face::new(rt, lane, memory, Reference::of(&env, make_error)?));
+    let face = Rc::new(Face::new(rt, lane, memory, Reference::of(&env, make_error)?, armed));
     raw::watch_environment(&env, &face);
     raw::bind(&env, &face, ENTRIES)
 }

@@ -116,7 +116,9 @@ unsafe extern "C" fn trampoline(
     env: sys::napi_env,
     info: sys::napi_callback_info,
 ) -> sys::napi_value {
-    let mut args = [null_mut(); MAX_ARGS];
+    // Filled in place: copying the array right after Node wrote it would stall on the stores.
+    let mut cx =
+        Cx { env, args: [null_mut(); MAX_ARGS], made: Cell::new(null_mut()), _call: PhantomData };
     let mut data = null_mut();
     // SAFETY: Node gives a valid `env` and `info`; null out pointers ask for nothing.
     unsafe {
@@ -128,12 +130,21 @@ unsafe extern "C" fn trampoline(
         let mut argc = binding.argc;
         // SAFETY: as above; Node fills exactly `argc` arguments, those that are missing with undefined.
         unsafe {
-            sys::napi_get_cb_info(env, info, &mut argc, args.as_mut_ptr(), null_mut(), null_mut());
+            sys::napi_get_cb_info(
+                env,
+                info,
+                &mut argc,
+                cx.args.as_mut_ptr(),
+                null_mut(),
+                null_mut(),
+            );
         }
     }
-    let cx = Cx { env, args, made: Cell::new(null_mut()), _call: PhantomData };
     match catch_unwind(AssertUnwindSafe(|| (binding.entry)(&binding.face, &cx))) {
-        Ok(Ok(ret)) => cx.answer(&ret),
+        Ok(Ok(ret)) => {
+            binding.face.note_armed();
+            cx.answer(&ret)
+        }
         Ok(Err(e)) => cx.throw(&binding.face, &e),
         Err(panic) => {
             let info = crate::runtime::panic_info(&*panic);
