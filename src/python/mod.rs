@@ -1,1 +1,49 @@
-//! The Python face (PyO3): module `iris._iris`.
+//! The Python face (PyO3): module `iris._iris`, which python/iris wraps as `iris.Runtime`.
+//!
+//! ```text
+//!  mod.rs      the module                       shared.rs   one runtime: what all of the below hold on to
+//!  runtime.rs  class Runtime                    engine.rs   batches -> handlers, for a thread or an event loop
+//!  context.rs  class Context (ctx)              handler.rs  what a handler is, how it is called
+//!  info.rs     ExitInfo, ActorInfo, metrics     lane.rs     the interpreter lane's thread, and its replacement
+//!  args.rs     arguments, strictly typed        home.rs     an asyncio loop: futures, tasks, its own lane
+//!  buffer.rs   bytes-like -> payload            courier.rs  attaches for threads that must not wait for the GIL
+//!  errors.rs   error kind -> class              waits.rs    blocking waits: GIL released, Ctrl-C works
+//!  process.rs  fork and interpreter exit
+//! ```
+//!
+//! **Locks.** No Rust lock is held while Python is called or the GIL is taken; what is under a lock here is moved in and
+//! out, never dropped there if dropping can run Python.
+
+mod args;
+mod buffer;
+mod context;
+mod courier;
+mod engine;
+mod errors;
+mod handler;
+mod home;
+mod info;
+mod lane;
+mod process;
+mod runtime;
+mod shared;
+mod waits;
+
+use crate::error::ErrorKind;
+use pyo3::prelude::*;
+
+/// The native half of the package `iris`.
+#[pymodule(gil_used = true)]
+#[pyo3(name = "_iris")]
+fn iris_module(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add_class::<runtime::PyRuntime>()?;
+    m.add_class::<context::Context>()?;
+    m.add_class::<info::PyExitInfo>()?;
+    m.add_class::<info::PyActorInfo>()?;
+    m.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    let codes: Vec<_> = ErrorKind::ALL.iter().map(|k| (format!("{k:?}"), k.code())).collect();
+    m.add("ERROR_CODES", codes)?;
+    m.add_function(wrap_pyfunction!(process::at_exit, m)?)?;
+    m.add_function(wrap_pyfunction!(process::after_fork_in_child, m)?)?;
+    Ok(())
+}

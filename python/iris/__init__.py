@@ -1,0 +1,36 @@
+"""iris: actors for Python on a Rust core that it shares with Node.js.
+
+```python
+from iris import Runtime
+
+with Runtime() as rt:
+    echo = rt.spawn(lambda msg: msg)
+    assert rt.call_blocking(echo, b"hello") == b"hello"
+```
+"""
+
+try:
+    from iris import _iris
+except ImportError as e:
+    if "subinterpreter" not in str(e):
+        raise
+    raise ImportError(
+        "iris does not support subinterpreters: import it in the main interpreter, "
+        "and use processes or threads"
+    ) from e
+
+from iris import _support, errors
+from iris._iris import ActorInfo, Context, ExitInfo, Runtime, __version__
+from iris.errors import IrisError
+
+_support.install(_iris)
+
+__all__ = [
+    "ActorInfo",
+    "Context",
+    "ExitInfo",
+    "IrisError",
+    "Runtime",
+    "__version__",
+    "errors",
+]

@@ -1,0 +1,149 @@
+"""What the native half asks of Python: inspection, logging, the event loop of iris' own, hooks."""
+
+import asyncio
+import atexit
+import contextlib
+import inspect
+import logging
+import os
+import threading
+import traceback
+from collections.abc import Awaitable
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from iris import errors
+
+if TYPE_CHECKING:
+    from iris._iris import ExitInfo
+
+_log = logging.getLogger("iris")
+
+
+def install(native: ModuleType) -> None:
+    """Close runtimes at interpreter exit and cut forked children off."""
+    atexit.register(_at_exit, native)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=native.after_fork_in_child)
+        os.register_at_fork(after_in_child=_own_loop.forget)
+
+
+def _at_exit(native: ModuleType) -> None:
+    native.at_exit()
+    _own_loop.stop()
+
+
+def inspect_handler(handler: object) -> tuple[bool, bool]:
+    """Whether a callable that is no plain function wants ``ctx``, and whether it is ``async``.
+
+    Raises:
+        InvalidArgument: it takes neither ``(msg)`` nor ``(msg, ctx)``.
+        InvalidType: it is a generator function.
+    """
+    inner = inspect.unwrap(handler) if inspect.isfunction(handler) else handler
+    while hasattr(inner, "func") and callable(inner.func):  # functools.partial
+        inner = inner.func
+    call = getattr(type(inner), "__call__", None)
+    bodies = [inner] if inspect.isroutine(inner) or inspect.isclass(inner) else [inner, call]
+    if any(inspect.isgeneratorfunction(b) or inspect.isasyncgenfunction(b) for b in bodies):
+        raise errors.InvalidType(
+            f"{handler!r} is a generator function: calling it would run nothing"
+        )
+    is_async = any(inspect.iscoroutinefunction(b) for b in bodies)
+    try:
+        signature = inspect.signature(handler)  # type: ignore[arg-type]
+    except (TypeError, ValueError):  # builtins that do not say
+        return False, is_async
+    required = 0
+    accepts = 0
+    for p in signature.parameters.values():
+        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD):
+            accepts += 1
+            required += p.default is p.empty
+        elif p.kind is p.VAR_POSITIONAL:
+            accepts += 2
+        elif p.kind is p.KEYWORD_ONLY and p.default is p.empty:
+            required = 3
+    if required > 2 or accepts == 0:
+        raise errors.InvalidArgument(
+            f"a handler must take (msg) or (msg, ctx); {handler!r} does not"
+        )
+    return required == 2, is_async
+
+
+def describe(error: BaseException) -> tuple[str, str]:
+    """An exception as ``Class: message`` and its traceback; it may have no usable ``str``."""
+    name = type(error).__qualname__
+    try:
+        text = str(error)
+    except BaseException:
+        text = "<its str() raises>"
+    message = f"{name}: {text}" if text else name
+    try:
+        stack = "".join(traceback.format_exception(error))
+    except BaseException:
+        stack = message
+    return (
+        message.encode("utf-8", "backslashreplace").decode(),
+        stack.encode("utf-8", "backslashreplace").decode(),
+    )
+
+
+def log_crash(info: "ExitInfo") -> None:
+    """What happens to a failure that no hook takes."""
+    text = info.traceback or info.message or ""
+    _log.error("actor %d ended (%s): %s\n%s", info.pid, info.reason, info.message, text.rstrip())
+
+
+async def await_handler(answer: Awaitable[Any]) -> tuple[Any, BaseException | None]:
+    """Await a handler's answer.
+
+    What it raises is an answer too: asyncio would let SystemExit and KeyboardInterrupt of a task
+    end the event loop, and here they end one actor. A cancelled task stays cancelled.
+    """
+    try:
+        return await answer, None
+    except asyncio.CancelledError:
+        raise
+    except BaseException as e:
+        return None, e
+
+
+class _OwnLoop:
+    """The event loop for ``async def`` handlers that were spawned where none ran."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.running: tuple[asyncio.AbstractEventLoop, threading.Thread] | None = None
+
+    def get(self) -> asyncio.AbstractEventLoop:
+        with self.lock:
+            if self.running is None:
+                loop = asyncio.new_event_loop()
+                thread = threading.Thread(
+                    target=loop.run_forever, name="iris-asyncio", daemon=True
+                )
+                thread.start()
+                self.running = loop, thread
+            return self.running[0]
+
+    def stop(self) -> None:
+        if self.running is not None:
+            loop, thread = self.running
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(loop.stop)
+            thread.join(1)
+
+    def forget(self) -> None:
+        self.__init__()  # type: ignore[misc]
+
+
+_own_loop = _OwnLoop()
+own_loop = _own_loop.get
+
+
+def interrupt(thread: int) -> None:
+    """Ask the Python code that runs on a thread to end."""
+    import ctypes
+
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(SystemExit))

@@ -1,0 +1,136 @@
+"""What iris raises.
+
+Every class derives from `IrisError` and from the builtin that says the same, so that
+``except TimeoutError`` works too. `IrisError.code` is the code that Node.js shows as ``err.code``.
+"""
+
+from typing import ClassVar
+
+__all__ = [
+    "Aborted",
+    "ActorExited",
+    "AtCapacity",
+    "HandlerFailed",
+    "Internal",
+    "InvalidArgument",
+    "InvalidType",
+    "IrisError",
+    "MailboxFull",
+    "NameTaken",
+    "NoSuchActor",
+    "NotLocal",
+    "RuntimeClosed",
+    "SelfCall",
+    "StaleReply",
+    "Timeout",
+    "WouldDeadlock",
+]
+
+
+class IrisError(Exception):
+    """Anything that iris raises."""
+
+    code: ClassVar[str] = "ERR_IRIS_INTERNAL"
+    """The stable code of this class, the same in every language."""
+
+
+class InvalidArgument(IrisError, ValueError):
+    """An argument of the right type is out of range: budget 0, a negative timeout, an empty name."""
+
+    code = "ERR_IRIS_INVALID_ARGUMENT"
+
+
+class InvalidType(IrisError, TypeError):
+    """An argument is of the wrong type."""
+
+    code = "ERR_IRIS_INVALID_TYPE"
+
+
+class NoSuchActor(IrisError, KeyError):
+    """The pid is unknown, dead, or of another runtime."""
+
+    code = "ERR_IRIS_NO_SUCH_ACTOR"
+
+    # A KeyError shows the repr of its key; this one carries a sentence.
+    __str__ = Exception.__str__
+
+
+class ActorExited(IrisError, RuntimeError):
+    """The actor ended before it answered."""
+
+    code = "ERR_IRIS_ACTOR_EXITED"
+
+
+class HandlerFailed(IrisError, RuntimeError):
+    """The handler raised while it handled the call.
+
+    In the process of the handler ``__cause__`` is the exception itself.
+    """
+
+    code = "ERR_IRIS_HANDLER_FAILED"
+
+
+class Timeout(IrisError, TimeoutError):
+    """The deadline passed first."""
+
+    code = "ERR_IRIS_TIMEOUT"
+
+
+class MailboxFull(IrisError, RuntimeError):
+    """The mailbox is full."""
+
+    code = "ERR_IRIS_MAILBOX_FULL"
+
+
+class NameTaken(IrisError, ValueError):
+    """The name belongs to another live actor."""
+
+    code = "ERR_IRIS_NAME_TAKEN"
+
+
+class RuntimeClosed(IrisError, RuntimeError):
+    """The runtime was closed, or belongs to the process before a fork."""
+
+    code = "ERR_IRIS_RUNTIME_CLOSED"
+
+
+class WouldDeadlock(IrisError, RuntimeError):
+    """Waiting here would stop a lane, an event loop, a timer or an I/O thread."""
+
+    code = "ERR_IRIS_WOULD_DEADLOCK"
+
+
+class AtCapacity(IrisError, RuntimeError):
+    """There is no room for another actor, runtime, thread or message."""
+
+    code = "ERR_IRIS_AT_CAPACITY"
+
+
+class SelfCall(IrisError, RuntimeError):
+    """An actor called itself and would wait for itself."""
+
+    code = "ERR_IRIS_SELF_CALL"
+
+
+class StaleReply(IrisError, RuntimeError):
+    """The reply is late, or the call was answered already."""
+
+    code = "ERR_IRIS_STALE_REPLY"
+
+
+class Aborted(IrisError, RuntimeError):
+    """The caller gave up."""
+
+    code = "ERR_IRIS_ABORTED"
+
+
+class NotLocal(IrisError, RuntimeError):
+    """The call needs the actor's own thread or process."""
+
+    code = "ERR_IRIS_NOT_LOCAL"
+
+
+class Internal(IrisError, RuntimeError):
+    """A bug in iris: please report it."""
+
+    code = "ERR_IRIS_INTERNAL"

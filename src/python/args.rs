@@ -1,0 +1,129 @@
+//! Arguments, strictly typed: a wrong type is `InvalidType` (a `TypeError`), a wrong value `InvalidArgument`.
+
+use super::buffer;
+use super::errors::{fail, wrong_type};
+use crate::config::MAX_DELAY_MS;
+use crate::error::ErrorKind;
+use crate::id::Pid;
+use crate::message::Payload;
+use pyo3::exceptions::PyOverflowError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyFloat, PyInt, PyString};
+use std::time::Duration;
+
+/// An int, `None` when it does not fit; bools and floats are none.
+fn int(obj: &Bound<'_, PyAny>, wanted: &str) -> PyResult<Option<i64>> {
+    if !obj.is_exact_instance_of::<PyInt>()
+        && (obj.is_instance_of::<PyBool>() || obj.is_instance_of::<PyFloat>())
+    {
+        return Err(wrong_type(obj, wanted));
+    }
+    match obj.extract::<i64>() {
+        Ok(n) => Ok(Some(n)),
+        Err(e) if e.is_instance_of::<PyOverflowError>(obj.py()) => Ok(None),
+        Err(_) => Err(wrong_type(obj, wanted)),
+    }
+}
+
+/// A pid; `None`: an int that is no pid.
+#[derive(Clone, Copy)]
+pub(super) struct PidArg(pub(super) Option<Pid>);
+
+impl PidArg {
+    /// The pid, for calls that need one.
+    ///
+    /// # Errors
+    /// `NoSuchActor` if it is none of a pid's numbers.
+    pub(super) fn known(self, py: Python<'_>) -> PyResult<Pid> {
+        self.0.ok_or_else(|| {
+            fail(py, ErrorKind::NoSuchActor, "this number is not a pid; pids come from spawn")
+        })
+    }
+}
+
+impl<'py> FromPyObject<'_, 'py> for PidArg {
+    type Error = PyErr;
+    #[inline]
+    fn extract(obj: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let n = int(&obj, "a pid must be an int")?;
+        Ok(Self(n.and_then(|n| u64::try_from(n).ok()).and_then(Pid::from_bits)))
+    }
+}
+
+/// A message.
+pub(super) struct Data(pub(super) Payload);
+
+impl<'py> FromPyObject<'_, 'py> for Data {
+    type Error = PyErr;
+    #[inline]
+    fn extract(obj: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        buffer::payload(&obj).map(Self)
+    }
+}
+
+/// A time span in seconds: finite, not negative, at most 2^53 ms.
+#[derive(Clone, Copy)]
+pub(super) struct Seconds(pub(super) Duration);
+
+impl<'py> FromPyObject<'_, 'py> for Seconds {
+    type Error = PyErr;
+    fn extract(obj: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let wanted = "a timeout must be a number of seconds";
+        if obj.is_instance_of::<PyBool>() || obj.is_instance_of::<PyString>() {
+            return Err(wrong_type(&obj, wanted));
+        }
+        let seconds = match obj.extract::<f64>() {
+            Ok(s) => s,
+            Err(e) if e.is_instance_of::<PyOverflowError>(obj.py()) => f64::INFINITY,
+            Err(_) => return Err(wrong_type(&obj, wanted)),
+        };
+        if !(0.0..=MAX_DELAY_MS / 1e3).contains(&seconds) {
+            return Err(fail(
+                obj.py(),
+                ErrorKind::InvalidArgument,
+                format!("a timeout must be 0 to 2^53 ms in seconds, got {seconds}"),
+            ));
+        }
+        Ok(Self(Duration::from_secs_f64(seconds)))
+    }
+}
+
+/// A number of messages, actors or threads; the core checks the range.
+#[derive(Clone, Copy)]
+pub(super) struct Count(pub(super) u32);
+
+impl<'py> FromPyObject<'_, 'py> for Count {
+    type Error = PyErr;
+    fn extract(obj: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let n = int(&obj, "a count must be an int")?;
+        n.and_then(|n| u32::try_from(n).ok()).map(Self).ok_or_else(|| {
+            fail(obj.py(), ErrorKind::InvalidArgument, "a count must be 1 to 2^32 - 1")
+        })
+    }
+}
+
+/// A name.
+pub(super) struct Name(pub(super) String);
+
+impl<'py> FromPyObject<'_, 'py> for Name {
+    type Error = PyErr;
+    fn extract(obj: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let text = obj.cast::<PyString>().map_err(|_| wrong_type(&obj, "a name must be a str"))?;
+        text.extract::<String>().map(Self).map_err(|_| {
+            fail(obj.py(), ErrorKind::InvalidArgument, "a name must be encodable as UTF-8")
+        })
+    }
+}
+
+/// A yes or no.
+#[derive(Clone, Copy)]
+pub(super) struct Flag(pub(super) bool);
+
+impl<'py> FromPyObject<'_, 'py> for Flag {
+    type Error = PyErr;
+    fn extract(obj: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        obj.cast::<PyBool>()
+            .map(|b| Self(b.is_true()))
+            .map_err(|_| wrong_type(&obj, "this argument must be a bool"))
+    }
+}

@@ -1,0 +1,121 @@
+//! `ctx`: a handler's view of its own actor.
+
+use super::args::{Data, PidArg, Seconds};
+use super::errors::fail;
+use super::home::{self, attached};
+use super::shared::Shared;
+use crate::error::ErrorKind;
+use crate::id::{CallId, Pid};
+use pyo3::prelude::*;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What a handler is given beside the message.
+///
+/// One per actor where nothing per message is asked of it; each call gets its own.
+#[pyclass(name = "Context", module = "iris", frozen)]
+pub(super) struct Context {
+    shared: Arc<Shared>,
+    pid: Pid,
+    is_call: bool,
+    /// The call that waits for its answer; 0: none, or answered.
+    call: AtomicU64,
+    /// Who sent the message in its own name; 0: nobody.
+    sender: AtomicU64,
+}
+
+impl Context {
+    pub(super) fn new(shared: &Arc<Shared>, pid: Pid, call: Option<CallId>) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            pid,
+            is_call: call.is_some(),
+            call: AtomicU64::new(call.map_or(0, CallId::to_bits)),
+            sender: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn set_sender(&self, sender: Option<Pid>) {
+        self.sender.store(sender.map_or(0, Pid::to_bits), Ordering::Relaxed);
+    }
+
+    /// The call, if it is still to be answered; from now on it is not.
+    pub(super) fn take_call(&self) -> Option<CallId> {
+        CallId::from_bits(self.call.swap(0, Ordering::AcqRel))
+    }
+}
+
+#[pymethods]
+impl Context {
+    /// The pid of this actor.
+    #[getter]
+    fn pid(&self) -> u64 {
+        self.pid.to_bits()
+    }
+
+    /// The runtime of this actor.
+    #[getter]
+    fn runtime<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.shared.handle(py)
+    }
+
+    /// Whether the sender waits for an answer.
+    #[getter]
+    fn is_call(&self) -> bool {
+        self.is_call
+    }
+
+    /// The pid of the actor that sent the message in its own name (`ctx.send`, `ctx.call`), or None.
+    #[getter]
+    fn sender(&self) -> Option<u64> {
+        Some(self.sender.load(Ordering::Relaxed)).filter(|bits| *bits != 0)
+    }
+
+    /// Sends in this actor's name; False: the mailbox did not take it.
+    fn send(&self, py: Python<'_>, pid: PidArg, data: Data) -> PyResult<bool> {
+        self.shared.check(py)?;
+        Ok(self.shared.send(py, pid, data.0, Some(self.pid)))
+    }
+
+    /// Asks in this actor's name, on an event loop; the answer is awaitable.
+    #[pyo3(signature = (pid, data, timeout=None))]
+    fn call<'py>(
+        &self,
+        py: Python<'py>,
+        pid: PidArg,
+        data: Data,
+        timeout: Option<Seconds>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.shared.check(py)?;
+        home::call(py, &self.shared, pid.known(py)?, data.0, timeout, Some(self.pid))
+    }
+
+    /// Answers the call; raises StaleReply if nothing waits for it any more.
+    fn reply(&self, py: Python<'_>, data: Data) -> PyResult<()> {
+        self.shared.check(py)?;
+        let delivered = self
+            .take_call()
+            .is_some_and(|call| attached(py, &self.shared, || self.shared.rt.reply(call, data.0)));
+        if delivered {
+            return Ok(());
+        }
+        Err(fail(
+            py,
+            ErrorKind::StaleReply,
+            format!(
+                "actor {}: nothing waits for this reply (no call, answered, or too late)",
+                self.pid
+            ),
+        ))
+    }
+
+    /// Stops this actor when the handler returns; answers whether it was alive.
+    fn stop(&self, py: Python<'_>) -> PyResult<bool> {
+        self.shared.check(py)?;
+        Ok(attached(py, &self.shared, || self.shared.rt.stop(self.pid)))
+    }
+
+    fn __repr__(&self) -> String {
+        format!("Context(pid={})", self.pid)
+    }
+}

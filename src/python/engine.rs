@@ -1,0 +1,521 @@
+//! From batches to handlers: what the interpreter lane's thread and an event loop's lane have in common.
+//!
+//! The batch is shared state, looked at under a lock for each message: while a handler runs nobody holds the lock, so when
+//! one never returns another thread can take over the rest of the batch. Each thread serves one *epoch*; the one that
+//! takes over begins the next, and the old thread leaves when its handler returns after all.
+
+use super::context::Context;
+use super::handler::{self, Shape};
+use super::home::{self, Home, attached};
+use super::lane::Parker;
+use super::shared::Shared;
+use super::{buffer, errors};
+use crate::config::SpawnOptions;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{CallId, Pid};
+use crate::message::{Envelope, ExitReason, LaneEvent, Payload};
+use crate::runtime::{Batch, HostLane};
+use crate::sync::Mutex;
+use pyo3::exceptions::PyTypeError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Messages a lane takes at once.
+const BATCH: usize = 512;
+/// Messages between two looks at the clock.
+const LOOK: u32 = 16;
+
+thread_local! {
+    static CURRENT: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The actor whose handler runs on this thread, as a number; 0: none.
+pub(super) fn current_actor() -> u64 {
+    CURRENT.get()
+}
+
+/// An actor's handler.
+struct Slot {
+    handler: Py<PyAny>,
+    wants_ctx: bool,
+    /// The context that is used for all messages but calls, once there was one.
+    ctx: Option<Py<Context>>,
+    /// contextvars to run in; `None`: the thread's.
+    variables: Option<Py<PyAny>>,
+    /// The event loop of the spawning thread.
+    home: Option<Arc<Home>>,
+}
+
+#[derive(Default)]
+struct Slots {
+    table: Vec<Option<Slot>>,
+    free: Vec<u32>,
+}
+
+#[derive(Default)]
+struct Work {
+    batch: Batch,
+    /// First message of the batch that no handler has got.
+    next: usize,
+    /// The run it belongs to.
+    run: usize,
+    epoch: u64,
+    control: u32,
+    /// Whose handler runs, and on which message.
+    running: Option<(Pid, usize)>,
+}
+
+/// A message on its way into a handler.
+struct Taken {
+    pid: Pid,
+    key: u32,
+    index: usize,
+    envelope: Envelope,
+}
+
+enum Fetch {
+    Message(Taken),
+    Events(Vec<LaneEvent>),
+    Empty,
+    Replaced,
+}
+
+/// Why a drain paused.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pause {
+    /// Nothing to do; the lane sleeps.
+    Idle,
+    /// The time slice is over.
+    Slice,
+    /// Another thread serves this lane now.
+    Replaced,
+}
+
+/// An awaitable that a handler answered.
+pub(super) struct Awaited {
+    pub(super) engine: Arc<Engine>,
+    pub(super) pid: Pid,
+    pub(super) coroutine: Py<PyAny>,
+    pub(super) variables: Option<Py<PyAny>>,
+    pub(super) call: Option<CallId>,
+    pub(super) ctx: Option<Py<Context>>,
+}
+
+/// A lane and its handlers.
+pub(super) struct Engine {
+    lane: HostLane,
+    /// How the lane's own thread sleeps; `None`: the lane belongs to an event loop.
+    pub(super) parker: Option<Arc<Parker>>,
+    slots: Mutex<Slots>,
+    work: Mutex<Work>,
+    epoch: AtomicU64,
+    /// `threading.get_ident()` of the thread that serves it.
+    pub(super) thread: AtomicU64,
+    /// Handlers that are being awaited on an event loop.
+    pub(super) tasks: Mutex<HashMap<Pid, Py<PyAny>>>,
+}
+
+/// A handler with the GIL at hand.
+struct Loaded<'py> {
+    pid: Pid,
+    handler: Bound<'py, PyAny>,
+    wants_ctx: bool,
+    ctx: Option<Bound<'py, Context>>,
+    variables: Option<Bound<'py, PyAny>>,
+    home: Option<Arc<Home>>,
+}
+
+impl Engine {
+    pub(super) fn new(lane: HostLane, parker: Option<Arc<Parker>>) -> Arc<Self> {
+        Arc::new(Self {
+            lane,
+            parker,
+            slots: Mutex::default(),
+            work: Mutex::default(),
+            epoch: AtomicU64::new(0),
+            thread: AtomicU64::new(0),
+            tasks: Mutex::default(),
+        })
+    }
+
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// Spawns an actor on this lane.
+    pub(super) fn spawn(
+        &self,
+        handler: Py<PyAny>,
+        shape: Shape,
+        variables: Option<Py<PyAny>>,
+        home: Option<Arc<Home>>,
+        options: SpawnOptions,
+    ) -> Result<Pid> {
+        let slot = Slot { handler, wants_ctx: shape.wants_ctx, ctx: None, variables, home };
+        let key = {
+            let mut slots = self.slots.lock();
+            match slots.free.pop() {
+                Some(key) => {
+                    slots.table[key as usize] = Some(slot);
+                    key
+                }
+                None => {
+                    slots.table.push(Some(slot));
+                    (slots.table.len() - 1) as u32
+                }
+            }
+        };
+        self.lane.spawn(key, options).inspect_err(|_| drop(self.free(key)))
+    }
+
+    fn free(&self, key: u32) -> Option<Slot> {
+        let mut slots = self.slots.lock();
+        let slot = slots.table.get_mut(key as usize)?.take()?;
+        slots.free.push(key);
+        Some(slot)
+    }
+
+    /// Lets go of every handler: the runtime is closed.
+    pub(super) fn clear(&self, py: Python<'_>) {
+        let slots = std::mem::take(&mut *self.slots.lock());
+        let tasks = std::mem::take(&mut *self.tasks.lock());
+        for task in tasks.into_values() {
+            home::cancel(py, &task);
+        }
+        drop(slots);
+    }
+
+    /// The event loop of this lane is gone: so are its actors.
+    pub(super) fn close_lane(&self) {
+        self.lane.close();
+    }
+
+    /// Runs handlers until there is nothing to do, the time slice is over, or another thread has taken over.
+    pub(super) fn drain(
+        self: &Arc<Self>,
+        py: Python<'_>,
+        shared: &Arc<Shared>,
+        epoch: u64,
+    ) -> Pause {
+        let until = shared.clock.now_ns().saturating_add(shared.slice_ns);
+        let mut loaded: Option<Loaded<'_>> = None;
+        let mut handled = 0_u32;
+        let pause = loop {
+            match attached(py, shared, || self.fetch(epoch)) {
+                Fetch::Replaced => break Pause::Replaced,
+                Fetch::Empty => {
+                    if self.lane.try_sleep() {
+                        break Pause::Idle;
+                    }
+                }
+                Fetch::Events(events) => self.hear(py, events),
+                Fetch::Message(taken) => {
+                    if loaded.as_ref().is_none_or(|l| l.pid != taken.pid) {
+                        CURRENT.set(taken.pid.to_bits());
+                        loaded = self.load(py, shared, &taken);
+                    }
+                    if let Some(actor) = &loaded {
+                        self.handle(py, shared, epoch, actor, taken);
+                    }
+                    handled = handled.wrapping_add(1);
+                    if handled.is_multiple_of(LOOK) && shared.clock.now_ns() >= until {
+                        break Pause::Slice;
+                    }
+                }
+            }
+        };
+        CURRENT.set(0);
+        pause
+    }
+
+    /// The next message; whatever the lane must be told about the one before is told here.
+    fn fetch(&self, epoch: u64) -> Fetch {
+        let mut guard = self.work.lock();
+        let w = &mut *guard;
+        if w.epoch != epoch {
+            return Fetch::Replaced;
+        }
+        w.running = None;
+        loop {
+            let taken = w.batch.envelopes.len();
+            if w.next >= taken {
+                if !w.batch.runs.is_empty() {
+                    self.lane.settle(&mut w.batch, taken, taken);
+                }
+                (w.next, w.run) = (0, 0);
+                let mut events = Vec::new();
+                self.lane.take_events(&mut events);
+                if !events.is_empty() {
+                    return Fetch::Events(events);
+                }
+                w.control = self.lane.control();
+                self.lane.take(&mut w.batch, BATCH, |_| true);
+                if w.batch.envelopes.is_empty() {
+                    return Fetch::Empty;
+                }
+            }
+            if w.control != self.lane.control() {
+                w.control = self.lane.control();
+                for at in w.run..w.batch.runs.len() {
+                    let first = w.batch.runs[at].start.max(w.next);
+                    self.lane.cut_if_gone(&mut w.batch, first);
+                }
+            }
+            while w.batch.runs.get(w.run).is_some_and(|r| r.end <= w.next) {
+                w.run += 1;
+            }
+            let Some(run) = w.batch.runs.get(w.run).copied() else {
+                w.next = w.batch.envelopes.len();
+                continue;
+            };
+            if w.next >= run.cut || run.detached {
+                w.next = run.end;
+                continue;
+            }
+            let index = w.next;
+            w.next += 1;
+            self.lane.settle(&mut w.batch, index, w.next);
+            w.running = Some((run.pid, index));
+            let e = &mut w.batch.envelopes[index];
+            let payload = std::mem::replace(&mut e.payload, Payload::empty());
+            let envelope = Envelope { payload, sender: e.sender, call: e.call };
+            return Fetch::Message(Taken { pid: run.pid, key: run.key, index, envelope });
+        }
+    }
+
+    fn load<'py>(
+        &self,
+        py: Python<'py>,
+        shared: &Arc<Shared>,
+        taken: &Taken,
+    ) -> Option<Loaded<'py>> {
+        let mut loaded = {
+            let slots = self.slots.lock();
+            let slot = slots.table.get(taken.key as usize)?.as_ref()?;
+            Loaded {
+                pid: taken.pid,
+                handler: slot.handler.bind(py).clone(),
+                wants_ctx: slot.wants_ctx,
+                ctx: slot.ctx.as_ref().map(|c| c.bind(py).clone()),
+                variables: slot.variables.as_ref().map(|v| v.bind(py).clone()),
+                home: slot.home.clone(),
+            }
+        };
+        if loaded.wants_ctx && loaded.ctx.is_none() {
+            let ctx = Bound::new(py, Context::new(shared, taken.pid, None)).ok()?;
+            loaded.ctx = Some(ctx.clone());
+            if let Some(Some(slot)) = self.slots.lock().table.get_mut(taken.key as usize) {
+                slot.ctx = Some(ctx.unbind());
+            }
+        }
+        Some(loaded)
+    }
+
+    fn handle(
+        self: &Arc<Self>,
+        py: Python<'_>,
+        shared: &Arc<Shared>,
+        epoch: u64,
+        actor: &Loaded<'_>,
+        taken: Taken,
+    ) {
+        let Taken { pid, index, envelope, .. } = taken;
+        let message = PyBytes::new(py, &envelope.payload);
+        drop(envelope.payload);
+        let ctx = match (actor.wants_ctx, envelope.call) {
+            (false, _) => None,
+            (true, None) => actor.ctx.clone(),
+            (true, call) => Bound::new(py, Context::new(shared, pid, call)).ok(),
+        };
+        if let Some(ctx) = &ctx {
+            ctx.get().set_sender(envelope.sender);
+        }
+        let result = actor.invoke(message, ctx.as_ref());
+        if self.epoch() != epoch {
+            return; // abandoned: everything about this message has been settled
+        }
+        let unanswered = || match (&ctx, envelope.call) {
+            (Some(ctx), Some(_)) => ctx.get().take_call(),
+            (_, call) => call,
+        };
+        let error = match result {
+            Ok(value) if value.is_none() && envelope.call.is_none() => return,
+            Ok(value) if handler::is_awaitable(&value) => {
+                let home = actor.home.clone();
+                let awaited = Awaited {
+                    engine: Arc::clone(self),
+                    pid,
+                    coroutine: value.unbind(),
+                    variables: actor.variables.clone().map(Bound::unbind),
+                    call: envelope.call,
+                    ctx: ctx.map(Bound::unbind),
+                };
+                self.suspend(py, shared, epoch, index, home, awaited);
+                return;
+            }
+            Ok(value) => match unanswered() {
+                None => return,
+                Some(call) => match reply(py, shared, call, &value) {
+                    Ok(()) => return,
+                    Err(e) => {
+                        fail_call(py, shared, call, &e);
+                        e
+                    }
+                },
+            },
+            Err(e) => {
+                if let Some(call) = unanswered() {
+                    fail_call(py, shared, call, &e);
+                }
+                e
+            }
+        };
+        let info = handler::describe(py, &error);
+        attached(py, shared, || {
+            let mut guard = self.work.lock();
+            let w = &mut *guard;
+            if w.epoch == epoch {
+                self.lane.crash(&mut w.batch, index, info);
+                w.running = None;
+            }
+        });
+    }
+
+    /// Lets an event loop await what the handler answered; the actor's turn stays open.
+    fn suspend(
+        &self,
+        py: Python<'_>,
+        shared: &Arc<Shared>,
+        epoch: u64,
+        index: usize,
+        home: Option<Arc<Home>>,
+        awaited: Awaited,
+    ) {
+        attached(py, shared, || {
+            let mut guard = self.work.lock();
+            let w = &mut *guard;
+            if w.epoch == epoch {
+                self.lane.suspend(&mut w.batch, index);
+                w.running = None;
+            }
+        });
+        match home.map_or_else(|| shared.own_home(py), Ok) {
+            Ok(home) => home.take_over(py, awaited),
+            Err(e) => awaited.over(py, shared, Err(e)),
+        }
+    }
+
+    fn hear(&self, py: Python<'_>, events: Vec<LaneEvent>) {
+        for event in events {
+            if let LaneEvent::Gone { pid, key } = event {
+                drop(self.free(key));
+                let task = self.tasks.lock().remove(&pid);
+                if let Some(task) = task {
+                    home::cancel(py, &task);
+                }
+            }
+        }
+    }
+
+    /// The actor whose handler runs, and a number that changes with every message.
+    pub(super) fn running(&self) -> Option<(Pid, usize, u64)> {
+        let w = self.work.lock();
+        w.running.map(|(pid, index)| (pid, index, w.epoch))
+    }
+
+    /// Gives up the handler of `pid` if it is the one that runs; answers the epoch of the thread that takes over.
+    pub(super) fn give_up(&self, pid: Pid, why: ExitReason) -> Option<u64> {
+        let mut guard = self.work.lock();
+        let w = &mut *guard;
+        let index = w.running.filter(|(p, _)| *p == pid).map(|(_, index)| index)?;
+        w.running = None;
+        w.epoch += 1;
+        self.epoch.store(w.epoch, Ordering::Release);
+        self.lane.abandon(&mut w.batch, index, why);
+        Some(w.epoch)
+    }
+}
+
+impl<'py> Loaded<'py> {
+    #[inline]
+    fn invoke(
+        &self,
+        message: Bound<'py, PyBytes>,
+        ctx: Option<&Bound<'py, Context>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = message.py();
+        match (&self.variables, ctx) {
+            (None, None) => self.handler.call1((message,)),
+            (None, Some(ctx)) => self.handler.call1((message, ctx)),
+            (Some(v), None) => v.call_method1(intern!(py, "run"), (&self.handler, message)),
+            (Some(v), Some(ctx)) => {
+                v.call_method1(intern!(py, "run"), (&self.handler, message, ctx))
+            }
+        }
+    }
+}
+
+impl Awaited {
+    /// The awaited handler is over.
+    pub(super) fn over(
+        self,
+        py: Python<'_>,
+        shared: &Arc<Shared>,
+        result: PyResult<Bound<'_, PyAny>>,
+    ) {
+        let call = match (&self.ctx, self.call) {
+            (Some(ctx), Some(_)) => ctx.get().take_call(),
+            (_, call) => call,
+        };
+        let lane = &self.engine.lane;
+        let result = result.and_then(|value| call.map_or(Ok(()), |c| reply(py, shared, c, &value)));
+        match result {
+            Ok(()) => attached(py, shared, || lane.resume_elsewhere(self.pid)),
+            Err(e) => {
+                if let Some(call) = call {
+                    fail_call(py, shared, call, &e);
+                }
+                let info = handler::describe(py, &e);
+                attached(py, shared, || lane.crash_awaited(self.pid, info));
+            }
+        }
+    }
+}
+
+/// Answers a call with what a handler returned.
+fn reply(
+    py: Python<'_>,
+    shared: &Arc<Shared>,
+    call: CallId,
+    value: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    let payload = if value.is_none() {
+        Payload::empty()
+    } else if let Ok(text) = value.extract::<std::borrow::Cow<'_, str>>() {
+        text.as_bytes().into()
+    } else {
+        buffer::payload(value).map_err(|e| {
+            if !e.is_instance_of::<PyTypeError>(py) {
+                return e;
+            }
+            errors::wrong_type(value, "a handler must answer a call with bytes-like, str or None")
+        })?
+    };
+    attached(py, shared, || shared.rt.reply(call, payload));
+    Ok(())
+}
+
+/// Ends a call with what its handler threw; the caller finds the exception itself as the cause.
+fn fail_call(py: Python<'_>, shared: &Arc<Shared>, call: CallId, error: &PyErr) {
+    let info = handler::describe(py, error);
+    shared.causes.lock().insert(call.to_bits(), handler::value_of(py, error).unbind());
+    let told = Error::new(ErrorKind::HandlerFailed, info.message).with_stack(info.stack);
+    if !attached(py, shared, || shared.rt.fail_call(call, told)) {
+        drop(shared.take_cause(call));
+    }
+}

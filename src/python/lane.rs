@@ -1,0 +1,143 @@
+//! The interpreter lane: one thread of a runtime that runs synchronous handlers, many messages for each time it takes the
+//! GIL.
+//!
+//! The thread is attached for its whole life, so that Python sees one thread with one identity, and waits detached. It is
+//! woken once per burst. When a handler never returns, and its actor has been given up, the lane gets another thread; the
+//! old one leaves when it comes back.
+
+use super::engine::{Engine, Pause};
+use super::shared::Shared;
+use crate::id::Pid;
+use crate::message::ExitReason;
+use crate::runtime::mark_lane_thread;
+use crate::sync::{Condvar, Mutex, start_thread, wait_for};
+use pyo3::prelude::*;
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::Duration;
+
+#[derive(Default)]
+struct State {
+    woken: bool,
+    quit: bool,
+    /// Threads that have started and not ended.
+    threads: usize,
+}
+
+/// Where a lane's thread sleeps.
+#[derive(Default)]
+pub(super) struct Parker {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Parker {
+    /// Ends the sleep of the thread, or the next one if it is awake.
+    pub(super) fn wake(&self) {
+        self.state.lock().woken = true;
+        self.changed.notify_all();
+    }
+
+    /// Sleeps until woken; `false`: the thread is to end.
+    fn park(&self) -> bool {
+        let mut s = self.state.lock();
+        while !s.woken && !s.quit {
+            wait_for(&self.changed, &mut s, None);
+        }
+        s.woken = false;
+        !s.quit
+    }
+
+    /// Lets the threads end.
+    pub(super) fn quit(&self) {
+        self.state.lock().quit = true;
+        self.changed.notify_all();
+    }
+
+    fn is_quitting(&self) -> bool {
+        self.state.lock().quit
+    }
+
+    /// Waits, at most once for `timeout`, until no thread is left; answers whether none is. Not with the GIL.
+    pub(super) fn join(&self, timeout: Duration) -> bool {
+        let mut s = self.state.lock();
+        if s.threads != 0 {
+            wait_for(&self.changed, &mut s, Some(timeout));
+        }
+        s.threads == 0
+    }
+
+    fn began(&self) {
+        self.state.lock().threads += 1;
+    }
+
+    fn ended(&self) {
+        self.state.lock().threads -= 1;
+        self.changed.notify_all();
+    }
+}
+
+thread_local! {
+    static SERVES: RefCell<Option<(Arc<Engine>, u64)>> = const { RefCell::new(None) };
+}
+
+/// Whether this thread's handler was given up: its actor is dead, and another thread runs the lane.
+pub(super) fn was_given_up() -> bool {
+    SERVES.with_borrow(|s| s.as_ref().is_some_and(|(engine, epoch)| engine.epoch() != *epoch))
+}
+
+/// Starts the thread that serves `epoch`; `false`: the system has none to give.
+pub(super) fn start(shared: &Arc<Shared>, engine: &Arc<Engine>, epoch: u64) -> bool {
+    let Some(parker) = engine.parker.clone() else { return false };
+    let (shared, engine) = (Arc::clone(shared), Arc::clone(engine));
+    parker.began();
+    let end = Arc::clone(&parker);
+    let started = start_thread(format!("iris-lane-{}", shared.id), None, move || {
+        // At interpreter exit there is nothing to attach to, and nothing to do.
+        let _ = Python::try_attach(|py| {
+            serve(py, &shared, &engine, &parker, epoch);
+            drop((shared, engine));
+        });
+        parker.ended();
+    });
+    if !started {
+        end.ended();
+    }
+    started
+}
+
+fn serve(
+    py: Python<'_>,
+    shared: &Arc<Shared>,
+    engine: &Arc<Engine>,
+    parker: &Arc<Parker>,
+    epoch: u64,
+) {
+    mark_lane_thread();
+    SERVES.set(Some((Arc::clone(engine), epoch)));
+    let ident = py
+        .import("threading")
+        .and_then(|m| m.call_method0("get_ident"))
+        .and_then(|n| n.extract::<u64>());
+    engine.thread.store(ident.unwrap_or(0), std::sync::atomic::Ordering::Release);
+    while !parker.is_quitting() {
+        match engine.drain(py, shared, epoch) {
+            Pause::Replaced => break,
+            Pause::Slice => py.detach(std::thread::yield_now),
+            Pause::Idle => {
+                if !py.detach(|| parker.park()) {
+                    break;
+                }
+            }
+        }
+    }
+    SERVES.set(None);
+}
+
+/// Gives the lane another thread if the handler of `pid`, an actor that has ended because of `why`, still runs.
+pub(super) fn replace(shared: &Arc<Shared>, engine: &Arc<Engine>, pid: Pid, why: ExitReason) {
+    if let Some(epoch) = engine.give_up(pid, why) {
+        shared.note_given_up();
+        start(shared, engine, epoch);
+    }
+}

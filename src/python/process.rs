@@ -1,0 +1,86 @@
+//! What happens to runtimes when the process forks and when the interpreter exits.
+
+use super::shared::Shared;
+use super::waits::Answer;
+use crate::sync::Mutex;
+use pyo3::prelude::*;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+/// How long handlers may go on when the interpreter exits, and how long threads are waited for.
+const LAST_CALL: Duration = Duration::from_millis(500);
+
+static FORKS: AtomicU32 = AtomicU32::new(0);
+static EXITING: AtomicBool = AtomicBool::new(false);
+static RUNTIMES: Mutex<Vec<Weak<Shared>>> = Mutex::new(Vec::new());
+
+/// How many forks lie between this process and the one that imported iris.
+#[inline]
+pub(super) fn forks() -> u32 {
+    FORKS.load(Ordering::Relaxed)
+}
+
+/// Whether the interpreter is exiting.
+pub(super) fn is_exiting() -> bool {
+    EXITING.load(Ordering::Acquire)
+}
+
+/// Closes it at interpreter exit.
+pub(super) fn remember(shared: &Arc<Shared>) {
+    let mut all = RUNTIMES.lock();
+    all.retain(|r| r.strong_count() != 0);
+    all.push(Arc::downgrade(shared));
+}
+
+fn runtimes() -> Vec<Arc<Shared>> {
+    let all = RUNTIMES.lock();
+    all.iter().filter_map(Weak::upgrade).collect()
+}
+
+/// Closes every runtime and ends its threads; run by `atexit`.
+#[pyfunction]
+pub(super) fn at_exit(py: Python<'_>) {
+    EXITING.store(true, Ordering::Release);
+    let mine: Vec<_> = runtimes().into_iter().filter(|s| !s.is_forked()).collect();
+    let closing: Vec<_> = mine
+        .iter()
+        .filter(|s| !s.is_closed())
+        .map(|shared| {
+            shared.lose_stopped_loops(py);
+            let closed = Answer::new();
+            let told = closed.clone();
+            shared.rt.close_with(LAST_CALL, move || told.give(()));
+            (shared, closed)
+        })
+        .collect();
+    for (shared, closed) in closing {
+        let done = closed.wait_for(py, &shared.clock, Some(LAST_CALL + LAST_CALL / 2));
+        if !matches!(done, Ok(Some(()))) {
+            shared.rt.close_now();
+        }
+    }
+    for shared in &mine {
+        if shared.finish_close(py, LAST_CALL / 2) {
+            continue;
+        }
+        // A handler still runs. If it runs Python code, this ends it; if it waits outside, it sleeps on till the end.
+        for thread in shared.lane_threads() {
+            let asked =
+                py.import("iris._support").and_then(|m| m.call_method1("interrupt", (thread,)));
+            drop(asked);
+        }
+        shared.finish_close(py, LAST_CALL / 2);
+    }
+}
+
+/// Cuts the child off from its parent's runtimes; run by `os.register_at_fork`.
+#[pyfunction]
+pub(super) fn after_fork_in_child() {
+    FORKS.fetch_add(1, Ordering::AcqRel);
+    // Their threads are gone and their locks may be held by them: they are never touched again, not even to free them.
+    for shared in runtimes() {
+        std::mem::forget(shared);
+    }
+    RUNTIMES.lock().clear();
+}

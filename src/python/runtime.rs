@@ -1,0 +1,436 @@
+//! Class `Runtime`. What each method means is in python/iris/_iris.pyi and docs/semantics.md.
+
+use super::args::{Count, Data, Flag, Name, PidArg, Seconds};
+use super::errors::{OrRaise, fail, wrong_type};
+use super::home::{self, attached};
+use super::info::{self, PyActorInfo, PyExitInfo};
+use super::shared::Shared;
+use super::waits::{self, Answer};
+use super::{buffer, handler, process};
+use crate::config::{Config, MAX_DELAY_MS, SpawnOptions};
+use crate::error::ErrorKind;
+use crate::id::Pid;
+use crate::message::Payload;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyWeakrefReference};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long `close` waits for running handlers when it does not say.
+const CLOSE: Seconds = Seconds(Duration::from_secs(5));
+
+/// A runtime: actors, mailboxes, names, calls.
+#[pyclass(name = "Runtime", module = "iris", frozen, weakref)]
+pub(super) struct PyRuntime {
+    shared: Arc<Shared>,
+}
+
+impl Drop for PyRuntime {
+    fn drop(&mut self) {
+        if !self.shared.is_closed() {
+            let _ = Python::try_attach(|py| self.shared.forsake(py));
+        }
+    }
+}
+
+impl PyRuntime {
+    #[inline]
+    fn open(&self, py: Python<'_>) -> PyResult<&Arc<Shared>> {
+        self.shared.check(py)?;
+        Ok(&self.shared)
+    }
+
+    fn spawn_with(
+        slf: &Bound<'_, Self>,
+        handler: &Bound<'_, PyAny>,
+        options: SpawnOptions,
+        release_gil: Flag,
+    ) -> PyResult<u64> {
+        let py = slf.py();
+        let shared = slf.get().open(py)?;
+        if !handler.is_callable() {
+            return Err(wrong_type(handler, "a handler must be callable"));
+        }
+        if release_gil.0 {
+            return Err(fail(
+                py,
+                ErrorKind::InvalidArgument,
+                "release_gil=True is not there yet: handlers share the interpreter lane",
+            ));
+        }
+        options.validate().or_raise(py)?;
+        let shape = handler::inspect(handler)?;
+        if shape.wants_ctx && !shared.has_handle() {
+            shared.set_handle(PyWeakrefReference::new(slf.as_any())?.unbind());
+        }
+        let variables = handler::spawner_context(py)?.map(Bound::unbind);
+        let here = home::running_loop(py)?;
+        let home = match (here, shape.is_async) {
+            (Some(event_loop), _) => Some(shared.home_of(py, &event_loop)?),
+            (None, true) => Some(shared.own_home(py)?),
+            (None, false) => None,
+        };
+        let engine = match &home {
+            Some(home) if shape.is_async => Arc::clone(home.engine(shared)),
+            _ => shared.lane(py)?,
+        };
+        let handler = handler.clone().unbind();
+        engine.spawn(handler, shape, variables, home, options).or_raise(py).map(Pid::to_bits)
+    }
+}
+
+#[pymethods]
+impl PyRuntime {
+    #[new]
+    #[pyo3(signature = (*, workers=None, stop_timeout=None, call_timeout=None, default_capacity=None, time_slice_ms=None))]
+    fn new(
+        py: Python<'_>,
+        workers: Option<Count>,
+        stop_timeout: Option<Seconds>,
+        call_timeout: Option<Seconds>,
+        default_capacity: Option<Count>,
+        time_slice_ms: Option<f64>,
+    ) -> PyResult<Self> {
+        if process::is_exiting() {
+            return Err(fail(py, ErrorKind::RuntimeClosed, "the interpreter is exiting"));
+        }
+        let defaults = Config::default();
+        let config = Config {
+            workers: workers.map_or(defaults.workers, |n| n.0 as usize),
+            stop_timeout: stop_timeout.map_or(defaults.stop_timeout, |t| t.0),
+            call_timeout: call_timeout.map_or(defaults.call_timeout, |t| t.0),
+            default_capacity: default_capacity.map(|n| n.0),
+        };
+        let slice = time_slice_ms.unwrap_or(5.0);
+        if !(slice > 0.0 && slice <= MAX_DELAY_MS) {
+            return Err(fail(
+                py,
+                ErrorKind::InvalidArgument,
+                format!("time_slice_ms must be above 0 and at most 2^53, got {slice}"),
+            ));
+        }
+        let slice = Duration::from_secs_f64(slice / 1e3);
+        Ok(Self { shared: Shared::new(py, config, slice)? })
+    }
+
+    // --- spawning ----------------------------------------------------------------------------------------------------
+
+    /// Spawns an actor and answers its pid.
+    #[pyo3(signature = (handler, budget=Count(100), release_gil=Flag(false)), text_signature = "($self, handler, budget=100, release_gil=False)")]
+    fn spawn(
+        slf: &Bound<'_, Self>,
+        handler: &Bound<'_, PyAny>,
+        budget: Count,
+        release_gil: Flag,
+    ) -> PyResult<u64> {
+        let options = SpawnOptions { budget: budget.0, capacity: None };
+        Self::spawn_with(slf, handler, options, release_gil)
+    }
+
+    /// Spawns an actor whose mailbox holds at most `capacity` messages.
+    #[pyo3(signature = (handler, budget, capacity, release_gil=Flag(false)), text_signature = "($self, handler, budget, capacity, release_gil=False)")]
+    fn spawn_py_handler_bounded(
+        slf: &Bound<'_, Self>,
+        handler: &Bound<'_, PyAny>,
+        budget: Count,
+        capacity: Count,
+        release_gil: Flag,
+    ) -> PyResult<u64> {
+        let options = SpawnOptions { budget: budget.0, capacity: Some(capacity.0) };
+        Self::spawn_with(slf, handler, options, release_gil)
+    }
+
+    // --- messages ----------------------------------------------------------------------------------------------------
+
+    /// Sends; False: the mailbox did not take it.
+    fn send(&self, py: Python<'_>, pid: PidArg, data: Data) -> PyResult<bool> {
+        let shared = self.open(py)?;
+        Ok(shared.send(py, pid, data.0, None))
+    }
+
+    /// Sends each payload; answers how many the mailbox took.
+    fn send_many(
+        &self,
+        py: Python<'_>,
+        pid: PidArg,
+        payloads: &Bound<'_, PyAny>,
+    ) -> PyResult<usize> {
+        self.open(py)?;
+        let not_iterable = |_| {
+            fail(py, ErrorKind::InvalidType, "payloads must be an iterable of bytes-like objects")
+        };
+        let all = payloads
+            .try_iter()
+            .map_err(not_iterable)?
+            .map(|item| buffer::payload(&item?))
+            .collect::<PyResult<Vec<Payload>>>()?;
+        let shared = self.open(py)?; // the iterable may have closed it
+        Ok(attached(py, shared, || {
+            all.into_iter()
+                .map(|data| shared.rt.send_as(pid.0, data, None))
+                .filter(|ok| *ok)
+                .count()
+        }))
+    }
+
+    /// Sends to whoever holds a name; False: nobody does, or the mailbox did not take it.
+    fn send_named(&self, py: Python<'_>, name: Name, data: Data) -> PyResult<bool> {
+        let shared = self.open(py)?;
+        Ok(shared.send(py, PidArg(shared.rt.whereis(&name.0)), data.0, None))
+    }
+
+    /// Asks, on an event loop; the answer is awaitable.
+    #[pyo3(signature = (pid, data, timeout=None))]
+    fn call<'py>(
+        &self,
+        py: Python<'py>,
+        pid: PidArg,
+        data: Data,
+        timeout: Option<Seconds>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let shared = self.open(py)?;
+        home::call(py, shared, pid.known(py)?, data.0, timeout, None)
+    }
+
+    /// Asks, and blocks until the answer.
+    #[pyo3(signature = (pid, data, timeout=None))]
+    fn call_blocking<'py>(
+        &self,
+        py: Python<'py>,
+        pid: PidArg,
+        data: Data,
+        timeout: Option<Seconds>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let shared = self.open(py)?;
+        waits::check(py, "call_blocking")?;
+        let timeout = timeout.map_or(shared.call_timeout, |t| t.0);
+        let answer = Answer::new();
+        let sink = answer.clone();
+        let pid = pid.known(py)?;
+        let call = attached(py, shared, || {
+            shared.rt.call_with(pid, data.0, timeout, None, move |outcome| sink.give(outcome))
+        })
+        .or_raise(py)?;
+        match answer.wait_for(py, &shared.clock, None) {
+            Ok(Some(outcome)) => home::called(py, shared, Some(call), outcome),
+            Ok(None) => Err(fail(py, ErrorKind::Internal, "a call had no outcome")),
+            Err(interrupt) => {
+                attached(py, shared, || shared.rt.cancel_call(call));
+                drop(shared.take_cause(call));
+                Err(interrupt)
+            }
+        }
+    }
+
+    // --- names -------------------------------------------------------------------------------------------------------
+
+    /// Gives a name to a live actor.
+    fn register(&self, py: Python<'_>, name: Name, pid: PidArg) -> PyResult<()> {
+        let shared = self.open(py)?;
+        shared.rt.register(&name.0, pid.known(py)?).or_raise(py)
+    }
+
+    /// Takes a name away; answers whether it was held.
+    fn unregister(&self, py: Python<'_>, name: Name) -> PyResult<bool> {
+        self.open(py)?.rt.unregister(&name.0).or_raise(py)
+    }
+
+    /// The live actor that holds a name, or None.
+    fn resolve(&self, py: Python<'_>, name: Name) -> PyResult<Option<u64>> {
+        Ok(self.open(py)?.rt.whereis(&name.0).map(Pid::to_bits))
+    }
+
+    /// The same as `resolve`.
+    fn whereis(&self, py: Python<'_>, name: Name) -> PyResult<Option<u64>> {
+        self.resolve(py, name)
+    }
+
+    // --- life and death ----------------------------------------------------------------------------------------------
+
+    /// Stops an actor; answers whether it was alive.
+    #[pyo3(signature = (pid, drain=Flag(false), timeout=None), text_signature = "($self, pid, drain=False, timeout=None)")]
+    fn stop(
+        &self,
+        py: Python<'_>,
+        pid: PidArg,
+        drain: Flag,
+        timeout: Option<Seconds>,
+    ) -> PyResult<bool> {
+        let shared = self.open(py)?;
+        let timeout = timeout.map(|t| t.0);
+        Ok(pid.0.is_some_and(|pid| {
+            attached(py, shared, || shared.rt.stop_within(pid, drain.0, timeout))
+        }))
+    }
+
+    /// Ends an actor at once; answers whether it was alive.
+    fn kill(&self, py: Python<'_>, pid: PidArg) -> PyResult<bool> {
+        let shared = self.open(py)?;
+        let Some(pid) = pid.0 else { return Ok(false) };
+        let killed = attached(py, shared, || shared.rt.kill(pid));
+        if killed {
+            shared.watch_killed(pid);
+        }
+        Ok(killed)
+    }
+
+    /// Blocks until an actor has ended and answers how.
+    #[pyo3(signature = (pid, timeout=None))]
+    fn join(&self, py: Python<'_>, pid: PidArg, timeout: Option<Seconds>) -> PyResult<PyExitInfo> {
+        let shared = self.open(py)?;
+        waits::check(py, "join")?;
+        let pid = pid.known(py)?;
+        let answer = Answer::new();
+        let sink = answer.clone();
+        let token = attached(py, shared, || shared.rt.join_with(pid, move |info| sink.give(info)));
+        let timeout = timeout.map(|t| t.0);
+        match answer.wait_for(py, &shared.clock, timeout) {
+            Ok(Some(info)) => Ok(info.into()),
+            Ok(None) => {
+                shared.rt.forget_join(pid, token);
+                let after = timeout.unwrap_or_default().as_secs_f64();
+                Err(fail(
+                    py,
+                    ErrorKind::Timeout,
+                    format!("pid {pid} has not ended within {after} s"),
+                ))
+            }
+            Err(interrupt) => {
+                shared.rt.forget_join(pid, token);
+                Err(interrupt)
+            }
+        }
+    }
+
+    /// How an actor ended, on an event loop; the answer is awaitable.
+    fn join_async<'py>(&self, py: Python<'py>, pid: PidArg) -> PyResult<Bound<'py, PyAny>> {
+        home::join(py, self.open(py)?, pid.known(py)?)
+    }
+
+    /// Whether an actor has not ended and is not about to.
+    fn is_alive(&self, py: Python<'_>, pid: PidArg) -> PyResult<bool> {
+        let shared = self.open(py)?;
+        Ok(pid.0.is_some_and(|pid| shared.rt.is_alive(pid)))
+    }
+
+    // --- what can be seen --------------------------------------------------------------------------------------------
+
+    /// Messages that wait for an actor; None: there is no such actor.
+    fn mailbox_size(&self, py: Python<'_>, pid: PidArg) -> PyResult<Option<usize>> {
+        let shared = self.open(py)?;
+        Ok(pid.0.and_then(|pid| shared.rt.mailbox_size(pid)))
+    }
+
+    /// Live actors in the order of their spawns.
+    fn list_actors(&self, py: Python<'_>) -> PyResult<Vec<u64>> {
+        Ok(self.open(py)?.rt.list_actors().into_iter().map(Pid::to_bits).collect())
+    }
+
+    /// What is known of a live actor; None: there is no such actor.
+    fn actor_info(&self, py: Python<'_>, pid: PidArg) -> PyResult<Option<PyActorInfo>> {
+        let shared = self.open(py)?;
+        Ok(pid.0.and_then(|pid| shared.rt.actor_info(pid)).map(PyActorInfo::from))
+    }
+
+    /// The books and the sizes of things.
+    fn get_metrics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        info::metrics(py, self.open(py)?.rt.metrics())
+    }
+
+    /// Sets who hears of actors that fail; None: the logger `iris`.
+    #[pyo3(signature = (hook))]
+    fn on_crash(&self, py: Python<'_>, hook: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        let shared = self.open(py)?;
+        if hook.is_some_and(|h| !h.is_callable()) {
+            return Err(fail(py, ErrorKind::InvalidType, "a crash hook must be callable or None"));
+        }
+        shared.set_hook(hook.map(|h| h.clone().unbind()));
+        Ok(())
+    }
+
+    /// Compares the books with the mailboxes themselves; raises Internal if they disagree.
+    fn _audit(&self, py: Python<'_>) -> PyResult<()> {
+        let shared = self.open(py)?;
+        shared.rt.audit().map_err(|what| fail(py, ErrorKind::Internal, what))
+    }
+
+    // --- the end -----------------------------------------------------------------------------------------------------
+
+    /// Stops every actor, the last spawned first, and blocks until all have ended.
+    #[pyo3(signature = (timeout=CLOSE), text_signature = "($self, timeout=5.0)")]
+    fn close(&self, py: Python<'_>, timeout: Seconds) -> PyResult<()> {
+        let shared = &self.shared;
+        if shared.is_forked() {
+            return shared.check(py);
+        }
+        if shared.is_closed() {
+            return Ok(());
+        }
+        waits::check(py, "close")?;
+        let closed = Answer::new();
+        let told = closed.clone();
+        attached(py, shared, || shared.rt.close_with(timeout.0, move || told.give(())));
+        closed.wait_for(py, &shared.clock, None)?;
+        shared.finish(py);
+        Ok(())
+    }
+
+    /// `close` on an event loop; the answer is awaitable.
+    #[pyo3(signature = (timeout=CLOSE), text_signature = "($self, timeout=5.0)")]
+    fn aclose<'py>(&self, py: Python<'py>, timeout: Seconds) -> PyResult<Bound<'py, PyAny>> {
+        if self.shared.is_forked() {
+            self.shared.check(py)?;
+        }
+        home::close(py, &self.shared, timeout.0)
+    }
+
+    fn __enter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
+        slf.get().open(slf.py())?;
+        Ok(slf.clone())
+    }
+
+    #[pyo3(signature = (*_exc))]
+    fn __exit__(&self, py: Python<'_>, _exc: &Bound<'_, PyAny>) -> PyResult<()> {
+        if self.shared.is_forked() {
+            return Ok(()); // the `with` block of the parent, left in the child
+        }
+        self.close(py, CLOSE)
+    }
+
+    fn __aenter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let shared = slf.get().open(slf.py())?;
+        home::ready(slf.py(), shared, slf.as_any())
+    }
+
+    #[pyo3(signature = (*_exc))]
+    fn __aexit__<'py>(
+        &self,
+        py: Python<'py>,
+        _exc: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.aclose(py, CLOSE)
+    }
+
+    /// Whether the runtime was closed.
+    #[getter]
+    fn closed(&self) -> bool {
+        self.shared.is_closed() || self.shared.is_forked()
+    }
+
+    /// The version of iris.
+    #[classattr]
+    fn version() -> &'static str {
+        env!("CARGO_PKG_VERSION")
+    }
+
+    /// The number of this runtime in its process.
+    #[getter]
+    fn id(&self) -> u64 {
+        self.shared.id
+    }
+
+    fn __repr__(&self) -> String {
+        let state = if self.closed() { "closed" } else { "open" };
+        format!("<iris.Runtime {} {state}>", self.shared.id)
+    }
+}

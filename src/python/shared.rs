@@ -1,0 +1,345 @@
+//! One runtime as the Python face sees it.
+
+use super::args::PidArg;
+use super::courier::{Courier, Watch};
+use super::engine::Engine;
+use super::errors::{OrRaise, fail};
+use super::home::{Home, attached};
+use super::info::PyExitInfo;
+use super::lane::{self, Parker};
+use super::process;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::error::ErrorKind;
+use crate::id::{CallId, Pid};
+use crate::message::{ExitInfo, ExitReason, Payload};
+use crate::runtime::Runtime;
+use crate::sync::Mutex;
+use pyo3::prelude::*;
+use pyo3::types::PyWeakrefReference;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+/// How long a closed runtime's threads are waited for.
+const JOIN: Duration = Duration::from_secs(1);
+
+/// Why calls are looked at before they are made, as bits; 0: the runtime is open and all is well.
+const CLOSED: u8 = 1;
+const GAVE_UP: u8 = 2;
+
+/// See the module doc.
+pub(super) struct Shared {
+    pub(super) rt: Runtime,
+    pub(super) id: u64,
+    pub(super) clock: Clock,
+    pub(super) slice_ns: u64,
+    pub(super) call_timeout: Duration,
+    pub(super) stop_timeout: Duration,
+    pub(super) courier: Arc<Courier>,
+    /// What handlers threw in calls, until the caller gets it.
+    pub(super) causes: Mutex<HashMap<u64, Py<PyAny>>>,
+    me: Weak<Self>,
+    /// The process that it belongs to, in forks.
+    born: u32,
+    trouble: AtomicU8,
+    has_homes: AtomicBool,
+    lane: Mutex<Option<Arc<Engine>>>,
+    homes: Mutex<Vec<Arc<Home>>>,
+    hook: Mutex<Option<Py<PyAny>>>,
+    handle: Mutex<Option<Py<PyWeakrefReference>>>,
+}
+
+impl Shared {
+    pub(super) fn new(py: Python<'_>, config: Config, slice: Duration) -> PyResult<Arc<Self>> {
+        static IDS: AtomicU64 = AtomicU64::new(1);
+        let clock = Clock::real();
+        let (call_timeout, stop_timeout) = (config.call_timeout, config.stop_timeout);
+        let rt = Runtime::new(config).or_raise(py)?;
+        let shared = Arc::new_cyclic(|me: &Weak<Self>| Self {
+            rt,
+            id: IDS.fetch_add(1, Ordering::Relaxed),
+            courier: Courier::new(clock.clone()),
+            clock,
+            slice_ns: slice.as_nanos() as u64,
+            call_timeout,
+            stop_timeout,
+            causes: Mutex::default(),
+            me: Weak::clone(me),
+            born: process::forks(),
+            trouble: AtomicU8::new(0),
+            has_homes: AtomicBool::new(false),
+            lane: Mutex::default(),
+            homes: Mutex::default(),
+            hook: Mutex::default(),
+            handle: Mutex::default(),
+        });
+        let me = Weak::clone(&shared.me);
+        shared.rt.on_failure(move |info| {
+            if let Some(shared) = me.upgrade() {
+                shared.failed(info);
+            }
+        });
+        process::remember(&shared);
+        Ok(shared)
+    }
+
+    // --- whether calls may be made ---------------------------------------------------------------------------------
+
+    /// `Ok` while the runtime is open, belongs to this process, and this thread's handler was not given up.
+    ///
+    /// # Errors
+    /// `RuntimeClosed`; `ActorExited` for a handler that was given up.
+    #[inline]
+    pub(super) fn check(&self, py: Python<'_>) -> PyResult<()> {
+        if self.trouble.load(Ordering::Acquire) == 0 && !self.is_forked() {
+            return Ok(());
+        }
+        self.why_not(py)
+    }
+
+    #[cold]
+    fn why_not(&self, py: Python<'_>) -> PyResult<()> {
+        if self.is_forked() {
+            return Err(fail(
+                py,
+                ErrorKind::RuntimeClosed,
+                "forked: this runtime belongs to the parent process; make a new one here",
+            ));
+        }
+        if lane::was_given_up() {
+            return Err(fail(
+                py,
+                ErrorKind::ActorExited,
+                "this handler did not return in time; its actor was given up and can do nothing any more",
+            ));
+        }
+        if self.is_closed() {
+            return Err(fail(
+                py,
+                ErrorKind::RuntimeClosed,
+                "this runtime is closed; make a new one",
+            ));
+        }
+        Ok(())
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.trouble.load(Ordering::Acquire) & CLOSED != 0
+    }
+
+    pub(super) fn is_forked(&self) -> bool {
+        process::forks() != self.born
+    }
+
+    pub(super) fn note_given_up(&self) {
+        self.trouble.fetch_or(GAVE_UP, Ordering::AcqRel);
+    }
+
+    // --- messages --------------------------------------------------------------------------------------------------
+
+    #[inline]
+    pub(super) fn send(
+        &self,
+        py: Python<'_>,
+        to: PidArg,
+        data: Payload,
+        from: Option<Pid>,
+    ) -> bool {
+        attached(py, self, || self.rt.send_as(to.0, data, from))
+    }
+
+    /// What the handler of a failed call threw, once.
+    pub(super) fn take_cause(&self, call: CallId) -> Option<Py<PyAny>> {
+        self.causes.lock().remove(&call.to_bits())
+    }
+
+    // --- lanes and event loops -------------------------------------------------------------------------------------
+
+    /// The interpreter lane; its thread starts with the first call.
+    ///
+    /// # Errors
+    /// `RuntimeClosed` at interpreter exit, `AtCapacity` if the system has no thread.
+    pub(super) fn lane(self: &Arc<Self>, py: Python<'_>) -> PyResult<Arc<Engine>> {
+        let mut lane = self.lane.lock();
+        if let Some(engine) = &*lane {
+            return Ok(Arc::clone(engine));
+        }
+        let parker = Arc::new(Parker::default());
+        let sleeper = Arc::clone(&parker);
+        let engine = Engine::new(self.rt.open_lane(move || sleeper.wake()), Some(parker));
+        if process::is_exiting() || !lane::start(self, &engine, 0) {
+            drop(lane);
+            return Err(fail(
+                py,
+                ErrorKind::AtCapacity,
+                "the system has no thread to run Python handlers on",
+            ));
+        }
+        *lane = Some(Arc::clone(&engine));
+        Ok(engine)
+    }
+
+    pub(super) fn has_homes(&self) -> bool {
+        self.has_homes.load(Ordering::Relaxed)
+    }
+
+    /// What this runtime knows of an event loop.
+    pub(super) fn home_of(
+        self: &Arc<Self>,
+        py: Python<'_>,
+        event_loop: &Bound<'_, PyAny>,
+    ) -> PyResult<Arc<Home>> {
+        if let Some(home) = self.homes.lock().iter().find(|h| h.is_loop(event_loop)) {
+            return Ok(Arc::clone(home));
+        }
+        let (lost, kept): (Vec<_>, Vec<_>) =
+            self.all_homes().into_iter().partition(|h| h.is_lost(py));
+        for home in lost {
+            home.lose(py);
+        }
+        let home = Home::new(py, self, event_loop)?;
+        *self.homes.lock() = kept.into_iter().chain([Arc::clone(&home)]).collect();
+        self.has_homes.store(true, Ordering::Release);
+        Ok(home)
+    }
+
+    /// The event loop that iris itself runs, on a thread of its own.
+    pub(super) fn own_home(self: &Arc<Self>, py: Python<'_>) -> PyResult<Arc<Home>> {
+        let event_loop = py.import("iris._support")?.call_method0("own_loop")?;
+        self.home_of(py, &event_loop)
+    }
+
+    fn all_homes(&self) -> Vec<Arc<Home>> {
+        self.homes.lock().clone()
+    }
+
+    fn engines(&self) -> Vec<Arc<Engine>> {
+        let lane = self.lane.lock().clone();
+        let homes = self.all_homes();
+        lane.into_iter().chain(homes.iter().filter_map(|h| h.has_engine().cloned())).collect()
+    }
+
+    /// The task that awaits a handler of `pid`.
+    pub(super) fn task_of(&self, py: Python<'_>, pid: Pid) -> Option<Py<PyAny>> {
+        if !self.has_homes() {
+            return None;
+        }
+        self.engines().iter().find_map(|e| e.tasks.lock().get(&pid).map(|task| task.clone_ref(py)))
+    }
+
+    // --- failures --------------------------------------------------------------------------------------------------
+
+    /// An actor failed; the core says so on any thread, with no lock held.
+    fn failed(self: &Arc<Self>, info: ExitInfo) {
+        if info.reason == ExitReason::Timeout {
+            let lane = self.lane.lock().clone();
+            if let Some(engine) = lane {
+                lane::replace(self, &engine, info.pid, ExitReason::Timeout);
+            }
+        }
+        self.courier.failed(&self.me, info);
+    }
+
+    pub(super) fn set_hook(&self, hook: Option<Py<PyAny>>) {
+        let old = std::mem::replace(&mut *self.hook.lock(), hook);
+        drop(old);
+    }
+
+    /// Tells the crash hook, or the log.
+    pub(super) fn tell_failure(&self, py: Python<'_>, info: ExitInfo) {
+        let hook = self.hook.lock().as_ref().map(|h| h.clone_ref(py));
+        let told = Bound::new(py, PyExitInfo::from(info)).and_then(|info| match &hook {
+            Some(hook) => hook.bind(py).call1((info,)),
+            None => py.import("iris._support")?.call_method1("log_crash", (info,)),
+        });
+        if let Err(e) = told {
+            e.write_unraisable(py, hook.as_ref().map(|h| h.bind(py)));
+        }
+    }
+
+    /// An actor was killed: if its handler is still running when a stop would have given it up, so is this.
+    pub(super) fn watch_killed(&self, pid: Pid) {
+        let lane = self.lane.lock().clone();
+        let Some(engine) = lane else { return };
+        if let Some((_, index, epoch)) = engine.running().filter(|(p, ..)| *p == pid) {
+            let timeout = u64::try_from(self.stop_timeout.as_nanos()).unwrap_or(u64::MAX);
+            let due = self.clock.now_ns().saturating_add(timeout);
+            self.courier.watch(&self.me, Watch { engine, pid, running: (index, epoch), due });
+        }
+    }
+
+    // --- the handle, and the end -----------------------------------------------------------------------------------
+
+    pub(super) fn has_handle(&self) -> bool {
+        self.handle.lock().is_some()
+    }
+
+    pub(super) fn set_handle(&self, handle: Py<PyWeakrefReference>) {
+        *self.handle.lock() = Some(handle);
+    }
+
+    /// The `Runtime` object.
+    ///
+    /// # Errors
+    /// `RuntimeClosed` if nobody holds it any more.
+    pub(super) fn handle<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        use pyo3::types::PyWeakrefMethods;
+        let handle = self.handle.lock().as_ref().map(|h| h.clone_ref(py));
+        handle.and_then(|h| h.bind(py).upgrade()).ok_or_else(|| {
+            fail(py, ErrorKind::RuntimeClosed, "nobody holds this runtime any more; it is closing")
+        })
+    }
+
+    /// The runtime has closed: ends its threads, waits for them for at most `join` each, lets go of its handlers. Answers
+    /// whether all threads have ended.
+    pub(super) fn finish_close(&self, py: Python<'_>, join: Duration) -> bool {
+        self.trouble.fetch_or(CLOSED, Ordering::AcqRel);
+        let engines = self.engines();
+        for parker in engines.iter().filter_map(|e| e.parker.as_ref()) {
+            parker.quit();
+        }
+        self.courier.quit();
+        let ended = py.detach(|| {
+            let lanes = engines.iter().filter_map(|e| e.parker.as_ref()).all(|p| p.join(join));
+            lanes & self.courier.join(join)
+        });
+        for engine in &engines {
+            engine.clear(py);
+        }
+        self.set_hook(None);
+        ended
+    }
+
+    /// Ends the runtime's threads and lets go of its handlers, after an orderly close.
+    pub(super) fn finish(&self, py: Python<'_>) {
+        self.finish_close(py, JOIN);
+    }
+
+    /// Nobody holds the runtime any more: what still runs is killed.
+    pub(super) fn forsake(&self, py: Python<'_>) {
+        if !self.is_closed() && !self.is_forked() {
+            attached(py, self, || self.rt.close_now());
+            self.finish_close(py, Duration::ZERO);
+        }
+    }
+
+    /// Threads of handlers that do not return, as `threading.get_ident()` gives them.
+    pub(super) fn lane_threads(&self) -> Vec<u64> {
+        self.engines()
+            .iter()
+            .map(|e| e.thread.load(Ordering::Acquire))
+            .filter(|t| *t != 0)
+            .collect()
+    }
+
+    /// Actors whose event loop does not turn any more cannot finish: they end now.
+    pub(super) fn lose_stopped_loops(&self, py: Python<'_>) {
+        for home in self.all_homes() {
+            if !home.is_running(py) {
+                home.lose(py);
+            }
+        }
+    }
+}
