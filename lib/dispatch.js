@@ -103,6 +103,8 @@ class Lane {
   #stage = new Uint8Array(memory(STAGE))
   #outPids = new Float64Array(memory(OUT_MAX * 16))
   #outLengths = new Int32Array(memory(OUT_MAX * 4))
+  /** For each call (its length is inverted): its key, and its timeout in milliseconds. */
+  #outCalls = new Float64Array(memory(OUT_MAX * 16))
 
   // By handler key (the slot of the pid).
   #handlers = []
@@ -131,6 +133,7 @@ class Lane {
   #resolves = []
   #rejects = []
   #freeWaits = []
+  #nextWait = 0
   #holding = 0
   #keepAlive = undefined
   /** What crashed actors threw, until the core reports their failure. */
@@ -151,6 +154,7 @@ class Lane {
       stage: this.#stage,
       outPids: this.#outPids,
       outLengths: this.#outLengths,
+      outCalls: this.#outCalls,
       clock: this.#clock,
     }
     inRoot(() => {
@@ -220,24 +224,39 @@ class Lane {
   // --- sending ----------------------------------------------------------------------------------
 
   send(pid, data, sender = 0) {
-    if (this.#pids[pid & SLOT_MASK] === pid && pid > 0 && data instanceof Uint8Array) {
-      const ctl = this.#ctl
-      const count = ctl[OUT_COUNT]
-      const used = ctl[OUT_BYTES]
-      const { length } = data
-      if (length <= SMALL_MAX && count < OUT_MAX && used + length <= STAGE) {
-        this.#stage.set(data, used)
-        this.#outPids[2 * count] = pid
-        this.#outPids[2 * count + 1] = sender
-        this.#outLengths[count] = length
-        ctl[OUT_BYTES] = used + length
-        ctl[OUT_COUNT] = count + 1
-        if (!this.#running && !this.#armed) this.#arm()
-        return true
-      }
+    if (
+      this.#pids[pid & SLOT_MASK] === pid &&
+      pid > 0 &&
+      data instanceof Uint8Array &&
+      this.#post(pid, data, sender, -1, 0)
+    ) {
+      return true
     }
     const answer = this.native.send(pid, toBytes(data, 'data'), sender)
     return answer === undefined ? true : this.#sent(answer, pid)
+  }
+
+  /** Puts a message into the outbox; `false`: it is too large, or there is no room. */
+  #post(pid, data, sender, call, timeoutMs) {
+    const ctl = this.#ctl
+    const count = ctl[OUT_COUNT]
+    const used = ctl[OUT_BYTES]
+    const { length } = data
+    if (length > SMALL_MAX || count >= OUT_MAX || used + length > STAGE) return false
+    this.#stage.set(data, used)
+    this.#outPids[2 * count] = pid
+    this.#outPids[2 * count + 1] = sender
+    if (call < 0) {
+      this.#outLengths[count] = length
+    } else {
+      this.#outCalls[2 * count] = call
+      this.#outCalls[2 * count + 1] = timeoutMs
+      this.#outLengths[count] = ~length
+    }
+    ctl[OUT_BYTES] = used + length
+    ctl[OUT_COUNT] = count + 1
+    if (!this.#running && !this.#armed) this.#arm()
+    return true
   }
 
   #sent(answer, pid) {
@@ -281,13 +300,21 @@ class Lane {
 
   // --- waiting ----------------------------------------------------------------------------------
 
-  /** A promise that an event settles; `hold` keeps the process alive until then. */
-  #waitFor(start, hold) {
-    const key = this.#freeWaits.length > 0 ? this.#freeWaits.pop() : this.#resolves.length
-    const promise = new Promise((resolve, reject) => {
+  /** A key for something that an event settles. */
+  #wait() {
+    return this.#freeWaits.length > 0 ? this.#freeWaits.pop() : this.#nextWait++
+  }
+
+  #promiseOf(key) {
+    return new Promise((resolve, reject) => {
       this.#resolves[key] = resolve
       this.#rejects[key] = reject
     })
+  }
+
+  /** A promise that an event settles; `hold` keeps the process alive until then. */
+  #waitFor(start, hold) {
+    const key = this.#wait()
     try {
       start(key)
     } catch (error) {
@@ -295,7 +322,7 @@ class Lane {
       throw error
     }
     if (hold) this.#hold()
-    return promise
+    return this.#promiseOf(key)
   }
 
   #forget(key) {
@@ -338,13 +365,26 @@ class Lane {
         `pid ${pid} called itself and would wait for itself; use send`,
       )
     }
+    const ms = simple ? this.#callTimeoutMs : timeoutMs
+    if (signal === undefined && data instanceof Uint8Array) {
+      // The outcome comes as an event, a refusal too, so the call can wait in the outbox.
+      const key = this.#wait()
+      if (this.#post(pid, data, caller ?? 0, key, ms)) {
+        this.#hold()
+        return this.#promiseOf(key)
+      }
+      this.#forget(key)
+    }
     const bytes = toBytes(data, 'data')
-    let key = 0
-    const reply = this.#waitFor((k) => {
-      key = k
-      const arm = this.native.call(pid, bytes, simple ? this.#callTimeoutMs : timeoutMs, k, caller)
-      if (arm === ARM) this.#arm()
-    }, true)
+    const key = this.#wait()
+    try {
+      if (this.native.call(pid, bytes, ms, key, caller) === ARM) this.#arm()
+    } catch (error) {
+      this.#forget(key)
+      throw error
+    }
+    this.#hold()
+    const reply = this.#promiseOf(key)
     return signal === undefined ? reply : this.#abortable(reply, key, signal)
   }
 

@@ -9,6 +9,7 @@ use std::cell::{Cell, RefCell, RefMut};
 use std::ptr::null_mut;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// Places in the control array that both sides share (lib/dispatch.js has the same names).
 pub(super) mod ctl {
@@ -43,6 +44,8 @@ pub(super) struct Memory {
     pub(super) out_pids: Shared,
     /// The outbox: a length for each message.
     pub(super) out_lengths: Shared,
+    /// The outbox: for each call (its length is inverted) its key, and its timeout in milliseconds.
+    pub(super) out_calls: Shared,
     pub(super) clock: Shared,
 }
 
@@ -92,30 +95,36 @@ impl Face {
     pub(super) fn inner(&self) -> Result<RefMut<'_, Inner>> {
         let busy = |_| Error::new(ErrorKind::Internal, "iris was entered twice on one thread");
         let inner = self.inner.try_borrow_mut().map_err(busy)?;
-        let inner = RefMut::filter_map(inner, Option::as_mut).map_err(|_| {
+        let mut inner = RefMut::filter_map(inner, Option::as_mut).map_err(|_| {
             Error::new(ErrorKind::RuntimeClosed, "this runtime is closed; make a new one")
         })?;
         if self.memory.ctl.i32(ctl::OUT_COUNT) != 0 {
-            self.post(&inner);
+            self.post(&mut inner);
         }
         Ok(inner)
     }
 
     /// Sends what JS has put into the outbox. Every entry does this first, so what JS sends and what it asks keep their
     /// order.
-    fn post(&self, inner: &Inner) {
+    fn post(&self, inner: &mut Inner) {
         let m = &self.memory;
         let count = m.ctl.i32(ctl::OUT_COUNT) as usize;
         let mut at = 0;
         for i in 0..count {
-            let end = at + m.out_lengths.i32(i) as usize;
+            let length = m.out_lengths.i32(i);
+            let end = at + (if length < 0 { !length } else { length }) as usize;
+            let bytes = m.stage.range(at, end);
+            at = end;
+            let to = m.out_pids.f64(2 * i);
             let sender = m.out_pids.f64(2 * i + 1);
             let sender = if sender == 0.0 { None } else { pid_of(sender) };
-            let Some(to) = pid_of(m.out_pids.f64(2 * i)) else { continue };
-            // JS was told that the mailbox takes it. Should another thread have ended the actor in this moment, the message
-            // died in its queue.
-            inner.lane.send_promised(to, || Payload::from(m.stage.range(at, end)), sender);
-            at = end;
+            if length < 0 {
+                self.post_call(inner, i, to, bytes, sender);
+            } else if let Some(to) = pid_of(to) {
+                // JS was told that the mailbox takes it. Should another thread have ended the actor in this moment, the
+                // message died in its queue.
+                inner.lane.send_promised(to, || Payload::from(bytes), sender);
+            }
         }
         m.ctl.set_i32(ctl::OUT_COUNT, 0);
         m.ctl.set_i32(ctl::OUT_BYTES, 0);
@@ -134,6 +143,19 @@ impl Face {
         let begun = finished + self.memory.ctl.i32(ctl::IN_HANDLER) as usize;
         if !inner.batch.runs.is_empty() {
             inner.lane.settle(&mut inner.batch, finished, begun);
+        }
+    }
+
+    #[inline(never)]
+    fn post_call(&self, inner: &mut Inner, i: usize, to: f64, bytes: &[u8], sender: Option<Pid>) {
+        let key = self.memory.out_calls.f64(2 * i) as u64;
+        let timeout = Duration::from_secs_f64(self.memory.out_calls.f64(2 * i + 1) / 1e3);
+        let made = pid_of(to).ok_or_else(|| not_a_pid(to)).and_then(|to| {
+            self.sync(inner);
+            inner.lane.call(to, Payload::from(bytes), timeout, sender, key)
+        });
+        if let Err(e) = made {
+            inner.lane.refuse_call(key, e);
         }
     }
 
@@ -197,10 +219,11 @@ pub(super) fn pid_of(x: f64) -> Option<Pid> {
 /// # Errors
 /// `InvalidType` if it is no number, `NoSuchActor` if it is none of a pid's numbers.
 pub(super) fn pid(cx: &Cx<'_>, i: usize) -> Result<Pid> {
-    pid_or_none(cx, i)?.ok_or_else(|| {
-        let x = cx.f64(i).unwrap_or(f64::NAN);
-        Error::new(ErrorKind::NoSuchActor, format!("{x} is not a pid; pids come from spawn"))
-    })
+    pid_or_none(cx, i)?.ok_or_else(|| not_a_pid(cx.f64(i).unwrap_or(f64::NAN)))
+}
+
+fn not_a_pid(x: f64) -> Error {
+    Error::new(ErrorKind::NoSuchActor, format!("{x} is not a pid; pids come from spawn"))
 }
 
 /// A pid as a JS number.

@@ -126,6 +126,7 @@ pub fn create_lane(
         stage: part("stage")?,
         out_pids: part("outPids")?,
         out_lengths: part("outLengths")?,
+        out_calls: part("outCalls")?,
         clock: part("clock")?,
     };
     let face = Rc::new(Face::new(rt, lane, memory, Reference::of(&env, make_error)?, armed));

@@ -90,12 +90,7 @@ impl HostLane {
 
     /// As [`send_with`](Self::send_with), for a message that the host has promised its caller to have sent.
     #[inline]
-    pub fn send_promised(
-        &self,
-        pid: Pid,
-        payload: impl FnOnce() -> Payload,
-        sender: Option<Pid>,
-    ) {
+    pub fn send_promised(&self, pid: Pid, payload: impl FnOnce() -> Payload, sender: Option<Pid>) {
         let envelope = || Envelope { payload: payload(), sender, call: None };
         self.core.deliver_promised(pid, Some(&self.lane), envelope);
     }
@@ -128,6 +123,11 @@ impl HostLane {
     ) -> Result<(CallId, bool)> {
         let sink = CallSink::Lane(Arc::clone(&self.lane), key);
         self.core.call(pid, payload, timeout, caller, sink, Some(&self.lane))
+    }
+
+    /// Gives this lane an error as the outcome of a call that could not be made.
+    pub fn refuse_call(&self, key: u64, error: Error) {
+        CallSink::Lane(Arc::clone(&self.lane), key).fail(error);
     }
 
     /// Answers a call from this lane's thread; `payload` is made only if it must pass through the core.
