@@ -4,11 +4,22 @@
 //! memory; whether it is still *that* actor is what the generation tells, under the cell's lock.
 
 use super::cell::Cell;
-use crate::id::{MAX_GENERATION, MAX_SLOTS};
+use crate::id::MAX_GENERATION;
+#[cfg(not(iris_shuttle))]
+use crate::id::MAX_SLOTS;
 use crate::sync::Mutex;
 use std::sync::OnceLock;
 
+#[cfg(not(iris_shuttle))]
 const SEGMENT: usize = 2048;
+/// Small for the model checker, which makes a table for every schedule.
+#[cfg(iris_shuttle)]
+const SEGMENT: usize = 4;
+#[cfg(iris_shuttle)]
+const MAX_SLOTS: u32 = 16;
+
+/// Cells that are allocated together.
+type Segment = Box<[Mutex<Cell>]>;
 
 #[derive(Default)]
 struct Free {
@@ -20,7 +31,7 @@ struct Free {
 
 /// All actors of a runtime.
 pub struct Table {
-    segments: Box<[OnceLock<Box<[Mutex<Cell>]>>]>,
+    segments: Box<[OnceLock<Segment>]>,
     free: Mutex<Free>,
 }
 

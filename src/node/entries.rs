@@ -6,8 +6,7 @@ use super::raw::{Cx, Js, Ret};
 use crate::config::SpawnOptions;
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{CrashInfo, ExitInfo, ExitReason, LaneEvent, Payload};
-use crate::runtime::{ActorInfo, Replied};
-use crate::scheduler::stats::{BooksSnapshot, Refusal};
+use crate::runtime::{ActorInfo, BooksSnapshot, Refusal, Replied};
 use std::time::Duration;
 
 fn text(cx: &Cx<'_>, i: usize, what: &str) -> Result<String> {

@@ -5,8 +5,7 @@ use super::raw::{Cx, Ret, Shared};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::CallId;
 use crate::message::Payload;
-use crate::runtime::{Replied, Sent};
-use crate::scheduler::stats::Refusal;
+use crate::runtime::{Refusal, Replied, Sent};
 use std::time::Duration;
 
 /// Answers of the sends (lib/dispatch.js has the same names); accepted and nothing to do is `undefined`.

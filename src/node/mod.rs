@@ -8,6 +8,8 @@
 //!  entries.rs  the rest
 //! ```
 
+#![allow(unreachable_pub, reason = "the napi-rs macros register what is pub here")]
+
 mod entries;
 mod face;
 mod hot;

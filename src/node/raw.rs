@@ -432,13 +432,6 @@ impl Shared {
         Ok(Self { data: data.cast(), len: len * width, _keep: Reference::new(env.raw(), raw)? })
     }
 
-    /// The first `n` bytes.
-    #[inline]
-    pub(super) fn bytes(&self, n: usize) -> &[u8] {
-        // SAFETY: `data` has `len` bytes for as long as the reference lives; no JS runs while the slice does.
-        unsafe { std::slice::from_raw_parts(self.data, n.min(self.len)) }
-    }
-
     /// Element `i` of an `Int32Array`; 0 outside.
     #[inline]
     pub(super) fn i32(&self, i: usize) -> i32 {
@@ -463,14 +456,15 @@ impl Shared {
     pub(super) fn range(&self, from: usize, to: usize) -> &[u8] {
         let to = to.min(self.len);
         let from = from.min(to);
-        // SAFETY: inside by the two lines above; as in `bytes`.
+        // SAFETY: inside by the two lines above; `data` has `len` bytes for as long as the reference lives, and no JS runs
+        // while the slice does.
         unsafe { std::slice::from_raw_parts(self.data.add(from), to - from) }
     }
 
     /// All bytes, to be written. `&mut`: one writer at a time, and no JS runs meanwhile.
     #[inline]
     pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as in `bytes`; lib/dispatch.js reads only what was written before.
+        // SAFETY: as in `range`; lib/dispatch.js reads only what was written before.
         unsafe { std::slice::from_raw_parts_mut(self.data, self.len) }
     }
 

@@ -45,7 +45,7 @@ impl Core {
             let open = Open { callee: pid, caller, timer: None, handed: false, sink };
             let id = self
                 .calls
-                .open(open, |id| self.timers.insert(timeout, TimerTask::CallDeadline(id)));
+                .open(open, |id| self.timers.insert(timeout, TimerTask::Call(id)));
             made = Some(id);
             Envelope { payload, sender: caller, call: Some(id) }
         });

@@ -25,9 +25,12 @@ use std::sync::{Arc, Weak};
 /// What timers of the core do.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum TimerTask {
-    CallDeadline(CallId),
-    StopDeadline(Pid),
-    CloseDeadline,
+    /// The deadline of a call.
+    Call(CallId),
+    /// The stop timeout of an actor.
+    Stop(Pid),
+    /// The timeout of a close.
+    Close,
 }
 
 /// Key of a hosted actor that means its slot.
@@ -157,9 +160,9 @@ impl Core {
 
     fn on_timer(&self, task: TimerTask) {
         match task {
-            TimerTask::CallDeadline(id) => self.expire_call(id),
-            TimerTask::StopDeadline(pid) => self.abandon(pid),
-            TimerTask::CloseDeadline => self.close_overdue(),
+            TimerTask::Call(id) => self.expire_call(id),
+            TimerTask::Stop(pid) => self.abandon(pid),
+            TimerTask::Close => self.close_overdue(),
         }
     }
 
@@ -335,7 +338,11 @@ impl Core {
     /// Why a message would be refused right now.
     pub(crate) fn check_room(&self, pid: Pid) -> Result<(), Refusal> {
         let Some(slot) = self.slot(pid) else {
-            return Err(if pid.tag() == self.tag { Refusal::NoSuchActor } else { Refusal::Foreign });
+            return Err(if pid.tag() == self.tag {
+                Refusal::NoSuchActor
+            } else {
+                Refusal::Foreign
+            });
         };
         let c = slot.lock();
         if !c.takes(pid.generation()) {

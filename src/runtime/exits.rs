@@ -67,7 +67,7 @@ impl Core {
     }
 
     fn watch_stop(&self, c: &mut Cell, pid: Pid, timeout: Duration) {
-        let timer = self.timers.insert(timeout, TimerTask::StopDeadline(pid));
+        let timer = self.timers.insert(timeout, TimerTask::Stop(pid));
         let progress = c.progress();
         let watch = StopWatch { timer, timeout, progress };
         if let Some(old) = c.extra().stop.replace(watch) {
@@ -296,7 +296,7 @@ impl Core {
             for pid in all {
                 self.stop_because(pid, ExitReason::Shutdown, false, Some(timeout));
             }
-            self.timers.insert(timeout, TimerTask::CloseDeadline);
+            self.timers.insert(timeout, TimerTask::Close);
         }
         self.close_if_gone();
     }
