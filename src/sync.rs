@@ -48,7 +48,10 @@ mod imp {
 
     #[derive(Debug, Default)]
     pub(crate) struct Mutex<T>(shuttle::sync::Mutex<T>);
-    pub(crate) struct MutexGuard<'a, T>(Option<shuttle::sync::MutexGuard<'a, T>>);
+    pub(crate) struct MutexGuard<'a, T> {
+        of: &'a shuttle::sync::Mutex<T>,
+        held: Option<shuttle::sync::MutexGuard<'a, T>>,
+    }
     #[derive(Debug, Default)]
     pub(crate) struct Condvar(shuttle::sync::Condvar);
 
@@ -57,18 +60,18 @@ mod imp {
             Self(shuttle::sync::Mutex::new(value))
         }
         pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-            MutexGuard(Some(self.0.lock().unwrap_or_else(|e| e.into_inner())))
+            MutexGuard { of: &self.0, held: Some(locked(&self.0)) }
         }
     }
     impl<T> Deref for MutexGuard<'_, T> {
         type Target = T;
         fn deref(&self) -> &T {
-            self.0.as_ref().expect("guard is held")
+            self.held.as_ref().expect("guard is held")
         }
     }
     impl<T> DerefMut for MutexGuard<'_, T> {
         fn deref_mut(&mut self) -> &mut T {
-            self.0.as_mut().expect("guard is held")
+            self.held.as_mut().expect("guard is held")
         }
     }
     impl Condvar {
@@ -91,14 +94,25 @@ mod imp {
         shuttle::thread::Builder::new().name(name).spawn(body).is_ok()
     }
 
-    /// A model has no time: every timed wait is an untimed one, so a missing wake is a deadlock the checker reports.
+    /// A model has no time: a timed wait may be over whenever the checker likes. One without a timeout must be notified,
+    /// so a missing wake is a deadlock that the checker reports.
     pub(crate) fn wait_for<T>(
         cv: &Condvar,
         guard: &mut MutexGuard<'_, T>,
-        _timeout: Option<std::time::Duration>,
+        timeout: Option<std::time::Duration>,
     ) {
-        let inner = guard.0.take().expect("guard is held");
-        guard.0 = Some(cv.0.wait(inner).unwrap_or_else(|e| e.into_inner()));
+        let held = guard.held.take().expect("guard is held");
+        guard.held = Some(if timeout.is_none() {
+            cv.0.wait(held).unwrap_or_else(std::sync::PoisonError::into_inner)
+        } else {
+            drop(held);
+            shuttle::thread::yield_now();
+            locked(guard.of)
+        });
+    }
+
+    fn locked<T>(of: &shuttle::sync::Mutex<T>) -> shuttle::sync::MutexGuard<'_, T> {
+        of.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 

@@ -47,7 +47,7 @@ impl Default for Table {
 impl Table {
     /// The cell of a slot, if the slot was ever used.
     #[inline]
-    pub fn get(&self, slot: u32) -> Option<&Mutex<Cell>> {
+    pub(crate) fn get(&self, slot: u32) -> Option<&Mutex<Cell>> {
         let slot = slot as usize;
         self.segments.get(slot / SEGMENT)?.get()?.get(slot % SEGMENT)
     }
@@ -77,7 +77,7 @@ impl Table {
     }
 
     /// Every slot that was ever used, in order.
-    pub fn iter(&self) -> impl Iterator<Item = (u32, &Mutex<Cell>)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Mutex<Cell>)> {
         let fresh = self.free.lock().fresh;
         (0..fresh).filter_map(|slot| Some((slot, self.get(slot)?)))
     }

@@ -1,0 +1,515 @@
+//! The core under every kind of schedule: `make test-model`.
+//!
+//! Shuttle runs each model 12,000 times and decides at every lock and atomic who goes on. The models run the code of
+//! the product: `src/sync.rs` swaps the primitives. A lost wake is a deadlock, which shuttle reports.
+
+#![cfg(iris_shuttle)]
+
+use iris::message::LaneEvent;
+use iris::scheduler::lane::Runnable;
+use iris::scheduler::pool::Pool;
+use iris::{
+    Batch, Clock, Config, Context, ErrorKind, ExitReason, HostLane, Message, Payload, Pid, Runtime,
+    SpawnOptions,
+};
+use shuttle::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use shuttle::sync::{Condvar, Mutex};
+use shuttle::thread::spawn;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Runs a model under random schedules and under schedules with few preemptions.
+fn model(body: impl Fn() + Send + Sync + 'static) {
+    let body = Arc::new(body);
+    let random = Arc::clone(&body);
+    shuttle::check_random(move || random(), 6_000);
+    shuttle::check_pct(move || body(), 6_000, 3);
+}
+
+fn runtime(workers: usize) -> (Runtime, Clock) {
+    let clock = Clock::manual();
+    let config = Config { workers, ..Config::default() };
+    (Runtime::with_clock(config, clock.clone()).expect("a runtime"), clock)
+}
+
+/// A flag that a thread can wait for.
+#[derive(Default)]
+struct Signal(Mutex<usize>, Condvar);
+
+impl Signal {
+    fn raise(&self) {
+        *self.0.lock().expect("no panic") += 1;
+        self.1.notify_all();
+    }
+
+    /// Waits until it was raised `n` times.
+    fn reach(&self, n: usize) {
+        let mut raised = self.0.lock().expect("no panic");
+        while *raised < n {
+            raised = self.1.wait(raised).expect("no panic");
+        }
+    }
+
+    /// Waits until it is raised, and lowers it.
+    fn take(&self) {
+        let mut raised = self.0.lock().expect("no panic");
+        while *raised == 0 {
+            raised = self.1.wait(raised).expect("no panic");
+        }
+        *raised = 0;
+    }
+}
+
+/// A host whose loop sleeps until its waker is called.
+struct Host {
+    lane: HostLane,
+    batch: Batch,
+    woken: Arc<Signal>,
+    events: Vec<LaneEvent>,
+}
+
+impl Host {
+    fn open(rt: &Runtime) -> Self {
+        let woken = Arc::new(Signal::default());
+        let waker = Arc::clone(&woken);
+        let lane = rt.open_lane(move || waker.raise());
+        Self { lane, batch: Batch::default(), woken, events: Vec::new() }
+    }
+
+    fn spawn(&self) -> Pid {
+        self.lane.spawn(0, SpawnOptions::default()).expect("an actor")
+    }
+
+    /// Handles what is there until the lane sleeps; answers how many messages that was.
+    fn burst(&mut self, mut handle: impl FnMut(&HostLane, &mut Batch, usize)) -> usize {
+        let mut handled = 0;
+        loop {
+            self.lane.take_events(&mut self.events);
+            self.lane.take(&mut self.batch, 16, |_| true);
+            let (control, taken) = (self.lane.control(), self.batch.envelopes.len());
+            let mut at = 0;
+            while at < taken {
+                if self.lane.control() != control
+                    && let Some(end) = self.lane.cut_if_gone(&mut self.batch, at)
+                {
+                    at = end;
+                    continue;
+                }
+                handle(&self.lane, &mut self.batch, at);
+                handled += 1;
+                at += 1;
+            }
+            self.lane.settle(&mut self.batch, taken, taken);
+            if taken == 0 && self.lane.try_sleep() {
+                return handled;
+            }
+        }
+    }
+}
+
+fn balanced(rt: &Runtime) {
+    rt.audit().expect("the books balance");
+    let b = rt.metrics().books;
+    assert_eq!((b.queued, b.in_flight), (0, 0), "{b:?}");
+}
+
+#[test]
+fn a_lane_that_sleeps_is_woken_for_every_burst() {
+    model(|| {
+        let (rt, _) = runtime(1);
+        let mut host = Host::open(&rt);
+        let pids = [host.spawn(), host.spawn()];
+        let senders: Vec<_> = (0..3)
+            .map(|i| {
+                let rt = rt.clone();
+                spawn(move || {
+                    assert!(rt.send(pids[i % 2], "1") && rt.send(pids[(i + 1) % 2], "2"));
+                })
+            })
+            .collect();
+        let mut handled = 0;
+        while handled < 6 {
+            host.woken.take();
+            handled += host.burst(|_, _, _| {});
+        }
+        senders.into_iter().for_each(|s| s.join().expect("no panic"));
+        assert_eq!(handled, 6);
+        balanced(&rt);
+    });
+}
+
+#[test]
+fn an_event_wakes_a_sleeping_lane() {
+    model(|| {
+        let (rt, _) = runtime(1);
+        let mut host = Host::open(&rt);
+        let pids = [host.spawn(), host.spawn()];
+        for (key, pid) in (0..).zip(pids) {
+            host.lane.join(pid, key);
+        }
+        let enders = pids.map(|pid| {
+            let rt = rt.clone();
+            spawn(move || assert!(rt.kill(pid)))
+        });
+        let mut joined = 0;
+        while joined < 2 {
+            host.woken.take();
+            host.burst(|_, _, _| {});
+            let events = host.events.drain(..);
+            joined += events.filter(|e| matches!(e, LaneEvent::Joined { .. })).count();
+        }
+        enders.into_iter().for_each(|e| e.join().expect("no panic"));
+        balanced(&rt);
+    });
+}
+
+#[test]
+fn a_pool_that_sleeps_is_woken_for_whatever_is_pushed() {
+    model(|| {
+        let pool = Arc::new(Pool::new(2));
+        let done = Arc::new(Signal::default());
+        let (inside, signal) = (Arc::clone(&pool), Arc::clone(&done));
+        assert!(pool.start(move |worker| {
+            let mut tick = 0;
+            while let Some(r) = inside.next(worker, &mut tick) {
+                match r.generation {
+                    // A seed makes two more runnable.
+                    0 => [1, 2].map(|g| inside.push(Runnable { slot: r.slot, generation: g })),
+                    _ => [signal.raise(); 2],
+                };
+            }
+        }));
+        for slot in 0..2 {
+            pool.push(Runnable { slot, generation: 0 });
+        }
+        pool.push(Runnable { slot: 2, generation: 9 });
+        done.reach(5);
+        pool.close();
+    });
+}
+
+#[test]
+fn what_a_worker_leaves_behind_a_long_handler_is_run_by_another() {
+    model(|| {
+        let pool = Arc::new(Pool::new(3));
+        let (helped, done) = (Arc::new(Signal::default()), Arc::new(Signal::default()));
+        let (inside, help, finish) = (Arc::clone(&pool), Arc::clone(&helped), Arc::clone(&done));
+        assert!(pool.start(move |worker| {
+            let mut tick = 0;
+            while let Some(r) = inside.next(worker, &mut tick) {
+                if r.generation == 0 {
+                    // Two of these block until both their helpers have run: only the third worker is left for them.
+                    inside.push(Runnable { slot: r.slot, generation: 1 });
+                    help.reach(2);
+                    finish.raise();
+                } else {
+                    help.raise();
+                }
+            }
+        }));
+        for slot in 0..2 {
+            pool.push(Runnable { slot, generation: 0 });
+        }
+        done.reach(2);
+        pool.close();
+    });
+}
+
+#[test]
+fn a_pool_that_closes_lets_every_worker_go() {
+    model(|| {
+        let pool = Arc::new(Pool::new(2));
+        let inside = Arc::clone(&pool);
+        assert!(pool.start(move |worker| {
+            let mut tick = 0;
+            while inside.next(worker, &mut tick).is_some() {}
+        }));
+        pool.push(Runnable { slot: 0, generation: 1 });
+        pool.close();
+    });
+}
+
+#[test]
+fn sends_to_a_lane_race_with_stop_kill_and_drain_and_every_message_is_counted() {
+    model(|| {
+        let (rt, _) = runtime(1);
+        let mut host = Host::open(&rt);
+        let pid = host.spawn();
+        let exits = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&exits);
+        rt.on_exit(pid, move |info| {
+            assert!(matches!(info.reason, ExitReason::Shutdown | ExitReason::Killed));
+            count.fetch_add(1, Ordering::SeqCst);
+        });
+        let accepted = Arc::new(AtomicUsize::new(0));
+        let workers = [0, 1, 2].map(|what| {
+            let (rt, accepted) = (rt.clone(), Arc::clone(&accepted));
+            spawn(move || match what {
+                0 => (0..3).for_each(|_| {
+                    accepted.fetch_add(rt.send(pid, "x").into(), Ordering::SeqCst);
+                }),
+                1 => {
+                    rt.stop_drain(pid);
+                }
+                _ => {
+                    rt.stop(pid);
+                }
+            })
+        });
+        let mut handled = host.burst(|_, _, _| {});
+        workers.into_iter().for_each(|w| w.join().expect("no panic"));
+        handled += host.burst(|_, _, _| {});
+        rt.kill(pid);
+        assert_eq!(exits.load(Ordering::SeqCst), 1, "one end");
+        balanced(&rt);
+        let b = rt.metrics().books;
+        assert_eq!(b.handled, handled as u64);
+        assert_eq!(b.accepted, accepted.load(Ordering::SeqCst) as u64);
+        assert_eq!(b.accepted, b.handled + b.dead.iter().sum::<u64>());
+    });
+}
+
+#[test]
+fn an_awaited_handler_is_over_once_whoever_ends_it() {
+    model(|| {
+        let (rt, clock) = runtime(1);
+        let mut host = Host::open(&rt);
+        let pid = host.spawn();
+        let exits = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&exits);
+        rt.on_exit(pid, move |_| {
+            count.fetch_add(1, Ordering::SeqCst);
+        });
+        assert!(rt.send(pid, "1") && rt.send(pid, "2"));
+        host.lane.take(&mut host.batch, 16, |_| true);
+        host.lane.suspend(&mut host.batch, 0);
+        host.lane.settle(&mut host.batch, 2, 2);
+        let (stopper, killer) = (rt.clone(), rt.clone());
+        let ending = [
+            spawn(move || {
+                stopper.stop(pid);
+                clock.advance(Duration::from_secs(5));
+                stopper.poll_timers();
+            }),
+            spawn(move || {
+                killer.kill(pid);
+            }),
+        ];
+        host.lane.resume(pid);
+        host.burst(|_, _, _| {});
+        ending.into_iter().for_each(|e| e.join().expect("no panic"));
+        host.burst(|_, _, _| {});
+        assert_eq!(exits.load(Ordering::SeqCst), 1);
+        balanced(&rt);
+        assert_eq!(rt.metrics().timers, 0);
+    });
+}
+
+#[test]
+fn a_rust_actor_is_sent_to_stopped_and_killed_and_every_message_is_counted() {
+    model(|| {
+        let (rt, _) = runtime(2);
+        let running = Arc::new(AtomicBool::new(false));
+        let exits = Arc::new(Signal::default());
+        let (flag, ended) = (Arc::clone(&running), Arc::clone(&exits));
+        let pid = rt
+            .spawn(move |_: Message, _: &mut Context<'_>| {
+                assert!(!flag.swap(true, Ordering::SeqCst), "two at once");
+                flag.store(false, Ordering::SeqCst);
+            })
+            .expect("an actor");
+        rt.on_exit(pid, move |_| ended.raise());
+        let others = [0, 1].map(|what| {
+            let rt = rt.clone();
+            spawn(move || match what {
+                0 => (0..3).for_each(|_| {
+                    rt.send(pid, "x");
+                }),
+                _ => {
+                    rt.stop(pid);
+                }
+            })
+        });
+        others.into_iter().for_each(|o| o.join().expect("no panic"));
+        exits.reach(1);
+        rt.close(Duration::from_secs(1)).expect("this thread may wait");
+        assert_eq!(*exits.0.lock().expect("no panic"), 1);
+        rt.audit().expect("the books balance");
+    });
+}
+
+#[test]
+fn rust_actors_that_talk_to_each_other_come_to_rest_with_every_message_handled() {
+    model(|| {
+        let (rt, _) = runtime(2);
+        let done = Arc::new(Signal::default());
+        let signal = Arc::clone(&done);
+        let last = rt.spawn(move |_: Message, _: &mut Context<'_>| signal.raise()).expect("one");
+        let relay = |next: Pid| {
+            rt.spawn(move |m: Message, ctx: &mut Context<'_>| assert!(ctx.send(next, m.payload)))
+                .expect("an actor")
+        };
+        let relays = [relay(last), relay(last)];
+        for pid in relays {
+            assert!(rt.send(pid, "x") && rt.send(pid, "y"));
+        }
+        done.reach(4);
+        rt.close(Duration::from_secs(1)).expect("this thread may wait");
+        rt.audit().expect("the books balance");
+    });
+}
+
+#[test]
+fn a_call_has_one_outcome_whoever_ends_it() {
+    model(|| {
+        let (rt, clock) = runtime(1);
+        let mut host = Host::open(&rt);
+        let (pid, outcomes) = (host.spawn(), Arc::new(AtomicUsize::new(0)));
+        let count = Arc::clone(&outcomes);
+        let id = rt
+            .call_with(pid, "x".into(), Duration::from_millis(1), None, move |outcome| {
+                if let Err(e) = outcome {
+                    assert!(matches!(e.kind(), ErrorKind::Timeout | ErrorKind::ActorExited));
+                }
+                count.fetch_add(1, Ordering::SeqCst);
+            })
+            .expect("it is open");
+        let (expiring, giving_up, ending) = (rt.clone(), rt.clone(), rt.clone());
+        let others = [
+            spawn(move || {
+                clock.advance(Duration::from_millis(1));
+                expiring.poll_timers();
+                0
+            }),
+            spawn(move || usize::from(giving_up.cancel_call(id))),
+            spawn(move || {
+                ending.kill(pid);
+                0
+            }),
+        ];
+        host.burst(|lane, batch, at| {
+            lane.reply(batch.envelopes[at].call.expect("a call"), Payload::empty);
+        });
+        let given_up: usize = others.into_iter().map(|o| o.join().expect("no panic")).sum();
+        host.burst(|_, _, _| {});
+        assert_eq!(outcomes.load(Ordering::SeqCst) + given_up, 1, "one outcome");
+        let m = rt.metrics();
+        assert_eq!((m.open_calls, m.timers), (0, 0));
+        balanced(&rt);
+    });
+}
+
+#[test]
+fn a_call_that_is_over_is_in_no_actors_list() {
+    model(|| {
+        let (rt, clock) = runtime(1);
+        let mut host = Host::open(&rt);
+        let pid = host.spawn();
+        for ms in 1..3 {
+            rt.call_with(pid, "x".into(), Duration::from_millis(ms), None, |_| {}).expect("open");
+        }
+        let expiring = rt.clone();
+        let expiry = spawn(move || {
+            for _ in 0..2 {
+                clock.advance(Duration::from_millis(1));
+                expiring.poll_timers();
+            }
+        });
+        host.burst(|_, _, _| {});
+        expiry.join().expect("no panic");
+        host.burst(|_, _, _| {});
+        balanced(&rt);
+        assert_eq!(rt.metrics().open_calls, 0);
+    });
+}
+
+#[test]
+fn a_name_never_outlives_its_actor() {
+    model(|| {
+        let (rt, _) = runtime(1);
+        let host = Host::open(&rt);
+        let (dying, living) = (host.spawn(), host.spawn());
+        let registering = [dying, living].map(|pid| {
+            let rt = rt.clone();
+            spawn(move || rt.register("name", pid).is_ok())
+        });
+        let (ending, taking) = (rt.clone(), rt.clone());
+        let end = spawn(move || ending.kill(dying));
+        let take = spawn(move || taking.unregister("name").expect("open"));
+        let registered = registering.map(|r| r.join().expect("no panic"));
+        assert!(registered.contains(&true), "nobody got it");
+        assert!(end.join().expect("no panic"));
+        take.join().expect("no panic");
+        rt.audit().expect("names and lists agree");
+        assert_ne!(rt.whereis("name"), Some(dying));
+        rt.kill(living);
+        assert_eq!(rt.metrics().names, 0, "a name leaked");
+    });
+}
+
+#[test]
+fn a_join_hears_how_the_actor_ended_whenever_it_comes() {
+    model(|| {
+        let (rt, _) = runtime(1);
+        let host = Host::open(&rt);
+        let pid = host.spawn();
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let others = [0, 1].map(|what| {
+            let (rt, heard) = (rt.clone(), Arc::clone(&heard));
+            spawn(move || match what {
+                0 => {
+                    rt.kill(pid);
+                }
+                _ => rt.on_exit(pid, move |info| {
+                    heard.lock().expect("no panic").push(info.reason);
+                }),
+            })
+        });
+        others.into_iter().for_each(|o| o.join().expect("no panic"));
+        assert_eq!(*heard.lock().expect("no panic"), [ExitReason::Killed]);
+    });
+}
+
+#[test]
+fn a_spawn_that_races_with_close_is_refused_or_stopped() {
+    model(|| {
+        let (rt, _) = runtime(1);
+        let host = Host::open(&rt);
+        host.spawn();
+        let lane = host.lane.clone();
+        let spawning = spawn(move || {
+            for _ in 0..2 {
+                let _ = lane.spawn(0, SpawnOptions::default());
+            }
+        });
+        let closed = Arc::new(Signal::default());
+        let closings = [0, 1].map(|_| {
+            let (rt, closed) = (rt.clone(), Arc::clone(&closed));
+            spawn(move || rt.close_with(Duration::from_secs(1), move || closed.raise()))
+        });
+        closed.reach(2);
+        closings.into_iter().for_each(|c| c.join().expect("no panic"));
+        spawning.join().expect("no panic");
+        assert_eq!(rt.metrics().actors, 0);
+        assert_eq!(*closed.0.lock().expect("no panic"), 2, "each close is told once");
+        balanced(&rt);
+    });
+}
+
+#[test]
+fn a_spawn_that_races_with_the_end_of_its_lane_is_refused_or_ended() {
+    model(|| {
+        let (rt, _) = runtime(1);
+        let host = Host::open(&rt);
+        let (spawner, sender) = (host.lane.clone(), rt.clone());
+        let spawning = spawn(move || {
+            if let Ok(pid) = spawner.spawn(0, SpawnOptions::default()) {
+                sender.send(pid, "x");
+            }
+        });
+        host.lane.close();
+        spawning.join().expect("no panic");
+        assert_eq!(rt.metrics().actors, 0);
+        balanced(&rt);
+    });
+}
