@@ -21,6 +21,7 @@ except ImportError as e:
 
 from iris import _support, errors
 from iris._iris import ActorInfo, Context, ExitInfo, Runtime, __version__
+from iris._types import CrashHook, ExitReason, Handler, Metrics, Payload
 from iris.errors import IrisError
 
 _support.install(_iris)
@@ -28,8 +29,13 @@ _support.install(_iris)
 __all__ = [
     "ActorInfo",
     "Context",
+    "CrashHook",
     "ExitInfo",
+    "ExitReason",
+    "Handler",
     "IrisError",
+    "Metrics",
+    "Payload",
     "Runtime",
     "__version__",
     "errors",

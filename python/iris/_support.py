@@ -1,14 +1,13 @@
-"""What the native half asks of Python: inspection, logging, the event loop of iris' own, hooks."""
+"""What the native half asks of Python: inspection, logging, the hooks at exit and fork."""
 
-import asyncio
 import atexit
-import contextlib
+import functools
 import inspect
 import logging
 import os
-import threading
+import sys
 import traceback
-from collections.abc import Awaitable
+from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -25,33 +24,37 @@ def install(native: ModuleType) -> None:
     atexit.register(_at_exit, native)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=native.after_fork_in_child)
-        os.register_at_fork(after_in_child=_own_loop.forget)
 
 
 def _at_exit(native: ModuleType) -> None:
     native.at_exit()
-    _own_loop.stop()
+    if "iris._aio" in sys.modules:
+        from iris import _aio
+
+        _aio.stop_own_loop()
 
 
-def inspect_handler(handler: object) -> tuple[bool, bool]:
+def inspect_handler(handler: Callable[..., object]) -> tuple[bool, bool]:
     """Whether a callable that is no plain function wants ``ctx``, and whether it is ``async``.
 
     Raises:
         InvalidArgument: it takes neither ``(msg)`` nor ``(msg, ctx)``.
         InvalidType: it is a generator function.
     """
-    inner = inspect.unwrap(handler) if inspect.isfunction(handler) else handler
-    while hasattr(inner, "func") and callable(inner.func):  # functools.partial
-        inner = inner.func
-    call = getattr(type(inner), "__call__", None)
-    bodies = [inner] if inspect.isroutine(inner) or inspect.isclass(inner) else [inner, call]
+    inner: Any = handler
+    while isinstance(inner, functools.partial):
+        inner = inner.func  # pyright: ignore[reportUnknownMemberType]
+    inner = inspect.unwrap(inner)
+    bodies: list[Any] = [inner]
+    if not inspect.isroutine(inner) and not inspect.isclass(inner):
+        bodies.append(type(inner).__call__)
     if any(inspect.isgeneratorfunction(b) or inspect.isasyncgenfunction(b) for b in bodies):
         raise errors.InvalidType(
             f"{handler!r} is a generator function: calling it would run nothing"
         )
     is_async = any(inspect.iscoroutinefunction(b) for b in bodies)
     try:
-        signature = inspect.signature(handler)  # type: ignore[arg-type]
+        signature = inspect.signature(handler)
     except (TypeError, ValueError):  # builtins that do not say
         return False, is_async
     required = 0
@@ -93,53 +96,6 @@ def log_crash(info: "ExitInfo") -> None:
     """What happens to a failure that no hook takes."""
     text = info.traceback or info.message or ""
     _log.error("actor %d ended (%s): %s\n%s", info.pid, info.reason, info.message, text.rstrip())
-
-
-async def await_handler(answer: Awaitable[Any]) -> tuple[Any, BaseException | None]:
-    """Await a handler's answer.
-
-    What it raises is an answer too: asyncio would let SystemExit and KeyboardInterrupt of a task
-    end the event loop, and here they end one actor. A cancelled task stays cancelled.
-    """
-    try:
-        return await answer, None
-    except asyncio.CancelledError:
-        raise
-    except BaseException as e:
-        return None, e
-
-
-class _OwnLoop:
-    """The event loop for ``async def`` handlers that were spawned where none ran."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.running: tuple[asyncio.AbstractEventLoop, threading.Thread] | None = None
-
-    def get(self) -> asyncio.AbstractEventLoop:
-        with self.lock:
-            if self.running is None:
-                loop = asyncio.new_event_loop()
-                thread = threading.Thread(
-                    target=loop.run_forever, name="iris-asyncio", daemon=True
-                )
-                thread.start()
-                self.running = loop, thread
-            return self.running[0]
-
-    def stop(self) -> None:
-        if self.running is not None:
-            loop, thread = self.running
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(loop.stop)
-            thread.join(1)
-
-    def forget(self) -> None:
-        self.__init__()  # type: ignore[misc]
-
-
-_own_loop = _OwnLoop()
-own_loop = _own_loop.get
 
 
 def interrupt(thread: int) -> None:

@@ -4,6 +4,8 @@ Every class derives from `IrisError` and from the builtin that says the same, so
 ``except TimeoutError`` works too. `IrisError.code` is the code that Node.js shows as ``err.code``.
 """
 
+# ruff: noqa: N818 - each class is named after the error's kind, which all languages share
+
 from typing import ClassVar
 
 __all__ = [
@@ -35,7 +37,7 @@ class IrisError(Exception):
 
 
 class InvalidArgument(IrisError, ValueError):
-    """An argument of the right type is out of range: budget 0, a negative timeout, an empty name."""
+    """An argument of the right type is out of range: budget 0, a negative timeout."""
 
     code = "ERR_IRIS_INVALID_ARGUMENT"
 

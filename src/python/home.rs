@@ -245,7 +245,7 @@ impl Home {
         awaited: &mut Awaited,
     ) -> PyResult<Bound<'py, PyAny>> {
         static GUARD: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        let guard = GUARD.import(py, "iris._support", "await_handler")?;
+        let guard = GUARD.import(py, "iris._aio", "await_handler")?;
         let context = match awaited.variables.take() {
             Some(context) => context.into_bound(py),
             None => empty_context(py)?,

@@ -389,8 +389,15 @@ impl PyRuntime {
         Ok(slf.clone())
     }
 
-    #[pyo3(signature = (*_exc))]
-    fn __exit__(&self, py: Python<'_>, _exc: &Bound<'_, PyAny>) -> PyResult<()> {
+    #[pyo3(signature = (exc_type=None, exc=None, tb=None))]
+    #[allow(unused_variables, reason = "the protocol's names; closing is the same after an error")]
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        exc_type: Option<&Bound<'_, PyAny>>,
+        exc: Option<&Bound<'_, PyAny>>,
+        tb: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
         if self.shared.is_forked() {
             return Ok(()); // the `with` block of the parent, left in the child
         }
@@ -402,11 +409,14 @@ impl PyRuntime {
         home::ready(slf.py(), shared, slf.as_any())
     }
 
-    #[pyo3(signature = (*_exc))]
+    #[pyo3(signature = (exc_type=None, exc=None, tb=None))]
+    #[allow(unused_variables, reason = "as in __exit__")]
     fn __aexit__<'py>(
         &self,
         py: Python<'py>,
-        _exc: &Bound<'py, PyAny>,
+        exc_type: Option<&Bound<'py, PyAny>>,
+        exc: Option<&Bound<'py, PyAny>>,
+        tb: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         self.aclose(py, CLOSE)
     }

@@ -207,7 +207,7 @@ impl Shared {
 
     /// The event loop that iris itself runs, on a thread of its own.
     pub(super) fn own_home(self: &Arc<Self>, py: Python<'_>) -> PyResult<Arc<Home>> {
-        let event_loop = py.import("iris._support")?.call_method0("own_loop")?;
+        let event_loop = py.import("iris._aio")?.call_method0("own_loop")?;
         self.home_of(py, &event_loop)
     }
 

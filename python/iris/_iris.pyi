@@ -1,0 +1,472 @@
+"""The native half of `iris`; import from `iris`, not from here.
+
+A message is any C-contiguous bytes-like object; handlers get `bytes`. Time spans are in seconds.
+A method raises `TypeError` for an argument of the wrong type, `RuntimeClosed` once the runtime is
+closed or in a forked child, and never half-applies.
+"""
+
+from asyncio import Future
+from collections.abc import Iterable
+from types import TracebackType
+from typing import ClassVar, Self, final
+
+from iris._types import CrashHook, ExitReason, Handler, Metrics, Payload
+
+__all__ = [
+    "ERROR_CODES",
+    "ActorInfo",
+    "Context",
+    "ExitInfo",
+    "Runtime",
+    "__version__",
+    "after_fork_in_child",
+    "at_exit",
+]
+
+__version__: str
+ERROR_CODES: list[tuple[str, str]]
+
+def at_exit() -> None: ...
+def after_fork_in_child() -> None: ...
+
+@final
+class ExitInfo:
+    """How an actor ended."""
+
+    @property
+    def pid(self) -> int:
+        """Who ended."""
+    @property
+    def reason(self) -> ExitReason:
+        """Why."""
+    @property
+    def message(self) -> str | None:
+        """What was raised, as ``Class: message``; None unless the actor failed."""
+    @property
+    def traceback(self) -> str | None:
+        """Where it was raised; None where that is not known."""
+
+@final
+class ActorInfo:
+    """What is known of a live actor."""
+
+    @property
+    def pid(self) -> int:
+        """Who."""
+    @property
+    def state(self) -> str:
+        """``idle``, ``queued``, ``running``, ``draining`` or ``stopping``."""
+    @property
+    def kind(self) -> str:
+        """``push`` for Python handlers."""
+    @property
+    def budget(self) -> int:
+        """Messages a turn."""
+    @property
+    def capacity(self) -> int | None:
+        """Mailbox bound in messages; None: unbounded."""
+    @property
+    def queue(self) -> int:
+        """Messages that wait."""
+    @property
+    def high_water(self) -> int:
+        """The longest the queue has been, in messages."""
+    @property
+    def handled(self) -> int:
+        """Messages handled."""
+    @property
+    def age_ms(self) -> int:
+        """Time since the spawn, in milliseconds."""
+    @property
+    def names(self) -> list[str]:
+        """Names it holds."""
+
+@final
+class Context:
+    """A handler's view of its own actor: its second argument, if it takes two.
+
+    One object serves all messages of an actor but calls, each of which gets its own.
+    """
+
+    @property
+    def pid(self) -> int:
+        """This actor."""
+    @property
+    def runtime(self) -> Runtime:
+        """The runtime of this actor."""
+    @property
+    def is_call(self) -> bool:
+        """Whether the sender waits for an answer."""
+    @property
+    def sender(self) -> int | None:
+        """The actor that sent the message in its own name (`send`, `call`); else None."""
+    def send(self, pid: int, data: Payload) -> bool:
+        """Sends in this actor's name.
+
+        Args:
+            pid: Who is to get it.
+            data: The message.
+
+        Returns:
+            Whether the mailbox took it.
+
+        Raises:
+            BufferError: `data` is not C-contiguous.
+        """
+    def call(self, pid: int, data: Payload, timeout: float | None = None) -> Future[bytes]:
+        """Asks in this actor's name; for ``async def`` handlers. See `Runtime.call`."""
+    def reply(self, data: Payload) -> None:
+        """Answers the call; without it, what the handler returns is the answer.
+
+        Args:
+            data: The answer.
+
+        Raises:
+            StaleReply: Nothing waits for this reply: no call, answered, or too late.
+            BufferError: `data` is not C-contiguous.
+        """
+    def stop(self) -> bool:
+        """Stops this actor when the handler returns.
+
+        Returns:
+            Whether the actor was alive.
+        """
+
+@final
+class Runtime:
+    """A runtime: actors, mailboxes, names, calls. Several may live in one process, apart.
+
+    It lives until it is closed or nobody holds it any more; then what still runs is killed.
+    ``with`` and ``async with`` close it.
+    """
+
+    version: ClassVar[str]
+    """The version of iris."""
+
+    def __new__(
+        cls,
+        *,
+        workers: int | None = None,
+        stop_timeout: float | None = None,
+        call_timeout: float | None = None,
+        default_capacity: int | None = None,
+        time_slice_ms: float | None = None,
+    ) -> Self:
+        """Makes a runtime.
+
+        Args:
+            workers: Threads for Rust actors, started with the first of them; 1 to 1024.
+                Default: one a core.
+            stop_timeout: How long `stop` waits for a running handler, in seconds. Default 5.
+            call_timeout: How long a call waits if it does not say, in seconds. Default 5.
+            default_capacity: Mailbox bound of actors that do not say, in messages.
+                Default: unbounded.
+            time_slice_ms: How long handlers run before other threads get the GIL, or the event loop
+                its turn, in milliseconds. Default 5.
+
+        Raises:
+            InvalidArgument: An option is out of range.
+            AtCapacity: 512 runtimes are open in this process.
+        """
+    def spawn(self, handler: Handler, budget: int = 100, release_gil: bool = False) -> int:
+        """Spawns an actor.
+
+        A ``def`` handler runs on the interpreter lane, a thread that all of them share; an
+        ``async def`` handler on the running event loop of this thread, or on iris' own if there is
+        none, and is awaited before the actor's next message. Variables of `contextvars` that are
+        set now are visible in the handler.
+
+        Args:
+            handler: Called with ``(msg)``, or with ``(msg, ctx)`` if it requires two arguments.
+            budget: Messages the actor may handle before others run; 1 to 1,000,000.
+            release_gil: Not there yet: only False.
+
+        Returns:
+            The pid of the actor: never 0, never used again.
+
+        Raises:
+            InvalidArgument: `budget` is out of range, or `handler` takes neither ``(msg)`` nor
+                ``(msg, ctx)``.
+            InvalidType: `handler` is not callable, or a generator function.
+            AtCapacity: No slot or no thread is free.
+        """
+    def spawn_py_handler_bounded(
+        self, handler: Handler, budget: int, capacity: int, release_gil: bool = False
+    ) -> int:
+        """Spawns an actor whose mailbox holds at most `capacity` messages; more are refused.
+
+        Args:
+            handler: As for `spawn`.
+            budget: As for `spawn`.
+            capacity: The bound in messages; 1 to 2^30.
+            release_gil: As for `spawn`.
+
+        Returns:
+            The pid of the actor.
+
+        Raises:
+            InvalidArgument: As for `spawn`, and if `capacity` is out of range.
+            InvalidType: As for `spawn`.
+            AtCapacity: As for `spawn`.
+        """
+    def send(self, pid: int, data: Payload) -> bool:
+        """Sends a message. Never blocks, and never runs the handler.
+
+        Args:
+            pid: Who is to get it.
+            data: The message.
+
+        Returns:
+            Whether the mailbox took it: False for an unknown or dead pid and for a full mailbox.
+
+        Raises:
+            BufferError: `data` is not C-contiguous.
+        """
+    def send_many(self, pid: int, payloads: Iterable[Payload]) -> int:
+        """Sends each payload, as `send` in a loop would.
+
+        Args:
+            pid: Who is to get them.
+            payloads: The messages; one of the wrong type and none is sent.
+
+        Returns:
+            How many the mailbox took.
+
+        Raises:
+            BufferError: A payload is not C-contiguous.
+        """
+    def send_named(self, name: str, data: Payload) -> bool:
+        """Sends to whoever holds a name.
+
+        Args:
+            name: The name.
+            data: The message.
+
+        Returns:
+            Whether somebody holds the name and the mailbox took it.
+
+        Raises:
+            BufferError: `data` is not C-contiguous.
+        """
+    def call(self, pid: int, data: Payload, timeout: float | None = None) -> Future[bytes]:
+        """Asks, and answers an awaitable of the reply; on an asyncio event loop.
+
+        The request is sent at once. Cancelling the awaitable gives the call up.
+
+        Args:
+            pid: Who is asked.
+            data: The request.
+            timeout: In seconds. Default: the runtime's.
+
+        Returns:
+            A future of the reply. It raises `Timeout`, `ActorExited`, or `HandlerFailed`, whose
+            ``__cause__`` is what the handler raised.
+
+        Raises:
+            NoSuchActor: At once, as are the following.
+            MailboxFull: The mailbox is full.
+            SelfCall: The handler that runs here is that of `pid`, and would wait for itself.
+            NotLocal: No event loop runs on this thread.
+            WouldDeadlock: This is a handler that is not ``async def``.
+            InvalidArgument: `timeout` is out of range.
+            BufferError: `data` is not C-contiguous.
+        """
+    def call_blocking(self, pid: int, data: Payload, timeout: float | None = None) -> bytes:
+        """Asks, and blocks until the reply. The GIL is released; Ctrl-C works.
+
+        Args:
+            pid: Who is asked.
+            data: The request.
+            timeout: In seconds. Default: the runtime's.
+
+        Returns:
+            The reply.
+
+        Raises:
+            Timeout: The deadline passed first.
+            ActorExited: The actor ended before it answered.
+            HandlerFailed: The handler raised; ``__cause__`` is what it raised.
+            NoSuchActor: The actor is unknown or dead.
+            MailboxFull: The mailbox is full.
+            WouldDeadlock: This thread runs handlers or an event loop.
+            InvalidArgument: `timeout` is out of range.
+            BufferError: `data` is not C-contiguous.
+        """
+    def register(self, name: str, pid: int) -> None:
+        """Gives a name to a live actor. The same pair again is fine.
+
+        Args:
+            name: 1 to 1024 bytes as UTF-8.
+            pid: Who is to hold it.
+
+        Raises:
+            NameTaken: Another live actor holds it.
+            NoSuchActor: The actor is unknown or dead.
+            InvalidArgument: The name is empty or too long.
+        """
+    def unregister(self, name: str) -> bool:
+        """Takes a name away.
+
+        Args:
+            name: The name.
+
+        Returns:
+            Whether a live actor held it.
+        """
+    def resolve(self, name: str) -> int | None:
+        """Finds who holds a name.
+
+        Args:
+            name: The name.
+
+        Returns:
+            The pid of the live actor that holds it, or None.
+        """
+    def whereis(self, name: str) -> int | None:
+        """The same as `resolve`."""
+    def stop(self, pid: int, drain: bool = False, timeout: float | None = None) -> bool:
+        """Stops an actor: it takes no message from now on; its running handler finishes.
+
+        Args:
+            pid: Who is to stop.
+            drain: Whether it handles what is queued first. Else that is dead.
+            timeout: How long the handler may go on before it is given up, in seconds. Default: the
+                runtime's.
+
+        Returns:
+            Whether it was alive.
+
+        Raises:
+            InvalidArgument: `timeout` is out of range.
+        """
+    def kill(self, pid: int) -> bool:
+        """Ends an actor at once, whatever its handler does.
+
+        Args:
+            pid: Who is to end.
+
+        Returns:
+            Whether it was alive.
+        """
+    def join(self, pid: int, timeout: float | None = None) -> ExitInfo:
+        """Blocks until an actor has ended. The GIL is released; Ctrl-C works.
+
+        Args:
+            pid: Whose end is waited for.
+            timeout: In seconds. Default: for ever.
+
+        Returns:
+            How it ended; reason ``noproc`` if that is not known any more, or never was.
+
+        Raises:
+            Timeout: It has not ended by then.
+            WouldDeadlock: This thread runs handlers or an event loop.
+            NoSuchActor: The number is no pid.
+            InvalidArgument: `timeout` is out of range.
+        """
+    def join_async(self, pid: int) -> Future[ExitInfo]:
+        """Waits for an actor's end on an asyncio event loop.
+
+        Args:
+            pid: Whose end is waited for.
+
+        Returns:
+            A future of what `join` answers.
+
+        Raises:
+            NotLocal: No event loop runs on this thread.
+            WouldDeadlock: This is a handler that is not ``async def``.
+            NoSuchActor: The number is no pid.
+        """
+    def is_alive(self, pid: int) -> bool:
+        """Asks whether an actor has not ended and is not about to.
+
+        Args:
+            pid: Who.
+
+        Returns:
+            Whether it takes messages, or handles the last of them.
+        """
+    def mailbox_size(self, pid: int) -> int | None:
+        """Counts the messages that wait for an actor.
+
+        Args:
+            pid: Whose mailbox.
+
+        Returns:
+            The number; None for an unknown or dead pid.
+        """
+    def list_actors(self) -> list[int]:
+        """Lists the live actors.
+
+        Returns:
+            Their pids in the order of their spawns. O(actors).
+        """
+    def actor_info(self, pid: int) -> ActorInfo | None:
+        """Tells what is known of an actor.
+
+        Args:
+            pid: Who.
+
+        Returns:
+            The state of this moment; None for an unknown or dead pid.
+        """
+    def get_metrics(self) -> Metrics:
+        """Reads the books and the sizes of things. O(1).
+
+        Returns:
+            Counts since the runtime began.
+        """
+    def on_crash(self, hook: CrashHook | None) -> None:
+        """Sets who hears of actors that fail: crash, panic, or given up after a stop.
+
+        Args:
+            hook: Called once for each, on a thread of iris that must not be blocked. None: the
+                default, an error in the logger ``iris``.
+        """
+    def close(self, timeout: float = 5.0) -> None:
+        """Stops every actor, the last spawned first, and blocks until all have ended.
+
+        Then every call raises `RuntimeClosed`; closing again does nothing.
+
+        Args:
+            timeout: How long running handlers may go on before they are given up, in seconds.
+
+        Raises:
+            WouldDeadlock: This thread runs handlers or an event loop; use `aclose`.
+            InvalidArgument: `timeout` is out of range.
+        """
+    def aclose(self, timeout: float = 5.0) -> Future[None]:
+        """`close` on an asyncio event loop.
+
+        Args:
+            timeout: As for `close`.
+
+        Returns:
+            A future that is done when all actors have ended.
+
+        Raises:
+            NotLocal: No event loop runs on this thread.
+            InvalidArgument: `timeout` is out of range.
+        """
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc: BaseException | None = None,
+        tb: TracebackType | None = None,
+    ) -> None: ...
+    def __aenter__(self) -> Future[Self]: ...
+    def __aexit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc: BaseException | None = None,
+        tb: TracebackType | None = None,
+    ) -> Future[None]: ...
+    @property
+    def closed(self) -> bool:
+        """Whether the runtime was closed."""
+    @property
+    def id(self) -> int:
+        """The number of this runtime in its process, from 1."""
+    def _audit(self) -> None: ...

@@ -1,0 +1,90 @@
+"""The types that signatures of `iris` are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+    from iris._iris import Context, ExitInfo
+
+Payload: TypeAlias = "Buffer"
+"""A message to send: any C-contiguous bytes-like object."""
+
+Handler: TypeAlias = "Callable[[bytes], object] | Callable[[bytes, Context], object]"
+"""What runs for each message, `def` or `async def`.
+
+What it returns (bytes-like, str or None) is the reply if the message is a call.
+"""
+
+CrashHook: TypeAlias = "Callable[[ExitInfo], object]"
+"""Who hears of actors that fail."""
+
+ExitReason: TypeAlias = Literal[
+    "normal",
+    "shutdown",
+    "killed",
+    "crash",
+    "panic",
+    "timeout",
+    "parent_exit",
+    "noproc",
+    "disconnected",
+    "node_down",
+    "name_conflict",
+]
+"""Why an actor ended."""
+
+
+class Refusals(TypedDict):
+    """Sends that no mailbox took, by reason."""
+
+    no_such_actor: int
+    foreign: int
+    full: int
+    closed: int
+
+
+class ByExit(TypedDict):
+    """Something counted by `ExitReason`."""
+
+    normal: int
+    shutdown: int
+    killed: int
+    crash: int
+    panic: int
+    timeout: int
+    parent_exit: int
+    noproc: int
+    disconnected: int
+    node_down: int
+    name_conflict: int
+
+
+class Metrics(TypedDict):
+    """The books, exact whenever the runtime is quiet.
+
+    ``attempted = accepted + refused``;
+    ``accepted = handled + in_flight + queued + expired + dead``.
+    """
+
+    attempted: int
+    accepted: int
+    refused: Refusals
+    handled: int
+    in_flight: int
+    queued: int
+    expired: int
+    dead: ByExit
+    late_replies: int
+    calls: int
+    call_timeouts: int
+    open_calls: int
+    spawned: int
+    exited: ByExit
+    actors: int
+    names: int
+    timers: int
+    uptime_ms: int
