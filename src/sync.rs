@@ -42,9 +42,11 @@ mod imp {
 
 #[cfg(iris_shuttle)]
 mod imp {
+    use shuttle::rand::Rng;
     pub(crate) use shuttle::sync::{atomic, mpsc};
     pub(crate) use shuttle::thread_local;
     use std::ops::{Deref, DerefMut};
+    use std::sync::Arc;
 
     #[derive(Debug, Default)]
     pub(crate) struct Mutex<T>(shuttle::sync::Mutex<T>);
@@ -52,8 +54,11 @@ mod imp {
         of: &'a shuttle::sync::Mutex<T>,
         held: Option<shuttle::sync::MutexGuard<'a, T>>,
     }
+    /// Who waits, each on a primitive of its own: shuttle's condition variable knows no timeouts.
     #[derive(Debug, Default)]
-    pub(crate) struct Condvar(shuttle::sync::Condvar);
+    pub(crate) struct Condvar(shuttle::sync::Mutex<Vec<Arc<Waiter>>>);
+    #[derive(Debug, Default)]
+    struct Waiter(shuttle::sync::Mutex<bool>, shuttle::sync::Condvar);
 
     impl<T> Mutex<T> {
         pub(crate) fn new(value: T) -> Self {
@@ -76,13 +81,33 @@ mod imp {
     }
     impl Condvar {
         pub(crate) fn new() -> Self {
-            Self(shuttle::sync::Condvar::new())
+            Self::default()
         }
         pub(crate) fn notify_one(&self) {
-            self.0.notify_one();
+            let mut waiting = locked(&self.0);
+            if !waiting.is_empty() {
+                let chosen = shuttle::rand::thread_rng().gen_range(0..waiting.len());
+                let waiter = waiting.swap_remove(chosen);
+                drop(waiting);
+                waiter.wake();
+            }
         }
         pub(crate) fn notify_all(&self) {
-            self.0.notify_all();
+            let waiting = std::mem::take(&mut *locked(&self.0));
+            waiting.iter().for_each(|w| w.wake());
+        }
+    }
+
+    impl Waiter {
+        fn wake(&self) {
+            *locked(&self.0) = true;
+            self.1.notify_one();
+        }
+        fn wait(&self) {
+            let mut woken = locked(&self.0);
+            while !*woken {
+                woken = self.1.wait(woken).unwrap_or_else(std::sync::PoisonError::into_inner);
+            }
         }
     }
 
@@ -101,14 +126,16 @@ mod imp {
         guard: &mut MutexGuard<'_, T>,
         timeout: Option<std::time::Duration>,
     ) {
-        let held = guard.held.take().expect("guard is held");
-        guard.held = Some(if timeout.is_none() {
-            cv.0.wait(held).unwrap_or_else(std::sync::PoisonError::into_inner)
+        let waiter = Arc::new(Waiter::default());
+        locked(&cv.0).push(Arc::clone(&waiter));
+        drop(guard.held.take());
+        if timeout.is_none() {
+            waiter.wait();
         } else {
-            drop(held);
             shuttle::thread::yield_now();
-            locked(guard.of)
-        });
+            locked(&cv.0).retain(|w| !Arc::ptr_eq(w, &waiter));
+        }
+        guard.held = Some(locked(guard.of));
     }
 
     fn locked<T>(of: &shuttle::sync::Mutex<T>) -> shuttle::sync::MutexGuard<'_, T> {

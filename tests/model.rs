@@ -189,6 +189,28 @@ fn a_pool_that_sleeps_is_woken_for_whatever_is_pushed() {
 }
 
 #[test]
+fn a_lone_worker_that_sleeps_is_woken_for_whatever_is_pushed() {
+    model(|| {
+        let pool = Arc::new(Pool::new(1));
+        let done = Arc::new(Signal::default());
+        let (inside, signal) = (Arc::clone(&pool), Arc::clone(&done));
+        assert!(pool.start(move |worker| {
+            let mut tick = 0;
+            while inside.next(worker, &mut tick).is_some() {
+                signal.raise();
+            }
+        }));
+        let pushing = [0, 1].map(|slot| {
+            let pool = Arc::clone(&pool);
+            spawn(move || pool.push(Runnable { slot, generation: 1 }))
+        });
+        done.reach(2);
+        pushing.into_iter().for_each(|p| p.join().expect("no panic"));
+        pool.close();
+    });
+}
+
+#[test]
 fn what_a_worker_leaves_behind_a_long_handler_is_run_by_another() {
     model(|| {
         let pool = Arc::new(Pool::new(3));
