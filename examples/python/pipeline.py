@@ -95,9 +95,7 @@ def count_with_actors(files: list[File], types: list[str], parsers: int, aggrega
         progress = pipeline.progress
         counters = [*pipeline.parsers, *pipeline.aggregators]
         try:
-            while rt.join(pipeline.reader, timeout=0.05) is None:
-                if crashes:
-                    break
+            while not crashes and not ended(rt, pipeline.reader):
                 queue = max((rt.mailbox_size(pid) or 0) for pid in counters)
                 rate = progress.lines / (time.perf_counter() - began)
                 shown.show(
@@ -114,6 +112,15 @@ def count_with_actors(files: list[File], types: list[str], parsers: int, aggrega
         messages = handled(rt)
     summaries = [merge([shard[i] for shard in shards]) for i in range(len(types))]
     return Run(summaries, progress, took, longest, holds.longest, messages)
+
+
+def ended(rt: Runtime, pid: int) -> bool:
+    """Wait a little for an actor to end."""
+    try:
+        rt.join(pid, timeout=0.05)
+    except TimeoutError:
+        return False
+    return True
 
 
 def high_water(rt: Runtime, pid: int) -> int:
