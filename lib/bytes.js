@@ -1,9 +1,10 @@
 'use strict'
 
-// What counts as a message, and how its bytes are had.
+// What counts as a message, and how its bytes are had. Everything is asked of the engine, not of the value: a subclass may
+// say what it likes of its length, and a getter may run code in the middle of a send.
 
 const { types } = require('node:util')
-const { wrongType } = require('./errors.js')
+const { makeError, wrongType } = require('./errors.js')
 
 // Node's own Buffer class: `new FastBuffer(arrayBuffer, offset, length)` is a Buffer in half the time of
 // `buffer.subarray`, since nothing is looked up on the way.
@@ -11,22 +12,46 @@ const FastBuffer = Buffer[Symbol.species]
 
 const WANTED = 'a Buffer, Uint8Array, ArrayBuffer or string'
 
+const { prototype } = Object.getPrototypeOf(Uint8Array)
+const getter = (name) =>
+  Function.prototype.call.bind(Object.getOwnPropertyDescriptor(prototype, name).get)
+const tagOf = getter(Symbol.toStringTag)
+const bufferOf = getter('buffer')
+
+/** Bytes of a Uint8Array. */
+const lengthOf = getter('length')
+
+/** Whether `value` is a Uint8Array (a Buffer too), of any realm and subclass. */
+const isBytes = (value) => tagOf(value) === 'Uint8Array'
+
+/** A view of an ArrayBuffer; throws if it was transferred away. */
+function view(buffer, what) {
+  try {
+    return new Uint8Array(buffer)
+  } catch {
+    throw makeError('ERR_IRIS_INVALID_TYPE', `${what} was transferred away: its memory is gone`)
+  }
+}
+
 /** The bytes of `data` as a Uint8Array that no other thread can change; the memory is the caller's where possible. */
 function toBytes(data, what) {
   if (typeof data === 'string') return Buffer.from(data, 'utf8')
-  if (data instanceof Uint8Array || types.isUint8Array(data)) {
-    return types.isSharedArrayBuffer(data.buffer) ? Uint8Array.prototype.slice.call(data) : data
+  if (isBytes(data)) {
+    const buffer = bufferOf(data)
+    if (types.isSharedArrayBuffer(buffer)) return new Uint8Array(data)
+    if (lengthOf(data) === 0) view(buffer, what)
+    return data
   }
-  if (types.isArrayBuffer(data)) return new Uint8Array(data)
-  if (types.isSharedArrayBuffer(data)) return new Uint8Array(data).slice()
+  if (types.isArrayBuffer(data)) return view(data, what)
+  if (types.isSharedArrayBuffer(data)) return new Uint8Array(new Uint8Array(data))
   throw wrongType(what, WANTED, data)
 }
 
 /** A Buffer of its own with these bytes. */
 function copyBytes(data) {
-  const copy = Buffer.allocUnsafe(data.length)
+  const copy = Buffer.allocUnsafe(lengthOf(data))
   copy.set(data)
   return copy
 }
 
-module.exports = { FastBuffer, toBytes, copyBytes }
+module.exports = { FastBuffer, isBytes, lengthOf, toBytes, copyBytes }

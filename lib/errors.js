@@ -3,6 +3,8 @@
 // Errors of iris: an Error, TypeError or RangeError with a `code` of the catalogue (docs/errors.md). `instanceof IrisError`
 // holds for all of them, whatever builtin they extend.
 
+const { types } = require('node:util')
+
 const PREFIX = 'ERR_IRIS_'
 
 class IrisError extends Error {
@@ -61,6 +63,14 @@ const outOfRange = (what, wanted, got) =>
 
 /** A value in a few words; never throws, whatever the value is. */
 function describe(value) {
+  try {
+    return inWords(value)
+  } catch {
+    return 'a value that cannot be shown'
+  }
+}
+
+function inWords(value) {
   if (value === null) return 'null'
   if (typeof value === 'string') return JSON.stringify(value.slice(0, 40))
   if (typeof value === 'function') return 'a function'
@@ -69,4 +79,17 @@ function describe(value) {
   return name ? `a ${name}` : 'an object'
 }
 
-module.exports = { IrisError, makeError, closed, wrongType, outOfRange, describe }
+/** What a crash report says of a thrown value: text and stack; never throws, whatever the value is. */
+function crashText(error) {
+  try {
+    if (error instanceof Error || types.isNativeError(error)) {
+      const { stack } = error
+      return [`${error.name}: ${error.message}`, typeof stack === 'string' ? stack : undefined]
+    }
+    return [`thrown: ${String(error)}`, undefined]
+  } catch {
+    return ['thrown: a value that cannot be shown', undefined]
+  }
+}
+
+module.exports = { IrisError, makeError, closed, crashText, wrongType, outOfRange, describe }

@@ -55,10 +55,11 @@ function wait(value, defaultMs) {
     return { timeoutMs: value * 1e3, signal: undefined }
   }
   const o = object(value, 'options', ['timeoutMs', 'signal'])
-  if (o.signal !== undefined && !(o.signal instanceof AbortSignal)) {
-    throw wrongType('signal', 'an AbortSignal', o.signal)
+  const { timeoutMs, signal } = o
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw wrongType('signal', 'an AbortSignal', signal)
   }
-  return { timeoutMs: optional(o.timeoutMs, millis, 'timeoutMs') ?? defaultMs, signal: o.signal }
+  return { timeoutMs: optional(timeoutMs, millis, 'timeoutMs') ?? defaultMs, signal }
 }
 
 const budget = (value) => integer(value, 'budget', 1, MAX_BUDGET)

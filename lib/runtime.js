@@ -2,7 +2,7 @@
 
 const { VERSION } = require('../binding.js')
 const { Lane } = require('./dispatch.js')
-const { closed, wrongType } = require('./errors.js')
+const { closed, crashText, wrongType } = require('./errors.js')
 const { toBytes } = require('./bytes.js')
 const { inCallersContext } = require('./scope.js')
 const check = require('./options.js')
@@ -44,8 +44,24 @@ class NodeRuntime {
     return VERSION
   }
 
+  get id() {
+    return this.#lane.native.id
+  }
+
   get closed() {
     return !this.#open
+  }
+
+  ref() {
+    this.#checkOpen()
+    this.#lane.hold(true)
+    return this
+  }
+
+  unref() {
+    this.#checkOpen()
+    this.#lane.hold(false)
+    return this
   }
 
   // --- spawning ---------------------------------------------------------------------------------
@@ -211,10 +227,25 @@ class NodeRuntime {
   #crashed(info) {
     const { pid, reason, message, stack, error } = info
     const report = { pid, reason, message: message ?? reason, stack, error }
-    if (this.#onCrash !== undefined) {
-      this.#onCrash(report)
+    this.#log(`iris: actor ${pid} ended with ${reason}: ${stack ?? report.message}`)
+    this.#tellHook(report)
+  }
+
+  /** `await` for hooks that are async functions: what they throw is logged, and ends nothing. */
+  async #tellHook(report) {
+    try {
+      await this.#onCrash?.(report)
+    } catch (error) {
+      this.#log(`iris: the onCrash hook failed: ${crashText(error)[0]}`)
     }
-    this.#logger?.error(`iris: actor ${pid} ended with ${reason}: ${stack ?? report.message}`)
+  }
+
+  #log(text) {
+    try {
+      this.#logger?.error(text)
+    } catch {
+      // A logger that throws has nowhere left to say so.
+    }
   }
 }
 

@@ -25,10 +25,12 @@ fn crash_info(cx: &Cx<'_>, i: usize) -> CrashInfo {
 /// `spawn(budget, capacity)`: answers the pid, whose slot is the key of its handler; negative if the mailbox is bounded.
 /// The numbers are checked in JS; 0 capacity is the default.
 pub(super) fn spawn(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
-    let inner = face.inner()?;
+    let mut inner = face.inner()?;
     let capacity = cx.u32(1);
     let options = SpawnOptions { budget: cx.u32(0), capacity: (capacity != 0).then_some(capacity) };
     let (pid, bounded) = inner.lane.spawn_keyed_by_slot(options)?;
+    // The slot may have been that of an actor of this batch which another thread has just ended.
+    face.note_control(&mut inner);
     Ok(Ret::F64(if bounded { -number(pid) } else { number(pid) }))
 }
 
@@ -51,14 +53,16 @@ pub(super) fn resume(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     Ok(Ret::Bool(inner.lane.resume(pid(cx, 0)?)))
 }
 
-/// `crash(index, message, stack)`: the handler threw; answers the end of its run.
+/// `crash(index, message, stack)`: the handler threw; answers the end of its run, negative if the actor was gone already.
 pub(super) fn crash(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     let mut inner = face.inner()?;
     let inner = &mut *inner;
     let index = cx.u32(0) as usize;
-    let end = inner.batch.run_of(index).map(|at| inner.batch.runs[at].end);
+    let run = inner.batch.run_of(index).map(|at| inner.batch.runs[at]);
+    let there = run.is_some_and(|run| inner.rt.actor_info(run.pid).is_some());
     inner.lane.crash(&mut inner.batch, index, crash_info(cx, 1));
-    Ok(run_end(end, index))
+    let end = run.map_or(index + 1, |run| run.end) as i32;
+    Ok(Ret::I32(if there { end } else { -end }))
 }
 
 /// `crashAwaited(pid, message, stack)`: the promise was broken; answers whether the actor was still there.
@@ -190,6 +194,12 @@ pub(super) fn join(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     inner.rt.check_open()?;
     inner.lane.join(pid(cx, 0)?, cx.f64(1).unwrap_or(0.0) as u64);
     Ok(Ret::Undefined)
+}
+
+/// `forgetJoin(pid, key)`: a waiter gave up; answers whether the join was still to come.
+pub(super) fn forget_join(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    let Ok(inner) = face.inner() else { return Ok(Ret::Bool(false)) };
+    Ok(Ret::Bool(inner.lane.forget_join(pid(cx, 0)?, cx.f64(1).unwrap_or(0.0) as u64)))
 }
 
 /// `isAlive(pid)`

@@ -26,7 +26,7 @@ use raw::{Entry, Reference, Shared};
 use std::ffi::CStr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 /// How a runtime is set up; lib/options.js has checked types and ranges.
@@ -43,6 +43,9 @@ pub struct LaneOptions {
 /// The version of the native half.
 #[napi]
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Names of the runtimes of this process: one count for all its threads.
+static NEXT_ID: AtomicU32 = AtomicU32::new(1);
 
 /// Name, number of arguments, function.
 const ENTRIES: &[(&CStr, usize, Entry)] = &[
@@ -67,6 +70,7 @@ const ENTRIES: &[(&CStr, usize, Entry)] = &[
     (c"stop", 3, entries::stop),
     (c"kill", 1, entries::kill),
     (c"join", 2, entries::join),
+    (c"forgetJoin", 2, entries::forget_join),
     (c"isAlive", 1, entries::is_alive),
     (c"register", 2, entries::register),
     (c"unregister", 1, entries::unregister),
@@ -133,5 +137,7 @@ pub fn create_lane(
     };
     let face = Rc::new(Face::new(rt, lane, memory, Reference::of(&env, make_error)?, armed));
     raw::watch_environment(&env, &face);
-    raw::bind(&env, &face, ENTRIES)
+    let mut lane = raw::bind(&env, &face, ENTRIES)?;
+    lane.set("id", f64::from(NEXT_ID.fetch_add(1, Ordering::Relaxed)))?;
+    Ok(lane)
 }
