@@ -219,18 +219,21 @@ fn what_a_worker_leaves_behind_a_long_handler_is_run_by_another() {
         assert!(pool.start(move |worker| {
             let mut tick = 0;
             while let Some(r) = inside.next(worker, &mut tick) {
-                if r.generation == 0 {
-                    // Two of these block until both their helpers have run: only the third worker is left for them.
-                    inside.push(Runnable { slot: r.slot, generation: 1 });
-                    help.reach(2);
-                    finish.raise();
-                } else {
-                    help.raise();
+                match r.generation {
+                    // Two block until the helper that the first has left behind is run: the third worker is left for it.
+                    0 => inside.push(Runnable { slot: 0, generation: 2 }),
+                    1 => {}
+                    _ => {
+                        help.raise();
+                        continue;
+                    }
                 }
+                help.reach(1);
+                finish.raise();
             }
         }));
-        for slot in 0..2 {
-            pool.push(Runnable { slot, generation: 0 });
+        for generation in 0..2 {
+            pool.push(Runnable { slot: 0, generation });
         }
         done.reach(2);
         pool.close();
@@ -515,6 +518,30 @@ fn a_spawn_that_races_with_close_is_refused_or_stopped() {
         assert_eq!(rt.metrics().actors, 0);
         assert_eq!(*closed.0.lock().expect("no panic"), 2, "each close is told once");
         balanced(&rt);
+    });
+}
+
+#[test]
+fn a_close_is_told_after_every_end_was() {
+    model(|| {
+        let (rt, _) = runtime(1);
+        let host = Host::open(&rt);
+        let told = Arc::new(AtomicUsize::new(0));
+        let pids = [host.spawn(), host.spawn()];
+        for pid in pids {
+            let told = Arc::clone(&told);
+            rt.on_exit(pid, move |_| {
+                told.fetch_add(1, Ordering::SeqCst);
+            });
+        }
+        let ending = rt.clone();
+        let end = spawn(move || ending.kill(pids[0]));
+        let closed = Arc::new(Signal::default());
+        let signal = Arc::clone(&closed);
+        rt.close_with(Duration::from_secs(1), move || signal.raise());
+        closed.reach(1);
+        assert_eq!(told.load(Ordering::SeqCst), 2);
+        end.join().expect("no panic");
     });
 }
 
