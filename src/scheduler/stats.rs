@@ -9,11 +9,11 @@
 //! ```
 //!
 //! Every term but `queued` and `in_flight` is counted where it happens; those two are what is left, and
-//! `Runtime::audit` compares them with the mailboxes themselves. Counters are sharded by thread, one cache line group
-//! each, so counting never makes two threads share a line.
+//! `Runtime::audit` compares them with the mailboxes themselves. Each of the first threads of the process has a shard of
+//! its own, in cache lines of its own, and adds with a plain load and store; the others share one and add atomically.
 
 use crate::message::ExitReason;
-use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// Why a send was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,60 +47,45 @@ impl Refusal {
 
 const EXITS: usize = ExitReason::ALL.len();
 const REFUSALS: usize = Refusal::ALL.len();
-const ATTEMPTED: usize = 0;
-const ACCEPTED: usize = 1;
-const TAKEN: usize = 2;
+const ACCEPTED: usize = 0;
+const TAKEN: usize = 1;
+const HANDLED: usize = 2;
 const RETURNED: usize = 3;
-const HANDLED: usize = 4;
-const LATE_REPLIES: usize = 5;
-const EXPIRED_IN_QUEUE: usize = 6;
-const SPAWNED: usize = 7;
-const CALLS: usize = 8;
-const CALL_TIMEOUTS: usize = 9;
-const EXPIRED_IN_FLIGHT: usize = 10;
-const REFUSED: usize = 11;
+const LATE_REPLIES: usize = 4;
+const EXPIRED_IN_QUEUE: usize = 5;
+const SPAWNED: usize = 6;
+const CALLS: usize = 7;
+const CALL_TIMEOUTS: usize = 8;
+const EXPIRED_IN_FLIGHT: usize = 9;
+const REFUSED: usize = 10;
 const DEAD_QUEUED: usize = REFUSED + REFUSALS;
 const DEAD_FLIGHT: usize = DEAD_QUEUED + EXITS;
 const EXITED: usize = DEAD_FLIGHT + EXITS;
 const COUNTERS: usize = EXITED + EXITS;
 
-/// Shards; threads are dealt to them in turn.
-#[cfg(not(iris_shuttle))]
-const SHARDS: usize = 8;
-#[cfg(iris_shuttle)]
-const SHARDS: usize = 1;
-
 #[repr(align(128))]
 struct Shard([AtomicU64; COUNTERS]);
 
-/// The counters of one runtime.
+/// The counters of one runtime: a shard for each thread that counts, and one for those that came too late for their own.
 pub struct Books(Box<[Shard]>);
-
-#[cfg(not(iris_shuttle))]
-fn shard() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    thread_local! {
-        static MINE: usize = NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS;
-    }
-    MINE.with(|m| *m)
-}
-
-#[cfg(iris_shuttle)]
-fn shard() -> usize {
-    let _ = AtomicUsize::new;
-    0
-}
 
 impl Default for Books {
     fn default() -> Self {
-        Self((0..SHARDS).map(|_| Shard(std::array::from_fn(|_| AtomicU64::new(0)))).collect())
+        Self((0..=writer::OWN).map(|_| Shard(std::array::from_fn(|_| AtomicU64::new(0)))).collect())
     }
 }
 
 impl Books {
     #[inline]
     fn add(&self, counter: usize, n: u64) {
-        self.0[shard()].0[counter].fetch_add(n, Ordering::Relaxed);
+        let writer = writer::mine();
+        let counter = &self.0[writer].0[counter];
+        if writer < writer::OWN {
+            // Nobody else writes here, so no locked instruction is needed.
+            counter.store(counter.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+        } else {
+            counter.fetch_add(n, Ordering::Relaxed);
+        }
     }
 
     fn sum(&self, counter: usize) -> u64 {
@@ -110,16 +95,12 @@ impl Books {
     /// A send that the mailbox took.
     #[inline]
     pub fn accepted(&self) {
-        let s = &self.0[shard()].0;
-        s[ATTEMPTED].fetch_add(1, Ordering::Relaxed);
-        s[ACCEPTED].fetch_add(1, Ordering::Relaxed);
+        self.add(ACCEPTED, 1);
     }
 
     /// `n` sends that no mailbox took.
     pub fn refused(&self, why: Refusal, n: u64) {
-        let s = &self.0[shard()].0;
-        s[ATTEMPTED].fetch_add(n, Ordering::Relaxed);
-        s[REFUSED + why as usize].fetch_add(n, Ordering::Relaxed);
+        self.add(REFUSED + why as usize, n);
     }
 
     /// `n` messages went from a mailbox to a lane.
@@ -199,11 +180,10 @@ impl Books {
         let taken = self.sum(TAKEN);
         let refused = Refusal::ALL.map(|r| self.sum(REFUSED + r as usize));
         let accepted = self.sum(ACCEPTED);
-        let attempted = self.sum(ATTEMPTED);
         let left_queue = dead_queued.iter().sum::<u64>() + expired_queue;
         let left_flight = dead_flight.iter().sum::<u64>() + expired_flight;
         BooksSnapshot {
-            attempted,
+            attempted: accepted + refused.iter().sum::<u64>(),
             accepted,
             refused,
             handled,
@@ -262,5 +242,68 @@ impl BooksSnapshot {
                     + self.queued
                     + self.expired
                     + self.dead.iter().sum::<u64>()
+    }
+}
+
+/// Which shard a thread writes.
+#[cfg(not(iris_shuttle))]
+mod writer {
+    use std::cell::Cell;
+    use std::sync::{Mutex, PoisonError};
+
+    /// Threads at a time that have a shard of their own.
+    pub(super) const OWN: usize = 24;
+    const UNKNOWN: usize = usize::MAX;
+
+    /// Numbers of threads that have ended. The lock also orders what they counted before what their successors count.
+    static FREE: Mutex<(usize, Vec<usize>)> = Mutex::new((0, Vec::new()));
+
+    thread_local! {
+        static MINE: Cell<usize> = const { Cell::new(UNKNOWN) };
+        static NUMBER: Number = const { Number };
+    }
+
+    /// Gives the thread's number back when the thread ends.
+    struct Number;
+
+    impl Drop for Number {
+        fn drop(&mut self) {
+            // What still counts after this shares.
+            let mine = MINE.replace(OWN);
+            if mine < OWN {
+                FREE.lock().unwrap_or_else(PoisonError::into_inner).1.push(mine);
+            }
+        }
+    }
+
+    #[inline]
+    pub(super) fn mine() -> usize {
+        let mine = MINE.get();
+        if mine == UNKNOWN { claim() } else { mine }
+    }
+
+    #[cold]
+    fn claim() -> usize {
+        // Without a guard to give it back, the thread gets no number.
+        let mine = if NUMBER.try_with(|_| ()).is_ok() {
+            let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+            free.1.pop().unwrap_or_else(|| {
+                free.0 += 1;
+                free.0 - 1
+            })
+        } else {
+            OWN
+        };
+        MINE.set(mine.min(OWN));
+        mine.min(OWN)
+    }
+}
+
+/// A model's threads are one thread of the system: they share.
+#[cfg(iris_shuttle)]
+mod writer {
+    pub(super) const OWN: usize = 0;
+    pub(super) fn mine() -> usize {
+        OWN
     }
 }
