@@ -8,7 +8,7 @@ use crate::message::Envelope;
 use std::collections::VecDeque;
 
 /// Queues longer than this give their memory back when they run empty, in messages.
-const KEEP: usize = 32;
+const KEEP: usize = 4;
 
 /// A queue of envelopes.
 #[derive(Debug, Default)]
@@ -69,6 +69,10 @@ impl Mailbox {
     /// Appends a message; the caller has asked [`has_room`](Self::has_room).
     #[inline]
     pub fn push(&mut self, envelope: Envelope) {
+        if self.queue.capacity() == 0 {
+            // Most actors have one message at a time; the usual first step is four.
+            self.queue.reserve_exact(1);
+        }
         self.queue.push_back(envelope);
         let len = self.len() as u32;
         if len > self.high_water {
