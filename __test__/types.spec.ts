@@ -1,0 +1,217 @@
+// What users' compilers must accept and refuse. Nothing here runs: `make tsc` checks it under strict settings.
+
+import iris = require('iris')
+
+import type {
+  ActorInfo,
+  BoundedSpawnOptions,
+  CallOptions,
+  Context,
+  CrashReport,
+  ExitInfo,
+  ExitReason,
+  Handler,
+  HandlerResult,
+  IrisErrorCode,
+  Message,
+  Metrics,
+  Pid,
+  RuntimeOptions,
+  SpawnOptions,
+} from 'iris'
+
+const { NodeRuntime, IrisError, version } = iris
+
+/** Compiles only if both types are the same. */
+type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
+function same<A, B>(_: Same<A, B>): void {}
+
+export async function everyCall(): Promise<void> {
+  const rt = new NodeRuntime()
+  new NodeRuntime({})
+  const options: RuntimeOptions = {
+    timeSliceMs: 5,
+    stopTimeoutMs: 5000,
+    callTimeoutMs: 5000,
+    defaultCapacity: 100,
+    workers: 2,
+    logger: console,
+    onCrash: (report) => same<typeof report, CrashReport>(true),
+  }
+  new NodeRuntime(options)
+  new NodeRuntime({ logger: null, onCrash: null })
+  new NodeRuntime({ logger: undefined, workers: undefined })
+  new NodeRuntime({ onCrash: async ({ error }) => same<typeof error, unknown>(true) })
+
+  same<typeof rt.version, string>(true)
+  same<typeof rt.id, number>(true)
+  same<typeof rt.closed, boolean>(true)
+  same<typeof version, string>(true)
+
+  // Handlers: sync, async, every kind of reply, none.
+  const pid = rt.spawn((message, ctx) => {
+    same<typeof message, Buffer>(true)
+    same<typeof ctx, Context>(true)
+  })
+  same<typeof pid, Pid>(true)
+  rt.spawn(() => 'text', 50)
+  rt.spawn((message) => message, { budget: 50 })
+  rt.spawn(async () => new Uint8Array(1), { reentrant: true })
+  rt.spawn(async () => {}, { budget: undefined, reentrant: undefined })
+  rt.spawn(() => new ArrayBuffer(1))
+  rt.spawn(() => null)
+  rt.spawn((_message, ctx) => ctx.reply())
+  rt.spawn(console.log)
+  const handler: Handler = (message): HandlerResult => message
+  const spawnOptions: SpawnOptions = { budget: 1 }
+  rt.spawn(handler, spawnOptions)
+  const bounded: BoundedSpawnOptions = { capacity: 10, overflow: 'dropnew' }
+  rt.spawnBounded(handler, bounded)
+  rt.spawnBounded(handler, 100, 10)
+  rt.spawnBounded(handler, { capacity: 1, budget: 1, reentrant: false })
+
+  same<ReturnType<typeof rt.send>, boolean>(true)
+  rt.send(pid, 'text')
+  rt.send(pid, Buffer.from('x'))
+  rt.send(pid, new Uint8Array(1))
+  rt.send(pid, new ArrayBuffer(1))
+  rt.send(pid, new SharedArrayBuffer(1))
+  const sent: number = rt.sendMany(pid, ['a', Buffer.from('b'), new Uint8Array(1)])
+  rt.sendMany(pid, new Set<Message>(['a']))
+  const named: boolean = rt.sendNamed('name', 'text')
+
+  const reply = await rt.call(pid, 'text')
+  same<typeof reply, Buffer>(true)
+  const callOptions: CallOptions = { timeoutMs: 10, signal: new AbortController().signal }
+  await rt.call(pid, 'text', callOptions)
+  await rt.call(pid, 'text', 0.5)
+  await rt.call(pid, 'text', { signal: undefined })
+
+  const size = rt.mailboxSize(pid)
+  same<typeof size, number | null>(true)
+  rt.register('name', pid)
+  const gone: boolean = rt.unregister('name')
+  const found = rt.whereis('name') ?? rt.resolve('name')
+  same<typeof found, Pid | null>(true)
+
+  const stopped: boolean = rt.stop(pid) || rt.stop(pid, { drain: true, timeoutMs: 5 })
+  const killed: boolean = rt.kill(pid)
+  const exit = await rt.join(pid)
+  same<typeof exit, ExitInfo>(true)
+  same<typeof exit.reason, ExitReason>(true)
+  await rt.join(pid, 1)
+  await rt.join(pid, { timeoutMs: 1, signal: AbortSignal.timeout(1) })
+  const alive: boolean = rt.isAlive(pid)
+  rt.onCrash((report) => console.error(report.pid, report.reason, report.message, report.stack))
+  rt.onCrash(null)
+
+  const pids = rt.listActors()
+  same<typeof pids, Pid[]>(true)
+  const info = rt.actorInfo(pid)
+  same<typeof info, ActorInfo | null>(true)
+  const metrics: Metrics = rt.getMetrics()
+  const terms: number[] = [
+    metrics.attempted,
+    metrics.refused.full,
+    metrics.dead.crash,
+    metrics.exited.name_conflict,
+    metrics.loop.longestHoldMs,
+  ]
+
+  rt.ref().unref()
+  await rt.close()
+  await rt.close({ timeoutMs: 100 })
+  await using other = new NodeRuntime()
+  void [other, sent, named, gone, stopped, killed, alive, terms]
+}
+
+export function inAHandler(rt: iris.NodeRuntime): Pid {
+  return rt.spawn(async (message, ctx) => {
+    same<typeof ctx.pid, Pid>(true)
+    same<typeof ctx.runtime, iris.NodeRuntime>(true)
+    same<typeof ctx.sender, Pid | null>(true)
+    same<typeof ctx.isCall, boolean>(true)
+    if (ctx.sender !== null) ctx.send(ctx.sender, message)
+    const answer: Buffer = await ctx.call(1, 'text', { timeoutMs: 1 })
+    ctx.reply(answer)
+    ctx.stop()
+  })
+}
+
+export function errors(error: unknown): IrisErrorCode | undefined {
+  if (!(error instanceof IrisError)) return undefined
+  same<typeof error.code, IrisErrorCode>(true)
+  switch (error.code) {
+    case 'ERR_IRIS_TIMEOUT':
+      return error.code
+    // @ts-expect-error no such code
+    case 'ERR_IRIS_TIME_OUT':
+      return undefined
+    default:
+      return error.code
+  }
+}
+
+export async function wrong(rt: iris.NodeRuntime): Promise<void> {
+  // @ts-expect-error no such option
+  new NodeRuntime({ timeSlice: 5 })
+  // @ts-expect-error a number
+  new NodeRuntime({ workers: '2' })
+  // @ts-expect-error a logger has `error`
+  new NodeRuntime({ logger: {} })
+  // @ts-expect-error a function
+  rt.spawn('handler')
+  // @ts-expect-error a handler is required
+  rt.spawn()
+  // @ts-expect-error a reply is bytes or text
+  rt.spawn(() => 42)
+  // @ts-expect-error a reply is bytes or text, also later
+  rt.spawn(async () => ({ answer: 42 }))
+  // @ts-expect-error two parameters at most
+  rt.spawn((_message, _ctx, _more) => {})
+  // @ts-expect-error the message is a Buffer
+  rt.spawn((message: string) => message)
+  // @ts-expect-error no such option
+  rt.spawn(() => {}, { budgets: 1 })
+  // @ts-expect-error capacity is spawnBounded's
+  rt.spawn(() => {}, { capacity: 1 })
+  // @ts-expect-error capacity is required
+  rt.spawnBounded(() => {}, {})
+  // @ts-expect-error capacity is required
+  rt.spawnBounded(() => {}, 100)
+  // @ts-expect-error no such policy yet
+  rt.spawnBounded(() => {}, { capacity: 1, overflow: 'spill' })
+  // @ts-expect-error a message is bytes or text
+  rt.send(1, 42)
+  // @ts-expect-error a message is bytes or text
+  rt.send(1, { some: 'object' })
+  // @ts-expect-error 8-bit arrays only
+  rt.send(1, [1, 2, 3])
+  // @ts-expect-error a pid is a number
+  rt.send('1', 'text')
+  // @ts-expect-error null is nobody: look before you send
+  rt.send(rt.whereis('name'), 'text')
+  // @ts-expect-error many messages
+  rt.sendMany(1, 42)
+  // @ts-expect-error no such option
+  await rt.call(1, 'text', { timeout: 1 })
+  // @ts-expect-error a signal, not its controller
+  await rt.call(1, 'text', { signal: new AbortController() })
+  // @ts-expect-error a reply is a Buffer
+  const text: string = await rt.call(1, 'text')
+  // @ts-expect-error join answers a promise
+  const reason: ExitReason = rt.join(1).reason
+  // @ts-expect-error no such option
+  rt.stop(1, { force: true })
+  // @ts-expect-error read only
+  rt.closed = true
+  // @ts-expect-error a hook
+  rt.onCrash('hook')
+  // @ts-expect-error no blocking call exists in Node
+  rt.callBlocking(1, 'text')
+  // @ts-expect-error private to the runtime
+  rt.spawn((_message, ctx) => ctx._take())
+  // @ts-expect-error no such code
+  new IrisError('ERR_OTHER', 'text')
+  void [text, reason]
+}

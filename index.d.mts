@@ -1,0 +1,4 @@
+import iris = require('./index.js')
+
+export * from './index.js'
+export default iris

@@ -1,0 +1,466 @@
+/// <reference types="node" />
+
+/**
+ * An actor's address: unique for the life of its runtime, never 0, never given twice. It fits the 53 bits that a `number`
+ * holds exactly; some of them name the runtime, so a pid of another runtime is refused instead of hitting a stranger.
+ */
+export type Pid = number
+
+/**
+ * What a message or a reply may be; strings travel as UTF-8. The bytes are copied before the call returns, so the sender
+ * may change or reuse its memory at once. A message of 0 bytes is a message.
+ */
+export type Message = string | Uint8Array | ArrayBuffer | SharedArrayBuffer
+
+/**
+ * What a handler returns: the reply, if it was called. Nothing is an empty reply. The result of a handler that was sent a
+ * message, not called, is ignored.
+ */
+// biome-ignore lint/suspicious/noConfusingVoidType: a handler that returns nothing is the usual one.
+export type HandlerResult = Message | null | undefined | void
+
+/**
+ * Handles one message at a time. It may be `async`: the actor's next message waits for the promise, other actors do not
+ * (see {@link SpawnOptions.reentrant}). If it throws or rejects, its actor ends with `crash` and nothing else does: "let
+ * it crash", as Erlang/OTP has it.
+ *
+ * @param message the bytes: a Buffer that belongs to the handler, to keep and to change.
+ * @param ctx the actor itself, the sender, the call.
+ */
+export type Handler = (message: Buffer, ctx: Context) => HandlerResult | PromiseLike<HandlerResult>
+
+/**
+ * What a handler gets beside its message. An actor has one for all its messages; a call has one of its own, and so has
+ * each message of a `reentrant` actor, so keep it for as long as you need it there.
+ */
+export interface Context {
+  /** The actor itself. */
+  readonly pid: Pid
+  /** The runtime that it lives in. */
+  readonly runtime: NodeRuntime
+  /** The actor that sent this message in its own name, with `ctx.send` or `ctx.call`; otherwise `null`. */
+  readonly sender: Pid | null
+  /** Whether somebody still waits for a reply to this message. */
+  readonly isCall: boolean
+  /**
+   * {@link NodeRuntime.send} in this actor's name: the receiver sees it as `ctx.sender`. `false` also if this actor has
+   * ended meanwhile.
+   */
+  send(pid: Pid, data: Message): boolean
+  /**
+   * {@link NodeRuntime.call} in this actor's name. Calling oneself is an error at once (`ERR_IRIS_SELF_CALL`); a cycle
+   * (A calls B, B calls A) ends by the deadline. If this actor ends first, the call does too (`ERR_IRIS_ACTOR_EXITED`).
+   */
+  call(pid: Pid, data: Message, options?: number | CallOptions): Promise<Buffer>
+  /**
+   * Answers the call before the handler returns, or after: what it returns later is no reply then.
+   *
+   * @param data default: an empty reply.
+   * @throws `ERR_IRIS_STALE_REPLY` if nothing waits for it: this is no call, it has been answered, or its deadline has
+   *   passed. Catch it where replies may come late; an error that leaves the handler ends the actor.
+   */
+  reply(data?: Message): void
+  /**
+   * Stops this actor: the handler finishes, what is queued dies.
+   *
+   * @returns whether it was alive.
+   */
+  stop(): boolean
+}
+
+/** A wait. A bare number in its place is seconds. */
+export interface WaitOptions {
+  /** How long to wait, in milliseconds: 0 to 2^53. */
+  timeoutMs?: number | undefined
+  /** Ends the wait with `ERR_IRIS_ABORTED` (name `AbortError`, `cause` is the signal's reason). */
+  signal?: AbortSignal | undefined
+}
+
+/** How long a call waits; `timeoutMs` defaults to the runtime's {@link RuntimeOptions.callTimeoutMs}. */
+export interface CallOptions extends WaitOptions {}
+
+/** How long a join waits; `timeoutMs` defaults to forever. */
+export interface JoinOptions extends WaitOptions {}
+
+/** How an actor is set up. */
+export interface SpawnOptions {
+  /**
+   * Messages that the actor may handle before other actors of its loop run, as Erlang's reductions. Default 100;
+   * 1 to 1,000,000.
+   */
+  budget?: number | undefined
+  /**
+   * `true`: the next message does not wait for the promise of an `async` handler, as Orleans' reentrant grains. Default
+   * `false`.
+   */
+  reentrant?: boolean | undefined
+}
+
+/** How an actor with a bounded mailbox is set up. */
+export interface BoundedSpawnOptions extends SpawnOptions {
+  /** Messages that may wait: 1 to 2^30. The one that is being handled does not count. */
+  capacity: number
+  /** What happens to a message that finds the mailbox full: it is refused (`send` is `false`). Default `'dropnew'`. */
+  overflow?: 'dropnew' | undefined
+}
+
+/** How an actor is stopped. */
+export interface StopOptions {
+  /** `true`: what is queued is handled first. Default `false`: it becomes dead letters. */
+  drain?: boolean | undefined
+  /**
+   * How long the running handler may go on, in milliseconds; then the actor is abandoned and ends with `timeout`. With
+   * `drain` the time counts from the last message handled. Default: {@link RuntimeOptions.stopTimeoutMs}.
+   */
+  timeoutMs?: number | undefined
+}
+
+/** How a runtime is closed. */
+export interface CloseOptions {
+  /** How long running handlers may go on, in milliseconds; then they are abandoned. Default 5,000. */
+  timeoutMs?: number | undefined
+}
+
+/** Why an actor ended. */
+export type ExitReason =
+  /** It finished by itself. */
+  | 'normal'
+  /** Someone stopped it, or closed the runtime. */
+  | 'shutdown'
+  /** Someone killed it. */
+  | 'killed'
+  /** Its handler threw or rejected. */
+  | 'crash'
+  /** Its Rust code panicked. */
+  | 'panic'
+  /** Its handler did not finish within the stop timeout; it was abandoned. */
+  | 'timeout'
+  /** Its parent ended. */
+  | 'parent_exit'
+  /** There was no such actor, or it ended too long ago to be remembered. */
+  | 'noproc'
+  /** Its thread ended. */
+  | 'disconnected'
+  /** Its node was declared down. */
+  | 'node_down'
+  /** Another node's actor kept its name. */
+  | 'name_conflict'
+
+/** How an actor ended. */
+export interface ExitInfo {
+  pid: Pid
+  reason: ExitReason
+  /** What the handler threw, as text, if it crashed. */
+  message: string | undefined
+  /** Where it threw, if that is known. */
+  stack: string | undefined
+}
+
+/** A failure that nobody else will hear of: an actor ended with `crash`, `panic` or `timeout`. */
+export interface CrashReport {
+  pid: Pid
+  reason: ExitReason
+  /** What was thrown, as text. */
+  message: string
+  /** Where it was thrown, if that is known. */
+  stack: string | undefined
+  /** What was thrown, itself: anything, also `undefined`. */
+  error: unknown
+}
+
+/** What is known of an actor. */
+export interface ActorInfo {
+  pid: Pid
+  /** `idle`; `queued`: its turn will come; `running`, also while its promise is awaited; `draining`, `stopping`. */
+  state: 'idle' | 'queued' | 'running' | 'draining' | 'stopping'
+  /** `push`: a handler of a host language; `native`: a Rust actor. */
+  kind: 'push' | 'native'
+  /** Messages a turn. */
+  budget: number
+  /** Bound of the mailbox, in messages; `null`: none. */
+  capacity: number | null
+  /** Messages that wait. */
+  queue: number
+  /** The longest that the queue has been, in messages. */
+  highWater: number
+  /** Messages handled. */
+  handled: number
+  /** Time since the spawn, in milliseconds. */
+  ageMs: number
+  /** The names it holds. */
+  names: string[]
+}
+
+/**
+ * The books, counted since the runtime began. Exact whenever the runtime is quiet:
+ *
+ * - `attempted` = `accepted` + the sum of `refused`;
+ * - `accepted` = `handled` + `inFlight` + `queued` + `expired` + the sum of `dead`.
+ */
+export interface Metrics {
+  /** Messages that somebody tried to send, calls included. */
+  attempted: number
+  /** Those that a mailbox took. */
+  accepted: number
+  /** Those that none took, by reason. */
+  refused: {
+    /** The pid is unknown, or its actor has ended or is stopping. */
+    no_such_actor: number
+    /** The pid is of another runtime. */
+    foreign: number
+    /** The mailbox was full. */
+    full: number
+    /** The runtime was closed. */
+    closed: number
+  }
+  /** Messages whose handler finished. */
+  handled: number
+  /** Messages that wait in mailboxes. */
+  queued: number
+  /** Messages that a handler has, or is about to get. */
+  inFlight: number
+  /** Calls that were dropped unhandled because their deadline had passed. */
+  expired: number
+  /** Messages that died with their actor, by the reason of its end. */
+  dead: Record<ExitReason, number>
+  /** Replies that were dropped because their call was over. */
+  lateReplies: number
+  /** Calls made. */
+  calls: number
+  /** Calls whose deadline passed. */
+  callTimeouts: number
+  /** Actors spawned. */
+  spawned: number
+  /** Actors ended, by reason. */
+  exited: Record<ExitReason, number>
+  /** Actors that live. */
+  actors: number
+  /** Names held. */
+  names: number
+  /** Calls without an outcome. */
+  openCalls: number
+  /** Timers that wait: deadlines of calls and stops. */
+  timers: number
+  /** Age of the runtime, in milliseconds. */
+  uptimeMs: number
+  /** How this event loop was shared. */
+  loop: {
+    /** The longest that handlers held it in one go, in milliseconds. */
+    longestHoldMs: number
+    /** How often it was given back because the time slice was over while messages waited. */
+    yields: number
+  }
+}
+
+/** Where failures are logged: `console`, a pino logger, or anything with an `error` function. */
+export interface Logger {
+  error(message: string): void
+}
+
+/** How a runtime is set up. */
+export interface RuntimeOptions {
+  /**
+   * How long handlers may hold the event loop while messages wait, in milliseconds; then timers, I/O and `await` get
+   * their turn. Default 5. A handler is never interrupted: one that runs longer holds it longer.
+   */
+  timeSliceMs?: number | undefined
+  /** How long `stop` waits for a running handler, in milliseconds. Default 5,000. */
+  stopTimeoutMs?: number | undefined
+  /** How long a call waits when it does not say, in milliseconds. Default 5,000. */
+  callTimeoutMs?: number | undefined
+  /** Bound of the mailboxes of actors that do not say, in messages: 1 to 2^30. Default: unbounded. */
+  defaultCapacity?: number | undefined
+  /** Threads for Rust actors, started with the first of them: 1 to 1,024. Default: one a core, as Tokio. */
+  workers?: number | undefined
+  /** Where failures are logged; `null`: nowhere. Default `console`. */
+  logger?: Logger | null | undefined
+  /** Called for every failure of an actor; see {@link NodeRuntime.onCrash}. */
+  onCrash?: ((report: CrashReport) => unknown) | null | undefined
+}
+
+/**
+ * A runtime: actors, mailboxes, names and timers of its own. Several may live in one process (512 at once) and share
+ * nothing. Its handlers run on the event loop of the thread that made it: the main thread or a Worker.
+ *
+ * A process whose actors are idle ends by itself, and so does a Worker: only messages, calls without an outcome, a
+ * {@link close} under way and {@link ref} keep it alive. A {@link join} does not.
+ *
+ * No function blocks: what would have to wait answers a promise. Once the runtime is closed, everything but `close`,
+ * `closed`, `id` and `version` throws `ERR_IRIS_RUNTIME_CLOSED`, or rejects with it.
+ *
+ * @example
+ * const rt = new NodeRuntime()
+ * const pid = rt.spawn((msg) => console.log('got', msg))
+ * rt.send(pid, Buffer.from('hello'))
+ */
+export class NodeRuntime {
+  /**
+   * @throws `ERR_IRIS_INVALID_TYPE`, `ERR_IRIS_INVALID_ARGUMENT`, also for an option that does not exist;
+   *   `ERR_IRIS_AT_CAPACITY` if 512 runtimes are open in this process.
+   */
+  constructor(options?: RuntimeOptions)
+
+  /** The version of the native core. */
+  readonly version: string
+  /** Names this runtime in this process, in every thread of it; never given twice. */
+  readonly id: number
+  /** Whether {@link close} was called. */
+  readonly closed: boolean
+
+  /**
+   * Spawns an actor. Its handler runs in the `AsyncLocalStorage` context of this call, whoever sends.
+   *
+   * @param options or the budget alone.
+   * @returns its pid.
+   * @throws `ERR_IRIS_INVALID_TYPE`, `ERR_IRIS_INVALID_ARGUMENT`; `ERR_IRIS_AT_CAPACITY` at 8,388,608 live actors.
+   */
+  spawn(handler: Handler, options?: number | SpawnOptions): Pid
+
+  /**
+   * Spawns an actor whose mailbox holds at most `capacity` messages; one that finds it full is refused.
+   *
+   * @returns its pid.
+   * @throws as {@link spawn}.
+   */
+  spawnBounded(handler: Handler, options: BoundedSpawnOptions): Pid
+  spawnBounded(handler: Handler, budget: number, capacity: number): Pid
+
+  /**
+   * Sends a message and does not wait. The handler never runs inside `send`. Messages from one sender to one receiver
+   * keep their order; there is none between pairs.
+   *
+   * @returns `true`: the mailbox took it. `false`: it did not, because there is no such actor, it is ending, or its
+   *   mailbox is full; {@link getMetrics} counts which. It never throws for those.
+   * @throws `ERR_IRIS_INVALID_TYPE` if `pid` is no number, or `data` no {@link Message} or transferred away.
+   */
+  send(pid: Pid, data: Message): boolean
+
+  /**
+   * {@link send} for each of `messages`, in one crossing. A wrong one among them throws before any is sent.
+   *
+   * @returns how many the mailbox took.
+   */
+  sendMany(pid: Pid, messages: Iterable<Message>): number
+
+  /** {@link send} to whoever holds the name. */
+  sendNamed(name: string, data: Message): boolean
+
+  /**
+   * Sends a request and waits for the reply: what the handler returns, or gives to {@link Context.reply}. As
+   * `gen_server:call` of Erlang/OTP.
+   *
+   * A handler that throws rejects the call with what it threw, and its actor crashes. A call whose deadline has passed is
+   * not handed to the handler any more; a reply that comes later is dropped and counted.
+   *
+   * @param options or the timeout in seconds. Default: {@link RuntimeOptions.callTimeoutMs}.
+   * @returns the reply; it rejects with `ERR_IRIS_TIMEOUT` (name `TimeoutError`), `ERR_IRIS_ACTOR_EXITED` as soon as the
+   *   actor ends, `ERR_IRIS_NO_SUCH_ACTOR`, `ERR_IRIS_MAILBOX_FULL`, `ERR_IRIS_ABORTED`; `ERR_IRIS_SELF_CALL` if a handler
+   *   calls its own actor before its first `await`.
+   */
+  call(pid: Pid, data: Message, options?: number | CallOptions): Promise<Buffer>
+
+  /** Messages that wait in the mailbox, not counting the one that is being handled; `null`: no such actor. */
+  mailboxSize(pid: Pid): number | null
+
+  /**
+   * Gives an actor a name. It goes with the actor; the same pair again is fine.
+   *
+   * @throws `ERR_IRIS_NAME_TAKEN` if another live actor holds it; `ERR_IRIS_NO_SUCH_ACTOR`; `ERR_IRIS_INVALID_ARGUMENT`
+   *   for an empty name or one of more than 1,024 bytes.
+   */
+  register(name: string, pid: Pid): void
+  /** Takes a name away; answers whether a live actor held it. */
+  unregister(name: string): boolean
+  /** Who holds the name, or `null`. */
+  whereis(name: string): Pid | null
+  /** The same as {@link whereis}. */
+  resolve(name: string): Pid | null
+
+  /**
+   * Stops an actor: no message is accepted from now on, the running handler finishes, what is queued becomes dead letters
+   * and calls among them end with `ERR_IRIS_ACTOR_EXITED`. It ends with `shutdown`, or with `timeout` if the handler does
+   * not finish in time.
+   *
+   * @returns whether it was alive.
+   */
+  stop(pid: Pid, options?: StopOptions): boolean
+
+  /**
+   * Ends an actor at once, with `killed`: nothing is waited for, and what its `async` handler still answers is dropped.
+   *
+   * @returns whether it was alive.
+   */
+  kill(pid: Pid): boolean
+
+  /**
+   * Waits until an actor has ended. One that ended long ago is answered at once: with its reason while the runtime
+   * remembers it, then with `noproc`. A join alone does not keep the process alive.
+   *
+   * @param options or the timeout in seconds. Default: no timeout.
+   * @returns how it ended; it rejects with `ERR_IRIS_TIMEOUT`, `ERR_IRIS_ABORTED`, `ERR_IRIS_NO_SUCH_ACTOR` for a number
+   *   that is no pid.
+   */
+  join(pid: Pid, options?: number | JoinOptions): Promise<ExitInfo>
+
+  /** Whether the pid names an actor that takes messages, or handles the last of them. */
+  isAlive(pid: Pid): boolean
+
+  /**
+   * Sets the hook that hears of every failure, also of what `async` handlers throw after their actor's end. A failure is
+   * logged as well. What the hook throws is logged and does no harm.
+   *
+   * @param hook `null`: no hook any more.
+   */
+  onCrash(hook: ((report: CrashReport) => unknown) | null | undefined): void
+
+  /** The live actors, in the order of their spawns. */
+  listActors(): Pid[]
+  /** What is known of an actor, or `null` if there is none. */
+  actorInfo(pid: Pid): ActorInfo | null
+  /** The books. */
+  getMetrics(): Metrics
+
+  /** Keeps the process alive until {@link unref} or {@link close}, whether or not anything is pending. */
+  ref(): this
+  /** Takes {@link ref} back. Messages and calls keep the process alive all the same. */
+  unref(): this
+
+  /**
+   * Stops all actors, the last spawned first, and lets go of everything. Every call and join gets its outcome. A second
+   * close waits for the first.
+   */
+  close(options?: CloseOptions): Promise<void>
+  /** {@link close}, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+/** What went wrong, in one word; docs/errors.md has a line for each. */
+export type IrisErrorCode =
+  | 'ERR_IRIS_INVALID_ARGUMENT'
+  | 'ERR_IRIS_INVALID_TYPE'
+  | 'ERR_IRIS_NO_SUCH_ACTOR'
+  | 'ERR_IRIS_ACTOR_EXITED'
+  | 'ERR_IRIS_HANDLER_FAILED'
+  | 'ERR_IRIS_TIMEOUT'
+  | 'ERR_IRIS_MAILBOX_FULL'
+  | 'ERR_IRIS_NAME_TAKEN'
+  | 'ERR_IRIS_RUNTIME_CLOSED'
+  | 'ERR_IRIS_WOULD_DEADLOCK'
+  | 'ERR_IRIS_AT_CAPACITY'
+  | 'ERR_IRIS_SELF_CALL'
+  | 'ERR_IRIS_STALE_REPLY'
+  | 'ERR_IRIS_ABORTED'
+  | 'ERR_IRIS_NOT_LOCAL'
+  | 'ERR_IRIS_INTERNAL'
+
+/**
+ * Every error of iris: `error instanceof IrisError` holds for them all. A wrong type is a `TypeError` as well, a value out
+ * of range a `RangeError`.
+ */
+export class IrisError extends Error {
+  constructor(code: IrisErrorCode, message: string, options?: ErrorOptions)
+  readonly code: IrisErrorCode
+}
+
+/** The version of the native core. */
+export const version: string
