@@ -47,19 +47,8 @@ const SLOT_MASK = 2 ** 23 - 1
 const MAX_STRIDE = 16
 const FOREVER = 2 ** 31 - 1
 
-/** Entries that may leave something for the lane to do. */
-const NOISY = [
-  'stop',
-  'kill',
-  'join',
-  'close',
-  'reply',
-  'failCall',
-  'cancelCall',
-  'crash',
-  'crashAwaited',
-  'crashNow',
-]
+/** Entries that the drain itself calls: it sees what they leave for the lane to do. After any other, the lane is armed. */
+const OF_THE_DRAIN = ['take', 'slab', 'poll', 'suspend', 'crash', 'cut', 'big', 'events', 'dispose']
 
 /** Memory of our own, not cleared and never transferred. */
 function memory(bytes) {
@@ -163,10 +152,11 @@ class Lane {
       }
       this.#prepare()
     })
-    for (const name of NOISY) {
+    for (const name of Object.keys(this.native)) {
+      if (OF_THE_DRAIN.includes(name)) continue
       const entry = this.native[name]
-      this.native[name] = (a, b, c, d) => {
-        const answer = entry(a, b, c, d)
+      this.native[name] = (a, b, c, d, e) => {
+        const answer = entry(a, b, c, d, e)
         if (this.#ctl[ARMED] !== 0) {
           this.#ctl[ARMED] = 0
           this.#arm()
