@@ -96,15 +96,15 @@ impl CallTable {
         Some(open)
     }
 
-    /// Hands the call to its handler; `false`: it is over.
-    pub fn hand(&self, id: CallId) -> bool {
+    /// Hands the call to its handler; `None`: it is over. `Some(true)`: for the first time (a call that went back to its
+    /// mailbox is handed again).
+    pub fn hand(&self, id: CallId) -> Option<bool> {
         let mut s = self.0.lock();
         match s.entries.get_mut(id.index() as usize) {
             Some(Entry { generation, open: Some(open) }) if *generation == id.generation() => {
-                open.handed = true;
-                true
+                Some(!std::mem::replace(&mut open.handed, true))
             }
-            _ => false,
+            _ => None,
         }
     }
 

@@ -113,8 +113,11 @@ impl Core {
         let mut kept = start;
         for at in start..envelopes.len() {
             match envelopes[at].call {
-                Some(id) if !self.calls.hand(id) => continue,
-                Some(id) => c.extra().open_calls.push(id),
+                Some(id) => match self.calls.hand(id) {
+                    None => continue,
+                    Some(true) => c.extra().open_calls.push(id),
+                    Some(false) => {}
+                },
                 None => {}
             }
             envelopes.swap(kept, at);
@@ -412,10 +415,11 @@ impl Core {
         if !c.is(pid.generation()) {
             return Handing::Gone;
         }
-        if !self.calls.hand(id) {
-            return Handing::Over;
+        match self.calls.hand(id) {
+            None => return Handing::Over,
+            Some(true) => c.extra().open_calls.push(id),
+            Some(false) => {}
         }
-        c.extra().open_calls.push(id);
         Handing::Handed
     }
 }
