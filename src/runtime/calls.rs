@@ -43,9 +43,7 @@ impl Core {
         let mut made = None;
         let sent = self.deliver(pid, here, || {
             let open = Open { callee: pid, caller, timer: None, handed: false, sink };
-            let id = self
-                .calls
-                .open(open, |id| self.timers.insert(timeout, TimerTask::Call(id)));
+            let id = self.calls.open(open, |id| self.timers.insert(timeout, TimerTask::Call(id)));
             made = Some(id);
             Envelope { payload, sender: caller, call: Some(id) }
         });
