@@ -202,6 +202,51 @@ fn a_call_fails_at_once_when_its_actor_ends_wherever_the_call_is() {
 }
 
 #[test]
+fn calls_that_a_worker_holds_behind_a_stuck_handler_fail_at_once_when_the_actor_is_killed() {
+    let rt = runtime(1);
+    let (gate, gate_begins, open_gate) = gated(&rt);
+    assert!(rt.send(gate, "x"));
+    gate_begins.recv().expect("the only worker is busy");
+    // All three are taken in one turn; the handler of the first never returns.
+    let (pid, begins, go) = gated(&rt);
+    let (tx, outcomes) = mpsc::channel();
+    for _ in 0..3 {
+        let tx = tx.clone();
+        rt.call_with(pid, Payload::empty(), PATIENCE, None, move |o| {
+            tx.send(o.expect_err("nobody answers").kind()).expect("the test listens");
+        })
+        .expect("it is open");
+    }
+    drop(open_gate);
+    begins.recv().expect("the first has begun");
+    rt.kill(pid);
+    let told: Vec<_> = outcomes.try_iter().collect();
+    assert_eq!(told, [ErrorKind::ActorExited; 3], "at once");
+    drop(go);
+    quiet(&rt);
+    let b = rt.metrics().books;
+    assert_eq!(b.handled + b.dead[iris::ExitReason::Killed as usize] + b.expired, 4);
+}
+
+#[test]
+fn a_call_whose_deadline_passes_behind_a_slow_handler_is_not_handed_to_it() {
+    let (rt, clock) = frozen();
+    let (gate, gate_begins, open_gate) = gated(&rt);
+    assert!(rt.send(gate, "x"));
+    gate_begins.recv().expect("the only worker is busy");
+    let (pid, begins, go) = gated(&rt);
+    assert!(rt.send(pid, "slow"));
+    rt.call_with(pid, Payload::empty(), SECOND, None, |_| {}).expect("it is open");
+    drop(open_gate);
+    begins.recv().expect("the first has begun; the call is in the same turn");
+    pass(&rt, &clock, 1_000);
+    drop(go);
+    quiet(&rt);
+    assert!(begins.try_recv().is_err(), "the call was not handed over");
+    assert_eq!(rt.metrics().books.expired, 1);
+}
+
+#[test]
 fn a_reply_may_be_given_later_by_anybody() {
     let rt = runtime(1);
     let (tx, deferred) = mpsc::channel();

@@ -346,12 +346,22 @@ impl Core {
             }
             let Body::Native(actor) = std::mem::replace(&mut c.body, Body::Empty) else { return };
             let budget = c.budget as usize;
-            c.mailbox.take(budget, buffer, |_| true);
-            c.mailbox.set_reserved(buffer.len().saturating_sub(1) as u32);
+            let taken = c.mailbox.take(budget, buffer, |_| true);
             c.sched = Sched::Running;
-            (actor, c.mailbox.capacity().is_some() || c.life == Life::Draining)
+            let over = if buffer.iter().any(|e| e.call.is_some()) {
+                self.hand_calls(&mut c, buffer, 0)
+            } else {
+                0
+            };
+            c.mailbox.set_reserved(buffer.len().saturating_sub(1) as u32);
+            let exact = c.mailbox.capacity().is_some() || c.life == Life::Draining;
+            drop(c);
+            self.books.taken(taken as u64);
+            if over != 0 {
+                self.books.expired_in_flight(over as u64);
+            }
+            (actor, exact)
         };
-        self.books.taken(buffer.len() as u64);
         let mut handled = 0;
         let mut messages = buffer.drain(..);
         while messages.len() != 0 {
@@ -368,18 +378,9 @@ impl Core {
                 c.mailbox.set_reserved(messages.len() as u32 - 1);
             }
             let Some(e) = messages.next() else { break };
-            if let Some(id) = e.call {
-                match self.hand_call(id, pid) {
-                    Handing::Handed => {}
-                    Handing::Over => {
-                        self.books.expired_in_flight(1);
-                        continue;
-                    }
-                    Handing::Gone => {
-                        self.bury_in_flight(pid, self.reason_of(pid), std::iter::once(e));
-                        break;
-                    }
-                }
+            if e.call.is_some_and(|id| !self.calls.is_open(id)) {
+                self.books.expired_in_flight(1);
+                continue;
             }
             let mut ctx = Context { effects: self, pid, call: e.call };
             let message = Message { payload: e.payload, sender: e.sender };
@@ -408,29 +409,6 @@ impl Core {
         let wake = self.end_turn(pid, handled, messages, None, Some(actor));
         self.wake(wake);
     }
-
-    fn hand_call(&self, id: CallId, pid: Pid) -> Handing {
-        let Some(slot) = self.slot(pid) else { return Handing::Gone };
-        let mut c = slot.lock();
-        if !c.is(pid.generation()) {
-            return Handing::Gone;
-        }
-        match self.calls.hand(id) {
-            None => return Handing::Over,
-            Some(true) => c.extra().open_calls.push(id),
-            Some(false) => {}
-        }
-        Handing::Handed
-    }
-}
-
-/// What became of a call that a worker is about to hand to its handler.
-enum Handing {
-    Handed,
-    /// It was over.
-    Over,
-    /// The actor was.
-    Gone,
 }
 
 impl Effects for Core {
