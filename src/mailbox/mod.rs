@@ -88,8 +88,16 @@ impl Mailbox {
         out: &mut Vec<Envelope>,
         mut fits: impl FnMut(&Envelope) -> bool,
     ) -> usize {
-        let n = self.queue.iter().take(max).take_while(|e| fits(e)).count();
-        out.extend(self.queue.drain(..n));
+        let most = max.min(self.queue.len());
+        out.reserve(most);
+        let mut n = 0;
+        while n < most
+            && self.queue.front().is_some_and(&mut fits)
+            && let Some(e) = self.queue.pop_front()
+        {
+            out.push(e);
+            n += 1;
+        }
         self.reserved = n as u32;
         n
     }
