@@ -41,6 +41,8 @@ const SLAB = 16384
 /** Bytes and messages of the outbox. */
 const STAGE = 65536
 const OUT_MAX = 1024
+/** Bytes that `sendMany` packs for one crossing. */
+const PACK = 2 ** 20
 /** The low bits of a pid: its slot, which is the key of its handler. */
 const SLOT_MASK = 2 ** 23 - 1
 /** Most messages between two looks at the clock; fewer as soon as handlers take long. */
@@ -286,16 +288,29 @@ class Lane {
     }
     // Every message is looked at before the first is sent: a wrong one in the middle sends none.
     const all = Array.from(messages, (m, i) => toBytes(m, `messages[${i}]`))
-    let total = 0
-    for (const bytes of all) total += bytes.length + 4
-    const packed = Buffer.allocUnsafe(total)
-    let at = 0
-    for (const bytes of all) {
-      packed.writeUInt32LE(bytes.length, at)
-      packed.set(bytes, at + 4)
-      at += bytes.length + 4
+    if (this.#closing) throw closed()
+    let accepted = 0
+    for (let from = 0; from < all.length; ) {
+      let size = 0
+      let to = from
+      do size += 4 + lengthOf(all[to++])
+      while (to < all.length && size + lengthOf(all[to]) <= PACK)
+      accepted += this.#sendPack(pid, all, from, to, size)
+      from = to
     }
-    const accepted = this.native.sendPacked(pid, packed, all.length)
+    return accepted
+  }
+
+  /** Sends messages `from` to `to` in one crossing: each is its length and its bytes, `size` bytes in all. */
+  #sendPack(pid, all, from, to, size) {
+    const packed = Buffer.allocUnsafe(size)
+    let at = 0
+    for (let i = from; i < to; i++) {
+      at = packed.writeUInt32LE(lengthOf(all[i]), at)
+      packed.set(all[i], at)
+      at += lengthOf(all[i])
+    }
+    const accepted = this.native.sendPacked(pid, packed, to - from)
     if (accepted >= 0) return accepted
     this.#arm()
     return -accepted - 1
@@ -600,7 +615,7 @@ class Lane {
         const n = ctl[TAKEN]
         this.#position = 0
         this.#orphan = -1
-        this.#count = n > 0 ? n : 0
+        this.#count = Math.max(n, 0)
         this.#careful = ctl[CONTROL] !== 0
         if (n <= 0) {
           if (n === -1) return false
