@@ -12,13 +12,14 @@ async def await_handler(answer: Awaitable[Any]) -> tuple[Any, BaseException | No
     """Await a handler's answer.
 
     What it raises is an answer too: asyncio would let SystemExit and KeyboardInterrupt of a task
-    end the event loop, and here they end one actor. A cancelled task stays cancelled.
+    end the event loop, and here they end one actor. A task that somebody cancels stays cancelled.
     """
     try:
         return await answer, None
-    except asyncio.CancelledError:
-        raise
     except BaseException as e:
+        task = asyncio.current_task()
+        if isinstance(e, asyncio.CancelledError) and (task is None or task.cancelling()):
+            raise
         return None, e
 
 

@@ -114,8 +114,6 @@ pub(super) struct Engine {
     slots: Mutex<Slots>,
     work: Mutex<Work>,
     epoch: AtomicU64,
-    /// `threading.get_ident()` of the thread that serves it.
-    pub(super) thread: AtomicU64,
     /// Handlers that are being awaited on an event loop.
     pub(super) tasks: Mutex<HashMap<Pid, Py<PyAny>>>,
 }
@@ -127,6 +125,8 @@ struct Loaded<'py> {
     wants_ctx: bool,
     ctx: Option<Bound<'py, Context>>,
     variables: Option<Bound<'py, PyAny>>,
+    /// `variables.run`.
+    run: Option<Bound<'py, PyAny>>,
     home: Option<Arc<Home>>,
 }
 
@@ -138,7 +138,6 @@ impl Engine {
             slots: Mutex::default(),
             work: Mutex::default(),
             epoch: AtomicU64::new(0),
-            thread: AtomicU64::new(0),
             tasks: Mutex::default(),
         })
     }
@@ -303,9 +302,13 @@ impl Engine {
                 wants_ctx: slot.wants_ctx,
                 ctx: slot.ctx.as_ref().map(|c| c.bind(py).clone()),
                 variables: slot.variables.as_ref().map(|v| v.bind(py).clone()),
+                run: None,
                 home: slot.home.clone(),
             }
         };
+        if let Some(variables) = &loaded.variables {
+            loaded.run = Some(variables.getattr(intern!(py, "run")).ok()?);
+        }
         if loaded.wants_ctx && loaded.ctx.is_none() {
             let ctx = Bound::new(py, Context::new(shared, taken.pid, None)).ok()?;
             loaded.ctx = Some(ctx.clone());
@@ -448,19 +451,20 @@ impl<'py> Loaded<'py> {
         message: Bound<'py, PyBytes>,
         ctx: Option<&Bound<'py, Context>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let py = message.py();
-        match (&self.variables, ctx) {
-            (None, None) => self.handler.call1((message,)),
-            (None, Some(ctx)) => self.handler.call1((message, ctx)),
-            (Some(v), None) => v.call_method1(intern!(py, "run"), (&self.handler, message)),
-            (Some(v), Some(ctx)) => {
-                v.call_method1(intern!(py, "run"), (&self.handler, message, ctx))
-            }
+        let ctx = ctx.map(Bound::as_any);
+        match &self.run {
+            None => buffer::call(&self.handler, message.as_any(), ctx, None),
+            Some(run) => buffer::call(run, &self.handler, Some(message.as_any()), ctx),
         }
     }
 }
 
 impl Awaited {
+    /// Somebody cancelled the task that awaited the handler: whoever did has killed the actor.
+    pub(super) fn cancelled(&self, py: Python<'_>, shared: &Arc<Shared>) {
+        attached(py, shared, || shared.rt.kill(self.pid));
+    }
+
     /// The awaited handler is over.
     pub(super) fn over(
         self,

@@ -551,7 +551,12 @@ impl TaskDone {
             }
         };
         drop(ours);
-        // The guard answers (result, None) or (None, exception); a cancelled task raises.
+        let cancelled = task.call_method0(intern!(py, "cancelled")).and_then(|c| c.is_truthy());
+        if cancelled.unwrap_or(false) {
+            awaited.cancelled(py, &self.shared);
+            return;
+        }
+        // The guard answers (result, None) or (None, exception).
         let result = task.call_method0(intern!(py, "result")).and_then(|pair| {
             let (value, error): (Bound<'_, PyAny>, Bound<'_, PyAny>) = pair.extract()?;
             if error.is_none() { Ok(value) } else { Err(PyErr::from_value(error)) }

@@ -6,6 +6,7 @@
 //! old one leaves when it comes back.
 
 use super::engine::{Engine, Pause};
+use super::process;
 use super::shared::Shared;
 use crate::id::Pid;
 use crate::message::ExitReason;
@@ -22,6 +23,8 @@ struct State {
     quit: bool,
     /// Threads that have started and not ended.
     threads: usize,
+    /// Of those that are attached, `threading.get_ident()`.
+    idents: Vec<u64>,
 }
 
 /// Where a lane's thread sleeps.
@@ -65,6 +68,11 @@ impl Parker {
             wait_for(&self.changed, &mut s, Some(timeout));
         }
         s.threads == 0
+    }
+
+    /// The threads that have not ended, as `threading.get_ident()` gives them.
+    pub(super) fn idents(&self) -> Vec<u64> {
+        self.state.lock().idents.clone()
     }
 
     fn began(&self) {
@@ -119,7 +127,8 @@ fn serve(
         .import("threading")
         .and_then(|m| m.call_method0("get_ident"))
         .and_then(|n| n.extract::<u64>());
-    engine.thread.store(ident.unwrap_or(0), std::sync::atomic::Ordering::Release);
+    let ident = ident.unwrap_or(0);
+    parker.state.lock().idents.push(ident);
     while !parker.is_quitting() {
         match engine.drain(py, shared, epoch) {
             Pause::Replaced => break,
@@ -131,6 +140,7 @@ fn serve(
             }
         }
     }
+    parker.state.lock().idents.retain(|i| *i != ident);
     SERVES.set(None);
 }
 
@@ -138,6 +148,8 @@ fn serve(
 pub(super) fn replace(shared: &Arc<Shared>, engine: &Arc<Engine>, pid: Pid, why: ExitReason) {
     if let Some(epoch) = engine.give_up(pid, why) {
         shared.note_given_up();
-        start(shared, engine, epoch);
+        if !process::is_exiting() {
+            start(shared, engine, epoch);
+        }
     }
 }

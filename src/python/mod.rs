@@ -6,7 +6,7 @@
 //!  context.rs  class Context (ctx)              handler.rs  what a handler is, how it is called
 //!  info.rs     ExitInfo, ActorInfo, metrics     lane.rs     the interpreter lane's thread, and its replacement
 //!  args.rs     arguments, strictly typed        home.rs     an asyncio loop: futures, tasks, its own lane
-//!  buffer.rs   bytes-like -> payload            courier.rs  attaches for threads that must not wait for the GIL
+//!  buffer.rs   all unsafe: buffers, calls       courier.rs  attaches for threads that must not wait for the GIL
 //!  errors.rs   error kind -> class              waits.rs    blocking waits: GIL released, Ctrl-C works
 //!  process.rs  fork and interpreter exit
 //! ```
@@ -30,12 +30,16 @@ mod shared;
 mod waits;
 
 use crate::error::ErrorKind;
+use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
 
 /// The native half of the package `iris`.
 #[pymodule(gil_used = true)]
 #[pyo3(name = "_iris")]
 fn iris_module(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    if !buffer::is_main_interpreter(m.py()) {
+        return Err(PyImportError::new_err("iris._iris does not support subinterpreters"));
+    }
     m.add_class::<runtime::PyRuntime>()?;
     m.add_class::<context::Context>()?;
     m.add_class::<info::PyExitInfo>()?;

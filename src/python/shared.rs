@@ -239,7 +239,10 @@ impl Shared {
                 lane::replace(self, &engine, info.pid, ExitReason::Timeout);
             }
         }
-        self.courier.failed(&self.me, info);
+        // At interpreter exit handlers are not given the time that their user has set: that is no failure of theirs.
+        if !(process::is_exiting() && info.reason == ExitReason::Timeout) {
+            self.courier.failed(&self.me, info);
+        }
     }
 
     pub(super) fn set_hook(&self, hook: Option<Py<PyAny>>) {
@@ -327,11 +330,8 @@ impl Shared {
 
     /// Threads of handlers that do not return, as `threading.get_ident()` gives them.
     pub(super) fn lane_threads(&self) -> Vec<u64> {
-        self.engines()
-            .iter()
-            .map(|e| e.thread.load(Ordering::Acquire))
-            .filter(|t| *t != 0)
-            .collect()
+        let engines = self.engines();
+        engines.iter().filter_map(|e| e.parker.as_ref()).flat_map(|p| p.idents()).collect()
     }
 
     /// Actors whose event loop does not turn any more cannot finish: they end now.

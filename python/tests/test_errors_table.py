@@ -1,0 +1,339 @@
+"""Bad input over every public call: a typed error or a counted drop, and nothing half applied."""
+
+import asyncio
+import inspect
+import math
+from collections.abc import Callable
+from typing import Any
+
+import iris
+import pytest
+from helpers import Inbox, check_books
+from iris import Runtime, _iris, errors
+
+PID_CALLS: dict[str, Callable[[Runtime, Any], Any]] = {
+    "send": lambda rt, pid: rt.send(pid, b""),
+    "send_many": lambda rt, pid: rt.send_many(pid, [b""]),
+    "call": lambda rt, pid: rt.call(pid, b""),
+    "call_blocking": lambda rt, pid: rt.call_blocking(pid, b""),
+    "register": lambda rt, pid: rt.register("name", pid),
+    "stop": lambda rt, pid: rt.stop(pid),
+    "kill": lambda rt, pid: rt.kill(pid),
+    "join": lambda rt, pid: rt.join(pid),
+    "join_async": lambda rt, pid: rt.join_async(pid),
+    "is_alive": lambda rt, pid: rt.is_alive(pid),
+    "mailbox_size": lambda rt, pid: rt.mailbox_size(pid),
+    "actor_info": lambda rt, pid: rt.actor_info(pid),
+}
+DATA_CALLS: dict[str, Callable[[Runtime, int, Any], Any]] = {
+    "send": lambda rt, pid, data: rt.send(pid, data),
+    "send_many": lambda rt, pid, data: rt.send_many(pid, [b"good", data]),
+    "send_named": lambda rt, pid, data: rt.send_named("name", data),
+    "call": lambda rt, pid, data: rt.call(pid, data),
+    "call_blocking": lambda rt, pid, data: rt.call_blocking(pid, data),
+}
+NAME_CALLS: dict[str, Callable[[Runtime, Any], Any]] = {
+    "register": lambda rt, name: rt.register(name, 1),
+    "unregister": lambda rt, name: rt.unregister(name),
+    "resolve": lambda rt, name: rt.resolve(name),
+    "whereis": lambda rt, name: rt.whereis(name),
+    "send_named": lambda rt, name: rt.send_named(name, b""),
+}
+TIMEOUT_CALLS: dict[str, Callable[[Runtime, int, Any], Any]] = {
+    "call": lambda rt, pid, t: rt.call(pid, b"", timeout=t),
+    "call_blocking": lambda rt, pid, t: rt.call_blocking(pid, b"", timeout=t),
+    "stop": lambda rt, pid, t: rt.stop(pid, timeout=t),
+    "join": lambda rt, pid, t: rt.join(pid, timeout=t),
+    "close": lambda rt, pid, t: rt.close(timeout=t),
+    "aclose": lambda rt, pid, t: rt.aclose(timeout=t),
+    "stop_timeout": lambda rt, pid, t: Runtime(stop_timeout=t),
+    "call_timeout": lambda rt, pid, t: Runtime(call_timeout=t),
+}
+COUNT_CALLS: dict[str, Callable[[Runtime, Any], Any]] = {
+    "budget": lambda rt, n: rt.spawn(lambda msg: None, budget=n),
+    "bounded budget": lambda rt, n: rt.spawn_py_handler_bounded(lambda msg: None, n, 1),
+    "capacity": lambda rt, n: rt.spawn_py_handler_bounded(lambda msg: None, 1, n),
+    "default_capacity": lambda rt, n: Runtime(default_capacity=n),
+    "workers": lambda rt, n: Runtime(workers=n),
+}
+OTHER_CALLS: dict[str, Callable[[Runtime], Any]] = {
+    "spawn": lambda rt: rt.spawn(lambda msg: None),
+    "spawn_py_handler_bounded": lambda rt: rt.spawn_py_handler_bounded(lambda msg: None, 1, 1),
+    "unregister": lambda rt: rt.unregister("name"),
+    "resolve": lambda rt: rt.resolve("name"),
+    "whereis": lambda rt: rt.whereis("name"),
+    "send_named": lambda rt: rt.send_named("name", b""),
+    "list_actors": lambda rt: rt.list_actors(),
+    "get_metrics": lambda rt: rt.get_metrics(),
+    "on_crash": lambda rt: rt.on_crash(None),
+}
+NEVER_RAISE = {"close", "aclose"}
+
+
+def table(*tables: dict[str, Any]) -> Any:
+    """Each call of the tables, under its name."""
+    return pytest.mark.parametrize(
+        "call", [pytest.param(c, id=name) for t in tables for name, c in t.items()]
+    )
+
+
+def on_a_loop(f: Callable[[], Any]) -> Any:
+    """Runs a call where its awaitable form can be had; a blocking form refuses to run there."""
+
+    async def main() -> Any:
+        result = f()
+        return await result if inspect.isawaitable(result) else result
+
+    return asyncio.run(main())
+
+
+def run(name_of: Any, f: Callable[[], Any]) -> Any:
+    return on_a_loop(f) if name_of in ("call", "join_async", "aclose") else f()
+
+
+def test_the_table_is_complete() -> None:
+    public = {n for n in dir(Runtime) if not n.startswith("_")}
+    told = {n for t in (PID_CALLS, DATA_CALLS, NAME_CALLS, TIMEOUT_CALLS, OTHER_CALLS) for n in t}
+    assert public - told == {"closed", "id", "version"}
+
+
+@table(PID_CALLS)
+@pytest.mark.parametrize(
+    "pid", [None, "1", b"1", 1.0, math.nan, True, False, [], object()], ids=repr
+)
+def test_a_pid_of_the_wrong_type(rt: Runtime, call: Any, pid: Any) -> None:
+    with pytest.raises(TypeError, match="pid"):
+        call(rt, pid)
+    assert rt.get_metrics()["attempted"] == 0
+
+
+@pytest.mark.parametrize("pid", [0, -1, 1, 2**53 - 1, 2**53, 2**63, 2**64, -(2**70), 10**30])
+@pytest.mark.parametrize("name", PID_CALLS)
+def test_a_number_that_is_no_actor(rt: Runtime, name: str, pid: int) -> None:
+    answers = {
+        "send": False,
+        "send_many": 0,
+        "stop": False,
+        "kill": False,
+        "is_alive": False,
+        "mailbox_size": None,
+        "actor_info": None,
+    }
+    is_pid = 0 < pid < 2**53
+    if name in ("call", "call_blocking", "register") or ("join" in name and not is_pid):
+        with pytest.raises(errors.NoSuchActor, match=r"^[^']*pid") as e:
+            run(name, lambda: PID_CALLS[name](rt, pid))
+        assert isinstance(e.value, KeyError)
+    elif "join" in name:
+        assert run(name, lambda: PID_CALLS[name](rt, pid)).reason == "noproc"
+    else:
+        assert run(name, lambda: PID_CALLS[name](rt, pid)) == answers[name]
+    assert "call" in name or rt.get_metrics()["attempted"] == name.startswith("send")
+    check_books(rt)
+
+
+@pytest.mark.parametrize("name", PID_CALLS)
+@pytest.mark.parametrize("kind", ["dead", "foreign"])
+def test_the_dead_and_the_foreign(rt: Runtime, inbox: Inbox, name: str, kind: str) -> None:
+    with Runtime() as other:
+        if kind == "dead":
+            pid = rt.spawn(inbox)
+            rt.stop(pid)
+        else:
+            pid = other.spawn(inbox)
+        if name in ("call", "call_blocking", "register"):
+            with pytest.raises(errors.NoSuchActor):
+                run(name, lambda: PID_CALLS[name](rt, pid))
+        elif "join" in name:
+            reason = run(name, lambda: PID_CALLS[name](rt, pid)).reason
+            assert reason == ("shutdown" if kind == "dead" else "noproc")
+        else:
+            assert not run(name, lambda: PID_CALLS[name](rt, pid))
+    check_books(rt)
+
+
+@table(DATA_CALLS)
+@pytest.mark.parametrize("data", [None, "text", 1, 1.5, [1, 2], object(), {"a": 1}], ids=repr)
+def test_data_of_the_wrong_type(rt: Runtime, inbox: Inbox, call: Any, data: Any) -> None:
+    pid = rt.spawn(inbox)
+    rt.register("name", pid)
+    with pytest.raises(TypeError, match="bytes-like"):
+        call(rt, pid, data)
+    assert rt.get_metrics()["attempted"] == 0
+
+
+@pytest.mark.parametrize("payloads", [None, 1, b"bytes", "text", [None], object()], ids=repr)
+def test_payloads_of_the_wrong_type(rt: Runtime, inbox: Inbox, payloads: Any) -> None:
+    with pytest.raises(TypeError):
+        rt.send_many(rt.spawn(inbox), payloads)
+    assert rt.get_metrics()["attempted"] == 0
+
+
+def test_an_iterable_that_raises_sends_nothing(rt: Runtime, inbox: Inbox) -> None:
+    def broken() -> Any:
+        yield b"one"
+        raise LookupError("broken")
+
+    with pytest.raises(LookupError, match="broken"):
+        rt.send_many(rt.spawn(inbox), broken())
+    assert rt.get_metrics()["attempted"] == 0
+
+
+@table(NAME_CALLS)
+@pytest.mark.parametrize("name", [None, b"name", 1, 1.5, ["name"]], ids=repr)
+def test_a_name_of_the_wrong_type(rt: Runtime, call: Any, name: Any) -> None:
+    with pytest.raises(TypeError, match="name"):
+        call(rt, name)
+
+
+@table(TIMEOUT_CALLS)
+@pytest.mark.parametrize("timeout", [-1, -0.001, math.nan, math.inf, -math.inf, 1e300, 10**400])
+def test_a_timeout_out_of_range(rt: Runtime, inbox: Inbox, call: Any, timeout: Any) -> None:
+    pid = rt.spawn(inbox)
+    with pytest.raises(ValueError, match="timeout") as e:
+        call(rt, pid, timeout)
+    assert isinstance(e.value, errors.InvalidArgument)
+    assert rt.is_alive(pid)
+    assert rt.get_metrics()["attempted"] == 0
+
+
+@table(TIMEOUT_CALLS)
+@pytest.mark.parametrize("timeout", ["1", b"1", True, [], object()], ids=repr)
+def test_a_timeout_of_the_wrong_type(rt: Runtime, inbox: Inbox, call: Any, timeout: Any) -> None:
+    pid = rt.spawn(inbox)
+    with pytest.raises(TypeError, match="timeout"):
+        call(rt, pid, timeout)
+    assert rt.is_alive(pid)
+
+
+@table(COUNT_CALLS)
+@pytest.mark.parametrize("n", [0, -1, 2**31, 2**32, 2**70])
+def test_a_count_out_of_range(rt: Runtime, call: Any, n: int) -> None:
+    with pytest.raises(ValueError) as e:
+        call(rt, n)
+    assert isinstance(e.value, errors.InvalidArgument)
+    assert rt.list_actors() == []
+
+
+@table(COUNT_CALLS)
+@pytest.mark.parametrize("n", ["1", 1.0, True, [], math.nan], ids=repr)
+def test_a_count_of_the_wrong_type(rt: Runtime, call: Any, n: Any) -> None:
+    with pytest.raises(TypeError):
+        call(rt, n)
+    assert rt.list_actors() == []
+
+
+@pytest.mark.parametrize("handler", [None, 1, "print", b"", object(), []], ids=repr)
+def test_a_handler_that_is_not_callable(rt: Runtime, handler: Any) -> None:
+    with pytest.raises(TypeError, match="callable"):
+        rt.spawn(handler)
+    assert rt.list_actors() == []
+
+
+def generator(msg: bytes) -> Any:
+    yield msg
+
+
+async def async_generator(msg: bytes) -> Any:
+    yield msg
+
+
+class NeedsThree:
+    def __call__(self, a: Any, b: Any, c: Any) -> None:
+        pass
+
+
+class Yields:
+    def __call__(self, msg: bytes) -> Any:
+        yield msg
+
+
+@pytest.mark.parametrize(
+    ("handler", "error"),
+    [
+        (lambda: None, errors.InvalidArgument),
+        (lambda a, b, c: None, errors.InvalidArgument),
+        (lambda msg, *, key: None, errors.InvalidArgument),
+        (lambda **kwargs: None, errors.InvalidArgument),
+        (NeedsThree(), errors.InvalidArgument),
+        (generator, errors.InvalidType),
+        (async_generator, errors.InvalidType),
+        (Yields(), errors.InvalidType),
+    ],
+    ids=["none", "three", "kwonly", "kwargs", "object", "generator", "async-gen", "yields"],
+)
+def test_a_handler_that_cannot_be_called(rt: Runtime, handler: Any, error: Any) -> None:
+    with pytest.raises(error):
+        rt.spawn(handler)
+    assert rt.list_actors() == []
+
+
+@pytest.mark.parametrize("hook", [1, "hook", b"", []], ids=repr)
+def test_a_hook_that_is_not_callable(rt: Runtime, hook: Any) -> None:
+    with pytest.raises(TypeError, match="hook"):
+        rt.on_crash(hook)
+
+
+@pytest.mark.parametrize("flag", [1, 0, "yes", None], ids=repr)
+def test_flags_are_bools(rt: Runtime, inbox: Inbox, flag: Any) -> None:
+    pid = rt.spawn(inbox)
+    with pytest.raises(TypeError):
+        rt.stop(pid, drain=flag)
+    with pytest.raises(TypeError):
+        rt.spawn(inbox, release_gil=flag)
+    assert rt.list_actors() == [pid]
+
+
+@pytest.mark.parametrize("slice_ms", [0, -1, math.nan, math.inf, 1e300])
+def test_a_time_slice_out_of_range(slice_ms: float) -> None:
+    with pytest.raises(errors.InvalidArgument):
+        Runtime(time_slice_ms=slice_ms)
+
+
+def test_unknown_options_and_arguments(rt: Runtime) -> None:
+    with pytest.raises(TypeError):
+        Runtime(threads=2)  # type: ignore[call-arg]
+    with pytest.raises(TypeError):
+        Runtime(2)  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        rt.send(1)  # type: ignore[call-arg]
+    with pytest.raises(TypeError):
+        rt.send(1, b"", b"")  # type: ignore[call-arg]
+    with pytest.raises(TypeError):
+        iris.Context()  # type: ignore[call-arg]
+    with pytest.raises(TypeError):
+        iris.ExitInfo()
+
+
+@pytest.mark.parametrize("name", sorted(n for n in dir(Runtime) if not n.startswith("_")))
+def test_after_close_every_call_raises_runtime_closed(inbox: Inbox, name: str) -> None:
+    rt = Runtime()
+    pid = rt.spawn(inbox)
+    rt.close()
+    if name in ("closed", "id", "version"):
+        assert getattr(rt, name)
+        return
+    calls: dict[str, Callable[[], Any]] = {
+        **{n: lambda c=c: c(rt, pid) for n, c in PID_CALLS.items()},
+        **{n: lambda c=c: c(rt, pid, b"") for n, c in DATA_CALLS.items()},
+        **{n: lambda c=c: c(rt, "name") for n, c in NAME_CALLS.items()},
+        **{n: lambda c=c: c(rt) for n, c in OTHER_CALLS.items()},
+        "close": rt.close,
+        "aclose": rt.aclose,
+    }
+    if name in NEVER_RAISE:
+        run(name, calls[name])
+        return
+    with pytest.raises(errors.RuntimeClosed) as e:
+        run(name, calls[name])
+    assert isinstance(e.value, RuntimeError)
+
+
+def test_every_kind_of_error_is_a_class_with_its_code() -> None:
+    for name, code in _iris.ERROR_CODES:
+        cls = getattr(errors, name)
+        assert issubclass(cls, errors.IrisError)
+        assert cls.code == code
+        assert len(cls.__mro__) > 4, f"{name} inherits no builtin beside Exception"
+        assert str(cls("a sentence")) == "a sentence"
+    assert {n for n, _ in _iris.ERROR_CODES} == set(errors.__all__) - {"IrisError"}

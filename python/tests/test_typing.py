@@ -1,0 +1,94 @@
+"""What users' type checkers see: good code passes mypy --strict, bad code does not."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import iris
+
+GOOD = """
+import asyncio
+from iris import Context, ExitInfo, ExitReason, Handler, Metrics, Payload, Runtime, errors
+
+def plain(msg: bytes) -> bytes:
+    return msg
+
+def with_ctx(msg: bytes, ctx: Context) -> None:
+    if ctx.is_call:
+        ctx.reply(bytearray(msg))
+    sender: int | None = ctx.sender
+    ctx.runtime.send(ctx.pid, memoryview(msg))
+
+async def awaited(msg: bytes, ctx: Context) -> str:
+    return (await ctx.call(1, msg)).decode()
+
+def hook(info: ExitInfo) -> None:
+    reason: ExitReason = info.reason
+
+async def main() -> None:
+    async with Runtime() as rt:
+        reply: bytes = await rt.call(1, b"", timeout=1)
+        info: ExitInfo = await rt.join_async(1)
+        await asyncio.wait_for(rt.call(1, b""), 1)
+
+handlers: list[Handler] = [plain, with_ctx, awaited, print]
+data: Payload = b""
+with Runtime(workers=1, stop_timeout=1.5, default_capacity=10) as rt:
+    pids: list[int] = [rt.spawn(h) for h in handlers]
+    rt.on_crash(hook)
+    taken: bool = rt.send(pids[0], data)
+    n: int = rt.send_many(pids[0], (b"x" for _ in range(3)))
+    m: Metrics = rt.get_metrics()
+    total: int = m["accepted"] + m["dead"]["crash"] + m["refused"]["full"]
+    found: int | None = rt.whereis("name")
+    try:
+        rt.call_blocking(pids[0], b"")
+    except (errors.Timeout, TimeoutError) as e:
+        print(e)
+"""
+
+BAD = [
+    'rt.send("1", b"")',
+    'rt.send(1, "text")',
+    "rt.spawn(1)",
+    "rt.spawn(lambda: None)",
+    "rt.spawn(lambda a, b, c: None)",
+    "Runtime(threads=1)",
+    "x: bytes = rt.call(1, b'')",
+    "rt.get_metrics()['typo']",
+    "rt.closed = True",
+    "class Sub(Runtime): ...",
+]
+
+
+def mypy(code: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
+    program = tmp_path / "program.py"
+    program.write_text(code, encoding="utf-8")
+    here = Path(iris.__file__).parents[1]
+    return subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--config-file=", program],
+        cwd=tmp_path,
+        env={"MYPYPATH": str(here), "PATH": ""},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_good_code_passes_mypy_strict(tmp_path: Path) -> None:
+    done = mypy(GOOD, tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_bad_code_does_not(tmp_path: Path) -> None:
+    head = "from iris import Runtime\nrt = Runtime()\n"
+    done = mypy(head + "\n".join(BAD) + "\n", tmp_path)
+    first = head.count("\n") + 1
+    refused = {int(line.split(":")[1]) for line in done.stdout.splitlines() if ": error:" in line}
+    passed = [code for i, code in enumerate(BAD) if first + i not in refused]
+    assert passed == []
+
+
+def test_the_package_is_marked_as_typed() -> None:
+    assert (Path(iris.__file__).parent / "py.typed").is_file()
