@@ -101,6 +101,8 @@ pub struct Cell {
     pub one_at_a_time: bool,
     /// A handler's promise is being awaited.
     pub awaiting: bool,
+    /// Delayed messages were sent to it.
+    pub has_delays: bool,
     /// Messages a turn.
     pub budget: u32,
     /// Its queue.
@@ -129,6 +131,7 @@ impl Cell {
             sched: Sched::Idle,
             one_at_a_time: false,
             awaiting: false,
+            has_delays: false,
             budget: 0,
             mailbox: Mailbox::new(0),
             lane: None,

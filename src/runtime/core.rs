@@ -3,6 +3,7 @@
 //! Lock order: a cell, then (a lane | the call table | the free list | a shard of names | the exits), then the timers.
 //! Nothing foreign (handler, waker, sink, hook) is called while one is held, and what it panics with ends there.
 
+use super::delays::{Delays, TimerId};
 use crate::actor::behavior::Actor;
 use crate::actor::cell::{Body, Cell, Life, Sched};
 use crate::actor::request::CallTable;
@@ -31,6 +32,8 @@ pub(crate) enum TimerTask {
     Stop(Pid),
     /// The timeout of a close.
     Close,
+    /// A delayed message.
+    Send(TimerId),
 }
 
 /// Key of a hosted actor that means its slot.
@@ -76,6 +79,7 @@ pub(crate) struct Core {
     pub(super) calls: CallTable,
     pub(super) pool: Pool,
     pub(super) timers: Timers<TimerTask>,
+    pub(super) delays: Delays,
     pub(super) books: Books,
     /// Actors that have not ended.
     pub(super) live: AtomicUsize,
@@ -143,6 +147,7 @@ impl Core {
                 table: Table::default(),
                 names: Names::default(),
                 calls: CallTable::default(),
+                delays: Delays::default(),
                 books: Books::default(),
                 live: AtomicUsize::new(0),
                 ending: AtomicUsize::new(0),
@@ -163,6 +168,7 @@ impl Core {
             TimerTask::Call(id) => self.expire_call(id),
             TimerTask::Stop(pid) => self.abandon(pid),
             TimerTask::Close => self.close_overdue(),
+            TimerTask::Send(id) => self.fire_delay(id),
         }
     }
 
@@ -245,7 +251,7 @@ impl Core {
             c.generation += 1;
             c.life = Life::Alive;
             c.sched = Sched::Idle;
-            (c.one_at_a_time, c.awaiting) = (false, false);
+            (c.one_at_a_time, c.awaiting, c.has_delays) = (false, false, false);
             c.budget = o.budget;
             c.mailbox = Mailbox::new(o.capacity.or(self.config.default_capacity).unwrap_or(0));
             c.lane = lane;

@@ -130,6 +130,7 @@ impl Core {
         let extra = c.extra.take().map(|x| *x).unwrap_or_default();
         let lane = c.lane.take();
         let awaiting = std::mem::take(&mut c.awaiting);
+        let has_delays = c.has_delays;
         c.life = Life::Free;
         c.sched = Sched::Idle;
         c.mailbox = Mailbox::new(0);
@@ -145,6 +146,9 @@ impl Core {
         }
         if let Some(stop) = extra.stop {
             self.timers.cancel(stop.timer);
+        }
+        if has_delays {
+            self.forget_delays(pid);
         }
         self.bury_queue(pid, why, queue);
         if awaiting {

@@ -44,6 +44,10 @@ pub struct Metrics {
     pub open_calls: usize,
     /// Timers that wait, the core's own deadlines included.
     pub timers: usize,
+    /// Delayed messages and intervals that wait.
+    pub delays: usize,
+    /// Ticks of intervals that were skipped because they came too late.
+    pub missed_ticks: u64,
     /// Time since the runtime was made, in milliseconds.
     pub uptime_ms: u64,
 }
@@ -81,7 +85,10 @@ impl Core {
     }
 
     pub(crate) fn metrics(&self) -> Metrics {
+        let (delays, missed_ticks) = self.delay_counts();
         Metrics {
+            delays,
+            missed_ticks,
             books: self.books.snapshot(),
             actors: self.live.load(Ordering::Acquire),
             names: self.names.len(),

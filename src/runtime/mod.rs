@@ -2,6 +2,7 @@
 
 mod calls;
 mod core;
+mod delays;
 mod embed;
 mod exits;
 mod host;
@@ -9,6 +10,7 @@ mod info;
 mod turns;
 
 pub use self::core::Sent;
+pub use delays::{TimerId, delay_from_ms};
 pub use calls::Replied;
 pub use host::HostLane;
 pub use info::{ActorInfo, Metrics};

@@ -112,13 +112,12 @@ impl Core {
     fn hand_calls(&self, c: &mut Cell, envelopes: &mut Vec<Envelope>, start: usize) -> usize {
         let mut kept = start;
         for at in start..envelopes.len() {
-            match envelopes[at].call {
-                Some(id) => match self.calls.hand(id) {
+            if let Some(id) = envelopes[at].call {
+                match self.calls.hand(id) {
                     None => continue,
                     Some(true) => c.extra().open_calls.push(id),
                     Some(false) => {}
-                },
-                None => {}
+                }
             }
             envelopes.swap(kept, at);
             kept += 1;

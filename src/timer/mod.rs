@@ -50,9 +50,14 @@ impl<T: Send + 'static> Timers<T> {
 
     /// Fires `value` once `delay` has passed. After [`close`](Self::close) nothing waits and nothing fires.
     pub fn insert(&self, delay: Duration, value: T) -> TimerKey {
-        let inner = &self.0;
         let delay = u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX);
-        let when = inner.clock.now_ns().saturating_add(delay).div_ceil(1_000_000);
+        self.insert_at(self.0.clock.now_ns().saturating_add(delay), value)
+    }
+
+    /// Fires `value` once the clock shows `due_ns`. After [`close`](Self::close) nothing waits and nothing fires.
+    pub fn insert_at(&self, due_ns: u64, value: T) -> TimerKey {
+        let inner = &self.0;
+        let when = due_ns.div_ceil(1_000_000);
         let mut s = inner.state.lock();
         if s.closed {
             return TimerKey::NEVER;
@@ -130,7 +135,7 @@ impl<T: Send> Inner<T> {
             let sleep = next.map(|t| {
                 Duration::from_nanos((t.saturating_mul(1_000_000)).saturating_sub(now).max(1))
             });
-            wait_for(&self.changed, &mut s, sleep);
+            s = wait_for(&self.changed, s, sleep);
         }
     }
 }
