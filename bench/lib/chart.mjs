@@ -13,15 +13,17 @@ const BAR = 24
 const HEAD = 64 // the chart's title
 const ROOM = 74 // a panel's title and the gap below it
 const LABELS = 170 // names of the systems
-const COLOURS = { ours: '#7c3aed', peer: '#94a3b8', ceiling: '#e2e8f0', must: '#dc2626' }
+const COLOURS = { ours: '#7c3aed', peer: '#94a3b8', must: '#dc2626' }
 const FONT = 'system-ui, sans-serif'
 
 function bars({ row, ours, peers }) {
   const better = (a, b) => (row.lower ? b.median - a.median : a.median - b.median)
-  const all = [...peers].sort(better).map(({ label, median, ceiling }) => ({
+  // A ceiling would press all others against the axis: it stands in the panel's title.
+  const rivals = peers.filter(({ ceiling }) => !ceiling).sort(better)
+  const all = rivals.map(({ label, median }) => ({
     label,
     value: median,
-    colour: ceiling ? COLOURS.ceiling : COLOURS.peer,
+    colour: COLOURS.peer,
   }))
   if (ours) all.push({ label: 'iris', value: ours.median, colour: COLOURS.ours })
   return all // ECharts draws a category axis from the bottom up: iris on top, then the best
@@ -51,8 +53,10 @@ function option(group, verdicts) {
       const left = column * PANEL_WIDTH
       const drawn = bars(verdict)
       const { title, unit, lower } = verdict.row
+      const ceiling = verdict.peers.find((peer) => peer.ceiling)
+      const beyond = ceiling ? `; ${ceiling.label}: ${figure(ceiling.median)}` : ''
       chart.title.push({
-        text: `${title} (${unit}${lower ? ', less is better' : ''})`,
+        text: `${title} (${unit}${lower ? ', less is better' : ''}${beyond})`,
         left: left + 16,
         top,
         textStyle: { fontSize: 13, fontWeight: 'normal', fontFamily: FONT },

@@ -24,6 +24,9 @@ const RESOLUTION_MS = 1 // how often the event loop's delay is looked at
 const usage =
   'usage: node examples/node/pipeline.mjs [path] [--parsers 4] [--aggregators 3] [--json out.json]'
 
+/** An actor failed: said in one line. */
+class Crashed extends Error {}
+
 function options() {
   let parsed
   try {
@@ -60,9 +63,7 @@ function options() {
 async function countWithActors(files, types, counts) {
   const rt = new NodeRuntime()
   const crash = new Promise((_, reject) => {
-    rt.onCrash(({ pid, message, error }) =>
-      reject(new Error(`actor ${pid} crashed: ${message}`, { cause: error })),
-    )
+    rt.onCrash(({ pid, message }) => reject(new Crashed(`actor ${pid} crashed: ${message}`)))
   })
   crash.catch(() => {}) // may come when nobody waits any more
   const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS })
@@ -83,7 +84,8 @@ async function countWithActors(files, types, counts) {
   }, 50)
 
   try {
-    await Promise.race([rt.join(reader), crash])
+    const { reason, message } = await Promise.race([rt.join(reader), crash])
+    if (reason !== 'shutdown') throw new Crashed(`the reader ended by ${reason}: ${message}`)
     const shards = await Promise.all(aggregators.map((pid) => ask(rt, pid)))
     const took = seconds()
     await sleep(5 * RESOLUTION_MS) // the histogram sees the last turn of the loop too
@@ -150,7 +152,14 @@ async function main() {
   }
 
   const began = performance.now()
-  const plain = countPlainly(files, types)
+  let plain
+  try {
+    plain = countPlainly(files, types)
+  } catch (error) {
+    const moved = changed(files)
+    if (moved.length === 0) throw error
+    throw new BadInput(`these files changed meanwhile, run it again: ${moved.join(', ')}`)
+  }
   const plainTook = (performance.now() - began) / 1000
 
   console.log(chart(answer.types, process.stdout.columns ?? 80) || '\nthere is not one word in it')
@@ -196,11 +205,7 @@ process.stdout.on('error', (error) => {
 try {
   process.exitCode = await main()
 } catch (error) {
-  if (error instanceof BadInput) {
-    console.error(error.message)
-    process.exitCode = 2
-  } else {
-    console.error(error)
-    process.exitCode = 1
-  }
+  const expected = error instanceof BadInput || error instanceof Crashed
+  console.error(expected ? error.message : error)
+  process.exitCode = error instanceof BadInput ? 2 : 1
 }

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from iris import Runtime
+from iris import ExitInfo, Runtime
 from wordcount.actors import Progress, ask, start
 from wordcount.files import BadInputError, File, changed, gather
 from wordcount.plain import count_plainly
@@ -31,6 +31,10 @@ from wordcount.show import chart, mebibytes
 from wordcount.words import Summary, top
 
 CHECKOUT = str(Path(__file__).resolve().parents[2])
+
+
+class CrashedError(Exception):
+    """An actor failed: said in one line."""
 
 
 class Holds:
@@ -86,7 +90,7 @@ def merge(parts: list[Summary]) -> Summary:
 
 def count_with_actors(files: list[File], types: list[str], parsers: int, aggregators: int) -> Run:
     """Run the pipeline."""
-    crashes: list[Any] = []
+    crashes: list[ExitInfo] = []
     shown = Line(sys.stderr)
     with Runtime() as rt, Holds() as holds:
         rt.on_crash(crashes.append)
@@ -95,7 +99,8 @@ def count_with_actors(files: list[File], types: list[str], parsers: int, aggrega
         progress = pipeline.progress
         counters = [*pipeline.parsers, *pipeline.aggregators]
         try:
-            while not crashes and not ended(rt, pipeline.reader):
+            end = None
+            while not crashes and (end := ended(rt, pipeline.reader)) is None:
                 queue = max((rt.mailbox_size(pid) or 0) for pid in counters)
                 rate = progress.lines / (time.perf_counter() - began)
                 shown.show(
@@ -104,8 +109,9 @@ def count_with_actors(files: list[File], types: list[str], parsers: int, aggrega
                 )
         finally:
             shown.end()
-        if crashes:
-            raise RuntimeError(f"an actor crashed: {crashes[0]}")
+        if end is None or end.reason != "shutdown":
+            failed = end or crashes[0]
+            raise CrashedError(f"actor {failed.pid} ended by {failed.reason}: {failed.message}")
         shards = [ask(rt, pid) for pid in pipeline.aggregators]
         took = time.perf_counter() - began
         longest = max(high_water(rt, pid) for pid in counters)
@@ -114,13 +120,12 @@ def count_with_actors(files: list[File], types: list[str], parsers: int, aggrega
     return Run(summaries, progress, took, longest, holds.longest, messages)
 
 
-def ended(rt: Runtime, pid: int) -> bool:
+def ended(rt: Runtime, pid: int) -> ExitInfo | None:
     """Wait a little for an actor to end."""
     try:
-        rt.join(pid, timeout=0.05)
+        return rt.join(pid, timeout=0.05)
     except TimeoutError:
-        return False
-    return True
+        return None
 
 
 def high_water(rt: Runtime, pid: int) -> int:
@@ -171,19 +176,26 @@ def main() -> int:
         print(f"left out: {len(skipped) - 5} more files")
 
     run = count_with_actors(files, types, given.parsers, given.aggregators)
+    by_type = dict(zip(types, run.summaries, strict=True))
     answer = {
         "files": len(files),
         "lines": run.progress.lines,
         "bytes": run.progress.bytes,
-        "types": dict(zip(types, run.summaries, strict=True)),
+        "types": by_type,
     }
 
     began = time.perf_counter()
-    plain, lines = count_plainly(files, types)
+    try:
+        plain, lines = count_plainly(files, types)
+    except OSError as error:
+        names = ", ".join(changed(files))
+        if not names:
+            raise
+        raise BadInputError(f"these files changed meanwhile, run it again: {names}") from error
     plain_took = time.perf_counter() - began
 
     columns = shutil.get_terminal_size().columns
-    print(chart(answer["types"], columns) or "\nthere is not one word in it")
+    print(chart(by_type, columns) or "\nthere is not one word in it")
     print()
     print(
         f"{run.progress.lines:,} lines, {mebibytes(run.progress.bytes)}, "
@@ -214,8 +226,8 @@ def main() -> int:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except BadInputError as error:
+    except (BadInputError, CrashedError) as error:
         print(error, file=sys.stderr)
-        sys.exit(2)
+        sys.exit(2 if isinstance(error, BadInputError) else 1)
     except BrokenPipeError:
         os._exit(0)  # whoever reads has seen enough

@@ -27,9 +27,9 @@ import struct
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from iris import Runtime
+from iris import Context, Runtime
 
 from .files import File
 from .words import LONGER_THAN_A_WORD, WORD, Summary, run_at_end, summary
@@ -94,7 +94,7 @@ class Reader:
     rest: bytes = b""  # a line of which only a part has been read
     begun: bool = False
 
-    def receive(self, message: bytes, ctx: Any) -> None:
+    def receive(self, message: bytes, ctx: Context) -> None:
         """Handle a message."""
         kind, mark = HEAD.unpack_from(message)
         if kind == ALL_HANDLED:
