@@ -10,8 +10,8 @@ mod info;
 mod turns;
 
 pub use self::core::Sent;
-pub use delays::{TimerId, delay_from_ms};
 pub use calls::Replied;
+pub use delays::{TimerId, delay_from_ms};
 pub use host::HostLane;
 pub use info::{ActorInfo, Metrics};
 #[cfg(feature = "node")]
