@@ -1,14 +1,30 @@
 //! The only door to locks, atomics and threads: the real ones, or shuttle's when a model runs.
 //!
 //! A model run (`RUSTFLAGS="--cfg iris_shuttle" cargo test --test model`) replaces every primitive of the core with one
-//! whose schedule the checker chooses. The API is the small part of `parking_lot` that the core uses: `lock()` never
-//! answers a poison error, because no foreign code runs under a core lock.
+//! whose schedule the checker chooses. `lock()` never answers a poison error: no foreign code runs under a core lock.
+//!
+//! The locks are the standard library's: a contended one spins for about a microsecond and then sleeps. `parking_lot`'s
+//! yields to the system in between, which on a busy machine gives the core away for milliseconds (docs/adr/0002).
 
 use std::cell::Cell;
 
 #[cfg(not(iris_shuttle))]
 mod imp {
-    pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
+    use std::sync::PoisonError;
+    pub(crate) use std::sync::{Condvar, MutexGuard};
+
+    #[derive(Debug, Default)]
+    pub(crate) struct Mutex<T>(std::sync::Mutex<T>);
+
+    impl<T> Mutex<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(std::sync::Mutex::new(value))
+        }
+        #[inline]
+        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+    }
     pub(crate) use std::sync::{atomic, mpsc};
     pub(crate) use std::thread_local;
 
@@ -26,16 +42,14 @@ mod imp {
     }
 
     /// Waits on `cv` until notified or `timeout` is over.
-    pub(crate) fn wait_for<T>(
+    pub(crate) fn wait_for<'a, T>(
         cv: &Condvar,
-        guard: &mut MutexGuard<'_, T>,
+        guard: MutexGuard<'a, T>,
         timeout: Option<std::time::Duration>,
-    ) {
+    ) -> MutexGuard<'a, T> {
         match timeout {
-            Some(t) => {
-                cv.wait_for(guard, t);
-            }
-            None => cv.wait(guard),
+            Some(t) => cv.wait_timeout(guard, t).unwrap_or_else(PoisonError::into_inner).0,
+            None => cv.wait(guard).unwrap_or_else(PoisonError::into_inner),
         }
     }
 }
@@ -121,11 +135,11 @@ mod imp {
 
     /// A model has no time: a timed wait may be over whenever the checker likes. One without a timeout must be notified,
     /// so a missing wake is a deadlock that the checker reports.
-    pub(crate) fn wait_for<T>(
+    pub(crate) fn wait_for<'a, T>(
         cv: &Condvar,
-        guard: &mut MutexGuard<'_, T>,
+        mut guard: MutexGuard<'a, T>,
         timeout: Option<std::time::Duration>,
-    ) {
+    ) -> MutexGuard<'a, T> {
         let waiter = Arc::new(Waiter::default());
         locked(&cv.0).push(Arc::clone(&waiter));
         drop(guard.held.take());
@@ -136,6 +150,7 @@ mod imp {
             locked(&cv.0).retain(|w| !Arc::ptr_eq(w, &waiter));
         }
         guard.held = Some(locked(guard.of));
+        guard
     }
 
     fn locked<T>(of: &shuttle::sync::Mutex<T>) -> shuttle::sync::MutexGuard<'_, T> {

@@ -161,7 +161,7 @@ impl Pool {
                 sleep.watcher = true;
                 self.watchers.store(1, Ordering::Relaxed);
             }
-            wait_for(&self.wakeup, &mut sleep, watch.then_some(WATCH));
+            sleep = wait_for(&self.wakeup, sleep, watch.then_some(WATCH));
             watched = watch;
             if watch {
                 sleep.watcher = false;
