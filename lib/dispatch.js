@@ -35,6 +35,10 @@ const ARMED = 9
 const ARM = 1
 const CLOSED = 2
 const NOT_A_PID = 3
+/** `stop` answers: it was not alive (0), has ended (1), or will end. */
+const ENDING = 2
+/** Reasons that the core reports as failures, after everything else about an exit. */
+const FAILURES = new Set(['crash', 'panic', 'timeout'])
 
 /** Bytes of a slab: what a kept message can keep alive beside itself. */
 const SLAB = 16384
@@ -90,6 +94,8 @@ class Lane {
   /** Pids of the actors whose next message does not wait for the promise of the last. */
   #reentrant = new Set()
   #gone = []
+  /** Pids of the actors whose end was asked for; the process lives until they have ended, in time or not. */
+  #stopping = new Set()
   /** Place in the batch of a message whose handler ended its own actor and gave the slot to another. */
   #orphan = -1
 
@@ -154,9 +160,8 @@ class Lane {
       }
       this.#prepare()
     })
-    for (const name of Object.keys(this.native)) {
-      if (OF_THE_DRAIN.includes(name)) continue
-      const entry = this.native[name]
+    for (const [name, entry] of Object.entries(this.native)) {
+      if (typeof entry !== 'function' || OF_THE_DRAIN.includes(name)) continue
       this.native[name] = (a, b, c, d, e) => {
         const answer = entry(a, b, c, d, e)
         if (this.#ctl[ARMED] !== 0) {
@@ -202,7 +207,20 @@ class Lane {
 
   stop(pid, drain, timeoutMs) {
     this.#doubt(pid)
-    return this.native.stop(pid, drain, timeoutMs)
+    const stopped = this.native.stop(pid, drain, timeoutMs)
+    if (stopped === ENDING && this.#knows(pid) && !this.#stopping.has(pid)) {
+      const key = this.#wait()
+      // A failure is news of its own, and the last.
+      this.#resolves[key] = ({ reason }) => FAILURES.has(reason) || this.#stopped(pid)
+      this.native.join(pid, key)
+      this.#stopping.add(pid)
+      this.#hold()
+    }
+    return stopped !== 0
+  }
+
+  #stopped(pid) {
+    if (this.#stopping.delete(pid)) this.#release()
   }
 
   kill(pid) {
@@ -443,6 +461,11 @@ class Lane {
       key = k
       this.native.join(pid, k)
     }, false)
+    if (this.#stopping.has(pid)) {
+      const release = () => this.#release()
+      this.#hold()
+      exit.then(release, release)
+    }
     if (timeoutMs === undefined && signal === undefined) return exit
     return this.#joinWithin(exit, key, pid, timeoutMs, signal)
   }
@@ -800,6 +823,7 @@ class Lane {
         const error = this.#thrown.get(a)
         this.#thrown.delete(a)
         this.#reportFailure({ pid: a, reason: b, message: c, stack: d, error })
+        this.#stopped(a)
       } else {
         const settle = kind === 1 ? this.#rejects[key] : this.#resolves[key]
         this.#forget(key)

@@ -167,16 +167,18 @@ pub(super) fn events(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     Ok(cx.ret(cx.array(items)))
 }
 
-/// `stop(pid, drain, timeoutMs)`
+/// `stop(pid, drain, timeoutMs)`: 0 if it was not alive, 1 if it has ended, 2 if it will.
 pub(super) fn stop(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     let mut inner = face.synced()?;
     inner.rt.check_open()?;
     let stopped = match pid_or_none(cx, 0)? {
-        Some(pid) => inner.rt.stop_within(pid, cx.bool(1), millis(cx.f64(2))),
-        None => false,
+        Some(pid) if inner.rt.stop_within(pid, cx.bool(1), millis(cx.f64(2))) => {
+            if inner.rt.mailbox_size(pid).is_some() { 2 } else { 1 }
+        }
+        _ => 0,
     };
     face.note_control(&mut inner);
-    Ok(Ret::Bool(stopped))
+    Ok(Ret::I32(stopped))
 }
 
 /// `kill(pid)`
