@@ -22,7 +22,7 @@ function scaleOf(row, medians) {
   return ratios.length > 0 ? geometricMean(ratios) : 1
 }
 
-/** @returns one verdict for each row that was measured at all */
+/** @returns one verdict for each row, measured or not: what is missing shows */
 export function judge(rows, measurements) {
   const verdicts = []
   for (const row of rows) {
@@ -30,7 +30,6 @@ export function judge(rows, measurements) {
     for (const { row: id, system, value } of measurements) {
       if (id === row.id) values.set(system, [...(values.get(system) ?? []), value])
     }
-    if (values.size === 0) continue
     const medians = new Map([...values].map(([name, all]) => [name, median(all)]))
     const scale = scaleOf(row, medians)
     const own = [...values.keys()].find((name) => systems[name].ours)

@@ -34,7 +34,7 @@ export function text(group, verdicts) {
     )
     const speed =
       Object.keys(row.listed).length > 0 ? `peers at ${scale.toFixed(2)} of listed: ` : ''
-    lines.push(`    ${speed}${beside.join(', ')}`)
+    if (beside.length > 0) lines.push(`    ${speed}${beside.join(', ')}`)
   }
   return lines.join('\n')
 }
