@@ -2,7 +2,8 @@
 
 use super::args::{Data, PidArg, Seconds};
 use super::errors::fail;
-use super::home::{self, attached};
+use super::futures;
+use super::home::attached;
 use super::shared::Shared;
 use crate::error::ErrorKind;
 use crate::id::{CallId, Pid};
@@ -87,7 +88,7 @@ impl Context {
         timeout: Option<Seconds>,
     ) -> PyResult<Bound<'py, PyAny>> {
         self.shared.check(py)?;
-        home::call(py, &self.shared, pid.known(py)?, data.0, timeout, Some(self.pid))
+        futures::call(py, &self.shared, pid.known(py)?, data.0, timeout, Some(self.pid))
     }
 
     /// Answers the call; raises StaleReply if nothing waits for it any more.

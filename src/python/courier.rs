@@ -5,6 +5,7 @@ use super::engine::Engine;
 use super::home::Home;
 use super::lane;
 use super::shared::Shared;
+use super::waits::wait_until;
 use crate::clock::Clock;
 use crate::id::Pid;
 use crate::message::{ExitInfo, ExitReason};
@@ -92,11 +93,7 @@ impl Courier {
 
     /// As [`Parker::join`](lane::Parker::join).
     pub(super) fn join(&self, timeout: Duration) -> bool {
-        let mut s = self.state.lock();
-        if s.threads != 0 {
-            wait_for(&self.changed, &mut s, Some(timeout));
-        }
-        s.threads == 0
+        wait_until(&self.state, &self.changed, timeout, |s| s.threads == 0)
     }
 
     fn run(&self, shared: &Weak<Shared>) {
@@ -115,7 +112,7 @@ impl Courier {
                     }
                     let next = s.watches.iter().map(|w| w.due).min();
                     let sleep = next.map(|at| Duration::from_nanos(at.saturating_sub(now).max(1)));
-                    wait_for(&self.changed, &mut s, sleep);
+                    s = wait_for(&self.changed, s, sleep);
                 }
             };
             let Some(shared) = shared.upgrade() else { return };

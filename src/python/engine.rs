@@ -4,19 +4,19 @@
 //! one never returns another thread can take over the rest of the batch. Each thread serves one *epoch*; the one that
 //! takes over begins the next, and the old thread leaves when its handler returns after all.
 
+use super::buffer;
 use super::context::Context;
 use super::handler::{self, Shape};
 use super::home::{self, Home, attached};
 use super::lane::Parker;
+use super::outcome::{Awaited, fail_call, reply};
 use super::shared::Shared;
-use super::{buffer, errors};
 use crate::config::SpawnOptions;
-use crate::error::{Error, ErrorKind, Result};
-use crate::id::{CallId, Pid};
+use crate::error::Result;
+use crate::id::Pid;
 use crate::message::{Envelope, ExitReason, LaneEvent, Payload};
 use crate::runtime::{Batch, HostLane};
 use crate::sync::Mutex;
-use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -96,16 +96,6 @@ pub(super) enum Pause {
     Replaced,
 }
 
-/// An awaitable that a handler answered.
-pub(super) struct Awaited {
-    pub(super) engine: Arc<Engine>,
-    pub(super) pid: Pid,
-    pub(super) coroutine: Py<PyAny>,
-    pub(super) variables: Option<Py<PyAny>>,
-    pub(super) call: Option<CallId>,
-    pub(super) ctx: Option<Py<Context>>,
-}
-
 /// A lane and its handlers.
 pub(super) struct Engine {
     lane: HostLane,
@@ -140,6 +130,10 @@ impl Engine {
             epoch: AtomicU64::new(0),
             tasks: Mutex::default(),
         })
+    }
+
+    pub(super) fn lane(&self) -> &HostLane {
+        &self.lane
     }
 
     pub(super) fn epoch(&self) -> u64 {
@@ -456,70 +450,5 @@ impl<'py> Loaded<'py> {
             None => buffer::call(&self.handler, message.as_any(), ctx, None),
             Some(run) => buffer::call(run, &self.handler, Some(message.as_any()), ctx),
         }
-    }
-}
-
-impl Awaited {
-    /// Somebody cancelled the task that awaited the handler: whoever did has killed the actor.
-    pub(super) fn cancelled(&self, py: Python<'_>, shared: &Arc<Shared>) {
-        attached(py, shared, || shared.rt.kill(self.pid));
-    }
-
-    /// The awaited handler is over.
-    pub(super) fn over(
-        self,
-        py: Python<'_>,
-        shared: &Arc<Shared>,
-        result: PyResult<Bound<'_, PyAny>>,
-    ) {
-        let call = match (&self.ctx, self.call) {
-            (Some(ctx), Some(_)) => ctx.get().take_call(),
-            (_, call) => call,
-        };
-        let lane = &self.engine.lane;
-        let result = result.and_then(|value| call.map_or(Ok(()), |c| reply(py, shared, c, &value)));
-        match result {
-            Ok(()) => attached(py, shared, || lane.resume_elsewhere(self.pid)),
-            Err(e) => {
-                if let Some(call) = call {
-                    fail_call(py, shared, call, &e);
-                }
-                let info = handler::describe(py, &e);
-                attached(py, shared, || lane.crash_awaited(self.pid, info));
-            }
-        }
-    }
-}
-
-/// Answers a call with what a handler returned.
-fn reply(
-    py: Python<'_>,
-    shared: &Arc<Shared>,
-    call: CallId,
-    value: &Bound<'_, PyAny>,
-) -> PyResult<()> {
-    let payload = if value.is_none() {
-        Payload::empty()
-    } else if let Ok(text) = value.extract::<std::borrow::Cow<'_, str>>() {
-        text.as_bytes().into()
-    } else {
-        buffer::payload(value).map_err(|e| {
-            if !e.is_instance_of::<PyTypeError>(py) {
-                return e;
-            }
-            errors::wrong_type(value, "a handler must answer a call with bytes-like, str or None")
-        })?
-    };
-    attached(py, shared, || shared.rt.reply(call, payload));
-    Ok(())
-}
-
-/// Ends a call with what its handler threw; the caller finds the exception itself as the cause.
-fn fail_call(py: Python<'_>, shared: &Arc<Shared>, call: CallId, error: &PyErr) {
-    let info = handler::describe(py, error);
-    shared.causes.lock().insert(call.to_bits(), handler::value_of(py, error).unbind());
-    let told = Error::new(ErrorKind::HandlerFailed, info.message).with_stack(info.stack);
-    if !attached(py, shared, || shared.rt.fail_call(call, told)) {
-        drop(shared.take_cause(call));
     }
 }

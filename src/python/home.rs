@@ -5,21 +5,21 @@
 //! messages costs one `call_soon_threadsafe`. Whoever makes work for a loop while it holds core locks, or without the GIL,
 //! only notes the loop; it is woken when the locks are gone ([`attached`]), or by the courier.
 
-use super::args::Seconds;
-use super::engine::{self, Awaited, Engine, Pause};
-use super::errors::{OrRaise, fail, to_py};
+use super::engine::{Engine, Pause};
+use super::errors::fail;
+use super::futures;
 use super::info::PyExitInfo;
+use super::outcome::Awaited;
 use super::shared::Shared;
-use crate::error::{Error, ErrorKind};
-use crate::id::{CallId, Pid};
-use crate::message::{CallOutcome, ExitInfo, Payload};
-use crate::runtime::is_lane_thread;
+use crate::error::ErrorKind;
+use crate::id::CallId;
+use crate::message::{CallOutcome, ExitInfo};
 use crate::sync::Mutex;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::PyDict;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -194,11 +194,29 @@ impl Home {
         drop((done, waiting));
     }
 
-    fn wait(&self, future: &Bound<'_, PyAny>) -> u64 {
+    pub(super) fn event_loop<'py>(&self, py: Python<'py>) -> &Bound<'py, PyAny> {
+        self.event_loop.bind(py)
+    }
+
+    /// Keeps a future until its outcome comes; answers the key to [finish](Self::finish) it with.
+    pub(super) fn wait(&self, future: &Bound<'_, PyAny>) -> u64 {
         let key = self.keys.fetch_add(1, Ordering::Relaxed);
         let waiting = Waiting { future: future.clone().unbind(), call: None };
         self.waiting.lock().insert(key, waiting);
         key
+    }
+
+    /// The future waits for this call.
+    pub(super) fn note_call(&self, key: u64, call: CallId) {
+        if let Some(waiting) = self.waiting.lock().get_mut(&key) {
+            waiting.call = Some(call);
+        }
+    }
+
+    /// Lets go of a future.
+    pub(super) fn forget(&self, key: u64) {
+        let waiting = self.waiting.lock().remove(&key);
+        drop(waiting);
     }
 
     /// Gives a future its outcome, from any thread.
@@ -285,7 +303,7 @@ impl Home {
 
 fn complete(py: Python<'_>, shared: &Arc<Shared>, waiting: Waiting, outcome: Outcome) {
     let value = match outcome {
-        Outcome::Called(outcome) => called(py, shared, waiting.call, outcome),
+        Outcome::Called(outcome) => futures::called(py, shared, waiting.call, outcome),
         Outcome::Ended(info) => Bound::new(py, PyExitInfo::from(info)).map(Bound::into_any),
         Outcome::Closed => {
             shared.finish_close(py, Duration::ZERO);
@@ -308,27 +326,6 @@ fn complete(py: Python<'_>, shared: &Arc<Shared>, waiting: Waiting, outcome: Out
     }
 }
 
-/// A call's outcome as `bytes` or an exception.
-pub(super) fn called<'py>(
-    py: Python<'py>,
-    shared: &Shared,
-    call: Option<CallId>,
-    outcome: CallOutcome,
-) -> PyResult<Bound<'py, PyAny>> {
-    match outcome {
-        Ok(payload) => Ok(PyBytes::new(py, &payload).into_any()),
-        Err(e) => {
-            let cause = call.and_then(|c| shared.take_cause(c));
-            let Some(cause) = cause.filter(|_| e.kind() == ErrorKind::HandlerFailed) else {
-                return Err(to_py(py, &e));
-            };
-            let error = to_py(py, &Error::new(e.kind(), e.message().to_owned()));
-            error.set_cause(py, Some(PyErr::from_value(cause.into_bound(py))));
-            Err(error)
-        }
-    }
-}
-
 /// The event loop that runs on this thread.
 pub(super) fn running_loop(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
     static ASK: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
@@ -336,10 +333,13 @@ pub(super) fn running_loop(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>>
         Some(ask) => ask,
         None => {
             // Where nobody has imported asyncio no loop runs.
-            let modules = py.import("sys")?.getattr("modules")?;
-            let events = modules.call_method1("get", ("asyncio.events",))?;
-            if events.is_none() || !events.hasattr("_get_running_loop")? {
+            static MODULES: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
+            let modules = MODULES.import(py, "sys", "modules")?;
+            let Some(events) = modules.get_item(intern!(py, "asyncio.events"))? else {
                 return Ok(None);
+            };
+            if !events.hasattr(intern!(py, "_get_running_loop"))? {
+                return Ok(None); // it is just being imported
             }
             let ask = events.getattr("_get_running_loop")?.unbind();
             ASK.get_or_init(py, || ask)
@@ -372,119 +372,6 @@ pub(super) fn cancel(py: Python<'_>, task: &Py<PyAny>) {
     }
 }
 
-fn home_here(py: Python<'_>, shared: &Arc<Shared>, what: &str) -> PyResult<Arc<Home>> {
-    if let Some(event_loop) = running_loop(py)? {
-        return shared.home_of(py, &event_loop);
-    }
-    let (kind, advice) = if is_lane_thread() {
-        (ErrorKind::WouldDeadlock, "a handler must be `async def` to await it")
-    } else {
-        (ErrorKind::NotLocal, "this thread runs none: use the blocking form")
-    };
-    Err(fail(py, kind, format!("{what} answers an awaitable of the running event loop; {advice}")))
-}
-
-fn new_future<'py>(py: Python<'py>, home: &Home) -> PyResult<Bound<'py, PyAny>> {
-    home.event_loop.bind(py).call_method0(intern!(py, "create_future"))
-}
-
-/// `await rt.call(...)`.
-pub(super) fn call<'py>(
-    py: Python<'py>,
-    shared: &Arc<Shared>,
-    pid: Pid,
-    payload: Payload,
-    timeout: Option<Seconds>,
-    caller: Option<Pid>,
-) -> PyResult<Bound<'py, PyAny>> {
-    let caller = if shared.would_call_itself(py, pid)? { Some(pid) } else { caller };
-    let timeout = timeout.map_or(shared.call_timeout, |t| t.0);
-    if caller == Some(pid) {
-        // Said by the core; nothing is made for a call that cannot be.
-        shared.rt.call_with(pid, payload, timeout, caller, |_| ()).or_raise(py)?;
-        return Err(fail(py, ErrorKind::SelfCall, "an actor called itself"));
-    }
-    let home = home_here(py, shared, "call")?;
-    let future = new_future(py, &home)?;
-    let key = home.wait(&future);
-    let sink = Arc::clone(&home);
-    let opened = attached(py, shared, || {
-        shared.rt.call_with(pid, payload, timeout, caller, move |outcome| {
-            sink.finish(key, Outcome::Called(outcome));
-        })
-    });
-    let call = match opened {
-        Ok(call) => call,
-        Err(e) => {
-            drop(home.forget(key));
-            return Err(to_py(py, &e));
-        }
-    };
-    if let Some(waiting) = home.waiting.lock().get_mut(&key) {
-        waiting.call = Some(call);
-    }
-    let given_up = FutureDone { shared: Arc::clone(shared), home, key, waits: Waits::Call(call) };
-    future.call_method1(intern!(py, "add_done_callback"), (Bound::new(py, given_up)?,))?;
-    Ok(future)
-}
-
-/// `await rt.join_async(pid)`.
-pub(super) fn join<'py>(
-    py: Python<'py>,
-    shared: &Arc<Shared>,
-    pid: Pid,
-) -> PyResult<Bound<'py, PyAny>> {
-    let home = home_here(py, shared, "join_async")?;
-    let future = new_future(py, &home)?;
-    let key = home.wait(&future);
-    let sink = Arc::clone(&home);
-    let token = attached(py, shared, || {
-        shared.rt.join_with(pid, move |info| sink.finish(key, Outcome::Ended(info)))
-    });
-    let given_up =
-        FutureDone { shared: Arc::clone(shared), home, key, waits: Waits::Join(pid, token) };
-    future.call_method1(intern!(py, "add_done_callback"), (Bound::new(py, given_up)?,))?;
-    Ok(future)
-}
-
-/// `await rt.aclose()`.
-pub(super) fn close<'py>(
-    py: Python<'py>,
-    shared: &Arc<Shared>,
-    timeout: Duration,
-) -> PyResult<Bound<'py, PyAny>> {
-    let home = home_here(py, shared, "aclose")?;
-    let future = new_future(py, &home)?;
-    if shared.is_closed() {
-        future.call_method1(intern!(py, "set_result"), (py.None(),))?;
-        return Ok(future);
-    }
-    let key = home.wait(&future);
-    let sink = Arc::clone(&home);
-    attached(py, shared, || {
-        shared.rt.close_with(timeout, move || sink.finish(key, Outcome::Closed));
-    });
-    Ok(future)
-}
-
-/// A future of the running loop that is done already.
-pub(super) fn ready<'py>(
-    py: Python<'py>,
-    shared: &Arc<Shared>,
-    value: &Bound<'py, PyAny>,
-) -> PyResult<Bound<'py, PyAny>> {
-    let home = home_here(py, shared, "async with")?;
-    let future = new_future(py, &home)?;
-    future.call_method1(intern!(py, "set_result"), (value,))?;
-    Ok(future)
-}
-
-impl Home {
-    fn forget(&self, key: u64) -> Option<Waiting> {
-        self.waiting.lock().remove(&key)
-    }
-}
-
 /// The callback of [`Home::schedule`].
 #[pyclass(module = "iris", frozen)]
 struct Tick(Weak<Home>);
@@ -495,40 +382,6 @@ impl Tick {
         if let Some(home) = self.0.upgrade() {
             home.tick(py);
         }
-    }
-}
-
-enum Waits {
-    Call(CallId),
-    Join(Pid, u64),
-}
-
-/// Takes back what a cancelled future waited for.
-#[pyclass(module = "iris", frozen)]
-struct FutureDone {
-    shared: Arc<Shared>,
-    home: Arc<Home>,
-    key: u64,
-    waits: Waits,
-}
-
-#[pymethods]
-impl FutureDone {
-    fn __call__(&self, py: Python<'_>, future: &Bound<'_, PyAny>) -> PyResult<()> {
-        if !future.call_method0(intern!(py, "cancelled"))?.is_truthy()? {
-            return Ok(());
-        }
-        drop(self.home.forget(self.key));
-        match self.waits {
-            Waits::Call(call) => {
-                attached(py, &self.shared, || self.shared.rt.cancel_call(call));
-                drop(self.shared.take_cause(call));
-            }
-            Waits::Join(pid, token) => {
-                self.shared.rt.forget_join(pid, token);
-            }
-        }
-        Ok(())
     }
 }
 
@@ -562,18 +415,5 @@ impl TaskDone {
             if error.is_none() { Ok(value) } else { Err(PyErr::from_value(error)) }
         });
         awaited.over(py, &self.shared, result);
-    }
-}
-
-impl Shared {
-    /// Whether the code that runs here is the handler of `pid`, which a call to `pid` would wait for.
-    pub(super) fn would_call_itself(&self, py: Python<'_>, pid: Pid) -> PyResult<bool> {
-        if engine::current_actor() == pid.to_bits() {
-            return Ok(true);
-        }
-        let Some(task) = self.task_of(py, pid) else { return Ok(false) };
-        static ASK: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        Ok(running_loop(py)?.is_some()
-            && ASK.import(py, "asyncio", "current_task")?.call0()?.is(&task))
     }
 }

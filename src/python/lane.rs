@@ -8,6 +8,7 @@
 use super::engine::{Engine, Pause};
 use super::process;
 use super::shared::Shared;
+use super::waits::wait_until;
 use crate::id::Pid;
 use crate::message::ExitReason;
 use crate::runtime::mark_lane_thread;
@@ -45,7 +46,7 @@ impl Parker {
     fn park(&self) -> bool {
         let mut s = self.state.lock();
         while !s.woken && !s.quit {
-            wait_for(&self.changed, &mut s, None);
+            s = wait_for(&self.changed, s, None);
         }
         s.woken = false;
         !s.quit
@@ -61,13 +62,9 @@ impl Parker {
         self.state.lock().quit
     }
 
-    /// Waits, at most once for `timeout`, until no thread is left; answers whether none is. Not with the GIL.
+    /// Waits, at most for `timeout`, until no thread is left; answers whether none is. Not with the GIL.
     pub(super) fn join(&self, timeout: Duration) -> bool {
-        let mut s = self.state.lock();
-        if s.threads != 0 {
-            wait_for(&self.changed, &mut s, Some(timeout));
-        }
-        s.threads == 0
+        wait_until(&self.state, &self.changed, timeout, |s| s.threads == 0)
     }
 
     /// The threads that have not ended, as `threading.get_ident()` gives them.

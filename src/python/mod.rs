@@ -3,9 +3,10 @@
 //! ```text
 //!  mod.rs      the module                       shared.rs   one runtime: what all of the below hold on to
 //!  runtime.rs  class Runtime                    engine.rs   batches -> handlers, for a thread or an event loop
-//!  context.rs  class Context (ctx)              handler.rs  what a handler is, how it is called
-//!  info.rs     ExitInfo, ActorInfo, metrics     lane.rs     the interpreter lane's thread, and its replacement
-//!  args.rs     arguments, strictly typed        home.rs     an asyncio loop: futures, tasks, its own lane
+//!  context.rs  class Context (ctx)              outcome.rs  what becomes of a message
+//!  info.rs     ExitInfo, ActorInfo, metrics     handler.rs  what a handler is, what it threw
+//!  args.rs     arguments, strictly typed        lane.rs     the interpreter lane's thread, and its replacement
+//!  futures.rs  what is awaited: calls, joins    home.rs     an asyncio loop: futures, tasks, a lane of its own
 //!  buffer.rs   all unsafe: buffers, calls       courier.rs  attaches for threads that must not wait for the GIL
 //!  errors.rs   error kind -> class              waits.rs    blocking waits: GIL released, Ctrl-C works
 //!  process.rs  fork and interpreter exit
@@ -20,10 +21,12 @@ mod context;
 mod courier;
 mod engine;
 mod errors;
+mod futures;
 mod handler;
 mod home;
 mod info;
 mod lane;
+mod outcome;
 mod process;
 mod runtime;
 mod shared;

@@ -5,7 +5,7 @@ use super::waits::Answer;
 use crate::sync::Mutex;
 use pyo3::prelude::*;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, LazyLock, Weak};
 use std::time::Duration;
 
 /// How long handlers may go on when the interpreter exits, and how long threads are waited for.
@@ -13,7 +13,7 @@ const LAST_CALL: Duration = Duration::from_millis(500);
 
 static FORKS: AtomicU32 = AtomicU32::new(0);
 static EXITING: AtomicBool = AtomicBool::new(false);
-static RUNTIMES: Mutex<Vec<Weak<Shared>>> = Mutex::new(Vec::new());
+static RUNTIMES: LazyLock<Mutex<Vec<Weak<Shared>>>> = LazyLock::new(Mutex::default);
 
 /// How many forks lie between this process and the one that imported iris.
 #[inline]

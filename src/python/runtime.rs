@@ -2,6 +2,7 @@
 
 use super::args::{Count, Data, Flag, Name, PidArg, Seconds};
 use super::errors::{OrRaise, fail, wrong_type};
+use super::futures;
 use super::home::{self, attached};
 use super::info::{self, PyActorInfo, PyExitInfo};
 use super::shared::Shared;
@@ -189,7 +190,7 @@ impl PyRuntime {
         timeout: Option<Seconds>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let shared = self.open(py)?;
-        home::call(py, shared, pid.known(py)?, data.0, timeout, None)
+        futures::call(py, shared, pid.known(py)?, data.0, timeout, None)
     }
 
     /// Asks, and blocks until the answer.
@@ -212,7 +213,7 @@ impl PyRuntime {
         })
         .or_raise(py)?;
         match answer.wait_for(py, &shared.clock, None) {
-            Ok(Some(outcome)) => home::called(py, shared, Some(call), outcome),
+            Ok(Some(outcome)) => futures::called(py, shared, Some(call), outcome),
             Ok(None) => Err(fail(py, ErrorKind::Internal, "a call had no outcome")),
             Err(interrupt) => {
                 attached(py, shared, || shared.rt.cancel_call(call));
@@ -304,7 +305,7 @@ impl PyRuntime {
 
     /// How an actor ended, on an event loop; the answer is awaitable.
     fn join_async<'py>(&self, py: Python<'py>, pid: PidArg) -> PyResult<Bound<'py, PyAny>> {
-        home::join(py, self.open(py)?, pid.known(py)?)
+        futures::join(py, self.open(py)?, pid.known(py)?)
     }
 
     /// Whether an actor has not ended and is not about to.
@@ -381,7 +382,7 @@ impl PyRuntime {
         if self.shared.is_forked() {
             self.shared.check(py)?;
         }
-        home::close(py, &self.shared, timeout.0)
+        futures::close(py, &self.shared, timeout.0)
     }
 
     fn __enter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
@@ -406,7 +407,7 @@ impl PyRuntime {
 
     fn __aenter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let shared = slf.get().open(slf.py())?;
-        home::ready(slf.py(), shared, slf.as_any())
+        futures::ready(slf.py(), shared, slf.as_any())
     }
 
     #[pyo3(signature = (exc_type=None, exc=None, tb=None))]

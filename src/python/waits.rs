@@ -41,7 +41,7 @@ impl<T: Send> Answer<T> {
     fn wait(&self, timeout: Option<Duration>) -> Option<T> {
         let mut value = self.0.0.lock();
         if value.is_none() {
-            wait_for(&self.0.1, &mut value, timeout);
+            value = wait_for(&self.0.1, value, timeout);
         }
         value.take()
     }
@@ -72,6 +72,26 @@ impl<T: Send> Answer<T> {
             }
         }
     }
+}
+
+/// Waits until `done`, at most for `timeout`; answers whether it is. Not with the GIL.
+pub(super) fn wait_until<T>(
+    lock: &Mutex<T>,
+    changed: &Condvar,
+    timeout: Duration,
+    done: impl Fn(&T) -> bool,
+) -> bool {
+    let clock = Clock::real();
+    let end = timeout.as_nanos() as u64;
+    let mut state = lock.lock();
+    while !done(&state) {
+        let now = clock.now_ns();
+        if now >= end {
+            return false;
+        }
+        state = wait_for(changed, state, Some(Duration::from_nanos(end - now)));
+    }
+    true
 }
 
 fn is_main_thread(py: Python<'_>) -> PyResult<bool> {

@@ -1,0 +1,190 @@
+//! What is awaited on an event loop: calls, joins, closes.
+
+use super::args::Seconds;
+use super::engine;
+use super::errors::{OrRaise, fail, to_py};
+use super::home::{Home, Outcome, attached, running_loop};
+use super::shared::Shared;
+use crate::error::{Error, ErrorKind};
+use crate::id::{CallId, Pid};
+use crate::message::{CallOutcome, Payload};
+use crate::runtime::is_lane_thread;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyBytes;
+use std::sync::Arc;
+use std::time::Duration;
+
+fn home_here(py: Python<'_>, shared: &Arc<Shared>, what: &str) -> PyResult<Arc<Home>> {
+    if let Some(event_loop) = running_loop(py)? {
+        return shared.home_of(py, &event_loop);
+    }
+    let (kind, advice) = if is_lane_thread() {
+        (ErrorKind::WouldDeadlock, "a handler must be `async def` to await it")
+    } else {
+        (ErrorKind::NotLocal, "this thread runs none: use the blocking form")
+    };
+    Err(fail(py, kind, format!("{what} answers an awaitable of the running event loop; {advice}")))
+}
+
+fn new_future<'py>(py: Python<'py>, home: &Home) -> PyResult<Bound<'py, PyAny>> {
+    home.event_loop(py).call_method0(intern!(py, "create_future"))
+}
+
+/// `await rt.call(...)`.
+pub(super) fn call<'py>(
+    py: Python<'py>,
+    shared: &Arc<Shared>,
+    pid: Pid,
+    payload: Payload,
+    timeout: Option<Seconds>,
+    caller: Option<Pid>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let caller = if shared.would_call_itself(py, pid)? { Some(pid) } else { caller };
+    let timeout = timeout.map_or(shared.call_timeout, |t| t.0);
+    if caller == Some(pid) {
+        // Said by the core; nothing is made for a call that cannot be.
+        shared.rt.call_with(pid, payload, timeout, caller, |_| ()).or_raise(py)?;
+        return Err(fail(py, ErrorKind::SelfCall, "an actor called itself"));
+    }
+    let home = home_here(py, shared, "call")?;
+    let future = new_future(py, &home)?;
+    let key = home.wait(&future);
+    let sink = Arc::clone(&home);
+    let opened = attached(py, shared, || {
+        shared.rt.call_with(pid, payload, timeout, caller, move |outcome| {
+            sink.finish(key, Outcome::Called(outcome));
+        })
+    });
+    let call = match opened {
+        Ok(call) => call,
+        Err(e) => {
+            home.forget(key);
+            return Err(to_py(py, &e));
+        }
+    };
+    home.note_call(key, call);
+    let given_up = FutureDone { shared: Arc::clone(shared), home, key, waits: Waits::Call(call) };
+    future.call_method1(intern!(py, "add_done_callback"), (Bound::new(py, given_up)?,))?;
+    Ok(future)
+}
+
+/// `await rt.join_async(pid)`.
+pub(super) fn join<'py>(
+    py: Python<'py>,
+    shared: &Arc<Shared>,
+    pid: Pid,
+) -> PyResult<Bound<'py, PyAny>> {
+    let home = home_here(py, shared, "join_async")?;
+    let future = new_future(py, &home)?;
+    let key = home.wait(&future);
+    let sink = Arc::clone(&home);
+    let token = attached(py, shared, || {
+        shared.rt.join_with(pid, move |info| sink.finish(key, Outcome::Ended(info)))
+    });
+    let given_up =
+        FutureDone { shared: Arc::clone(shared), home, key, waits: Waits::Join(pid, token) };
+    future.call_method1(intern!(py, "add_done_callback"), (Bound::new(py, given_up)?,))?;
+    Ok(future)
+}
+
+/// `await rt.aclose()`.
+pub(super) fn close<'py>(
+    py: Python<'py>,
+    shared: &Arc<Shared>,
+    timeout: Duration,
+) -> PyResult<Bound<'py, PyAny>> {
+    let home = home_here(py, shared, "aclose")?;
+    let future = new_future(py, &home)?;
+    if shared.is_closed() {
+        future.call_method1(intern!(py, "set_result"), (py.None(),))?;
+        return Ok(future);
+    }
+    let key = home.wait(&future);
+    let sink = Arc::clone(&home);
+    attached(py, shared, || {
+        shared.rt.close_with(timeout, move || sink.finish(key, Outcome::Closed));
+    });
+    Ok(future)
+}
+
+/// A future of the running loop that is done already.
+pub(super) fn ready<'py>(
+    py: Python<'py>,
+    shared: &Arc<Shared>,
+    value: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let home = home_here(py, shared, "async with")?;
+    let future = new_future(py, &home)?;
+    future.call_method1(intern!(py, "set_result"), (value,))?;
+    Ok(future)
+}
+
+/// A call's outcome as `bytes` or an exception.
+pub(super) fn called<'py>(
+    py: Python<'py>,
+    shared: &Shared,
+    call: Option<CallId>,
+    outcome: CallOutcome,
+) -> PyResult<Bound<'py, PyAny>> {
+    match outcome {
+        Ok(payload) => Ok(PyBytes::new(py, &payload).into_any()),
+        Err(e) => {
+            let cause = call.and_then(|c| shared.take_cause(c));
+            let Some(cause) = cause.filter(|_| e.kind() == ErrorKind::HandlerFailed) else {
+                return Err(to_py(py, &e));
+            };
+            let error = to_py(py, &Error::new(e.kind(), e.message().to_owned()));
+            error.set_cause(py, Some(PyErr::from_value(cause.into_bound(py))));
+            Err(error)
+        }
+    }
+}
+
+enum Waits {
+    Call(CallId),
+    Join(Pid, u64),
+}
+
+/// Takes back what a cancelled future waited for.
+#[pyclass(module = "iris", frozen)]
+struct FutureDone {
+    shared: Arc<Shared>,
+    home: Arc<Home>,
+    key: u64,
+    waits: Waits,
+}
+
+#[pymethods]
+impl FutureDone {
+    fn __call__(&self, py: Python<'_>, future: &Bound<'_, PyAny>) -> PyResult<()> {
+        if !future.call_method0(intern!(py, "cancelled"))?.is_truthy()? {
+            return Ok(());
+        }
+        self.home.forget(self.key);
+        match self.waits {
+            Waits::Call(call) => {
+                attached(py, &self.shared, || self.shared.rt.cancel_call(call));
+                drop(self.shared.take_cause(call));
+            }
+            Waits::Join(pid, token) => {
+                self.shared.rt.forget_join(pid, token);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Shared {
+    /// Whether the code that runs here is the handler of `pid`, which a call to `pid` would wait for.
+    pub(super) fn would_call_itself(&self, py: Python<'_>, pid: Pid) -> PyResult<bool> {
+        if engine::current_actor() == pid.to_bits() {
+            return Ok(true);
+        }
+        let Some(task) = self.task_of(py, pid) else { return Ok(false) };
+        static ASK: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        Ok(running_loop(py)?.is_some()
+            && ASK.import(py, "asyncio", "current_task")?.call0()?.is(&task))
+    }
+}
