@@ -195,7 +195,7 @@ export interface ActorInfo {
  * The books, counted since the runtime began. Exact whenever the runtime is quiet:
  *
  * - `attempted` = `accepted` + the sum of `refused`;
- * - `accepted` = `handled` + `inFlight` + `queued` + `expired` + the sum of `dead`.
+ * - `accepted` = `handled` + `inFlight` + `queued` + `expired` + `forwarded` + the sums of `dropped` and of `dead`.
  */
 export interface Metrics {
   /** Messages that somebody tried to send, calls included. */
@@ -212,6 +212,10 @@ export interface Metrics {
     full: number
     /** The runtime was closed. */
     closed: number
+    /** The mailbox was full, and the actor that its policy names has ended. */
+    target_gone: number
+    /** The runtime sheds load. */
+    shed: number
   }
   /** Messages whose handler finished. */
   handled: number
@@ -221,6 +225,15 @@ export interface Metrics {
   inFlight: number
   /** Calls that were dropped unhandled because their deadline had passed. */
   expired: number
+  /** Messages that a policy (`spill`) moved to another actor; there they are counted anew. */
+  forwarded: number
+  /** Messages that a policy dropped. */
+  dropped: {
+    /** A newer message took its place (`dropold`). */
+    displaced: number
+    /** It was to be moved, and the other actor did not take it. */
+    target_gone: number
+  }
   /** Messages that died with their actor, by the reason of its end. */
   dead: Record<ExitReason, number>
   /** Replies that were dropped because their call was over. */
@@ -241,6 +254,10 @@ export interface Metrics {
   openCalls: number
   /** Timers that wait: deadlines of calls and stops. */
   timers: number
+  /** Delayed messages and intervals that wait. */
+  delays: number
+  /** Ticks of intervals that were skipped because they came too late. */
+  missedTicks: number
   /** Age of the runtime, in milliseconds. */
   uptimeMs: number
   /** How this event loop was shared. */
@@ -282,8 +299,8 @@ export interface RuntimeOptions {
  * A runtime: actors, mailboxes, names and timers of its own. Several may live in one process (512 at once) and share
  * nothing. Its handlers run on the event loop of the thread that made it: the main thread or a Worker.
  *
- * A process whose actors are idle ends by itself, and so does a Worker: only messages, calls without an outcome, a
- * {@link close} under way and {@link ref} keep it alive. A {@link join} does not.
+ * A process whose actors are idle ends by itself, and so does a Worker: only messages, calls without an outcome, stops and
+ * closes under way, and {@link ref} keep it alive. A {@link join} does not.
  *
  * No function blocks: what would have to wait answers a promise. Once the runtime is closed, everything but `close`,
  * `closed`, `id` and `version` throws `ERR_IRIS_RUNTIME_CLOSED`, or rejects with it.
@@ -422,7 +439,7 @@ export class NodeRuntime {
 
   /** Keeps the process alive until {@link unref} or {@link close}, whether or not anything is pending. */
   ref(): this
-  /** Takes {@link ref} back. Messages and calls keep the process alive all the same. */
+  /** Takes {@link ref} back. Messages, calls and stops keep the process alive all the same. */
   unref(): this
 
   /**

@@ -35,9 +35,11 @@ const sum = (counts) => Object.values(counts).reduce((a, b) => a + b, 0)
 /** Both sums of the contract. */
 export function assertBalanced(metrics) {
   const { attempted, accepted, refused, handled, inFlight, queued, expired, dead } = metrics
+  const { forwarded, dropped } = metrics
   const shown = JSON.stringify(metrics)
   assert.equal(attempted, accepted + sum(refused), shown)
-  assert.equal(accepted, handled + inFlight + queued + expired + sum(dead), shown)
+  const gone = expired + forwarded + sum(dropped) + sum(dead)
+  assert.equal(accepted, handled + inFlight + queued + gone, shown)
   assert.equal(metrics.spawned, metrics.actors + sum(metrics.exited), shown)
 }
 

@@ -187,7 +187,7 @@ class NodeRuntime {
 
   getMetrics() {
     const flat = this.#lane.native.metrics()
-    const metrics = { refused: {}, dead: {}, exited: {} }
+    const metrics = { refused: {}, dropped: {}, dead: {}, exited: {} }
     for (let i = 0; i < flat.length; i += 2) {
       const [group, name] = flat[i].split('.')
       if (name === undefined) metrics[group] = flat[i + 1]

@@ -30,7 +30,10 @@ pub use config::{Config, SpawnOptions};
 pub use error::{Error, ErrorKind, Result};
 pub use id::{CallId, Pid};
 pub use message::{CrashInfo, ExitInfo, ExitReason, Payload};
-pub use runtime::{ActorInfo, Batch, HostLane, Metrics, Replied, Run, Runtime, Sent};
+pub use runtime::{
+    ActorInfo, Batch, BooksSnapshot, DropReason, HostLane, Metrics, Overflow, Pressure, Refusal,
+    Replied, Run, Runtime, Sent, TimerId,
+};
 
 #[cfg(any(feature = "node", feature = "python"))]
 #[global_allocator]

@@ -61,7 +61,7 @@ def check_books(rt: Runtime) -> dict[str, Any]:
 def _books(rt: Runtime) -> dict[str, Any]:
     m: dict[str, Any] = dict(rt.get_metrics())
     assert m["attempted"] == m["accepted"] + sum(m["refused"].values()), m
-    gone = m["expired"] + sum(m["dead"].values())
+    gone = m["expired"] + m["forwarded"] + sum(m["dropped"].values()) + sum(m["dead"].values())
     assert m["accepted"] == m["handled"] + m["in_flight"] + m["queued"] + gone, m
     assert m["spawned"] == m["actors"] + sum(m["exited"].values()), m
     assert (m["in_flight"], m["queued"]) == (0, 0), m

@@ -1,12 +1,14 @@
 //! An actor's cell: everything the core knows of it, under one lock.
 
 use super::behavior::Actor;
-use crate::id::CallId;
+use crate::id::{CallId, Pid};
 use crate::mailbox::Mailbox;
-use crate::message::{ExitInfo, ExitReason, LaneEvent};
+use crate::mailbox::overflow::Overflow;
+use crate::message::{ExitInfo, ExitReason, LaneEvent, Payload};
 use crate::scheduler::lane::Lane;
 use crate::sync::contain;
 use crate::timer::wheel::TimerKey;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,9 +68,24 @@ impl ExitSink {
     }
 }
 
+/// A send that waits for room.
+pub struct Waiter {
+    /// What takes it back.
+    pub token: u64,
+    /// The bytes.
+    pub payload: Payload,
+    /// The actor that sends in its own name, if one does.
+    pub sender: Option<Pid>,
+    /// Called once, with no lock held, with whether the mailbox took the message.
+    pub done: Box<dyn FnOnce(bool) + Send>,
+}
+
 /// What few actors have; allocated when first needed.
-#[derive(Default)]
 pub struct Extra {
+    /// What a full mailbox does.
+    pub overflow: Overflow,
+    /// Sends that wait for room.
+    pub waiters: VecDeque<Waiter>,
     /// Names it holds.
     pub names: Vec<Box<str>>,
     /// Calls that its handler owes an answer.
@@ -77,6 +94,19 @@ pub struct Extra {
     pub joiners: Vec<(u64, ExitSink)>,
     /// The deadline of its stop.
     pub stop: Option<StopWatch>,
+}
+
+impl Default for Extra {
+    fn default() -> Self {
+        Self {
+            overflow: Overflow::DropNew,
+            waiters: VecDeque::new(),
+            names: Vec::new(),
+            open_calls: Vec::new(),
+            joiners: Vec::new(),
+            stop: None,
+        }
+    }
 }
 
 /// What a stop waits for.
@@ -105,6 +135,8 @@ pub struct Cell {
     pub has_delays: bool,
     /// Messages a turn.
     pub budget: u32,
+    /// Messages that it has asked for; `u32::MAX`, the default, is all there are.
+    pub demand: u32,
     /// Its queue.
     pub mailbox: Mailbox,
     /// The host lane it runs on; `None`: the pool.
@@ -133,6 +165,7 @@ impl Cell {
             awaiting: false,
             has_delays: false,
             budget: 0,
+            demand: u32::MAX,
             mailbox: Mailbox::new(0),
             lane: None,
             body: Body::Empty,
@@ -155,6 +188,20 @@ impl Cell {
     #[must_use]
     pub fn takes(&self, generation: u32) -> bool {
         self.generation == generation && self.life == Life::Alive
+    }
+
+    /// Whether a message makes it runnable.
+    #[inline]
+    #[must_use]
+    pub fn may_schedule(&self) -> bool {
+        self.sched == Sched::Idle && self.demand != 0 && !self.mailbox.is_empty()
+    }
+
+    /// Whether sends wait for room.
+    #[inline]
+    #[must_use]
+    pub fn has_waiters(&self) -> bool {
+        self.extra.as_ref().is_some_and(|x| !x.waiters.is_empty())
     }
 
     /// Whether its handler may be given messages.

@@ -108,6 +108,16 @@ impl CallTable {
         }
     }
 
+    /// The call's message has moved to another actor.
+    pub fn retarget(&self, id: CallId, callee: Pid) {
+        let mut s = self.0.lock();
+        if let Some(Entry { generation, open: Some(open) }) = s.entries.get_mut(id.index() as usize)
+            && *generation == id.generation()
+        {
+            open.callee = callee;
+        }
+    }
+
     /// Whether the call is open.
     #[must_use]
     pub fn is_open(&self, id: CallId) -> bool {

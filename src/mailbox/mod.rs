@@ -4,6 +4,8 @@
 //! heap memory. What a lane has taken but not yet begun still counts against the capacity (`reserved`), so a bound of 1
 //! means one message waiting, whatever the batch size.
 
+pub mod overflow;
+
 use crate::message::Envelope;
 use std::collections::VecDeque;
 
@@ -78,6 +80,11 @@ impl Mailbox {
         if len > self.high_water {
             self.high_water = len;
         }
+    }
+
+    /// Takes the oldest queued message out.
+    pub fn pop_oldest(&mut self) -> Option<Envelope> {
+        self.queue.pop_front()
     }
 
     /// Moves up to `max` messages to `out`, as long as `fits` agrees with each; they stay reserved.

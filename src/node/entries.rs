@@ -6,7 +6,7 @@ use super::raw::{Cx, Js, Ret};
 use crate::config::SpawnOptions;
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{CrashInfo, ExitInfo, ExitReason, LaneEvent, Payload};
-use crate::runtime::{ActorInfo, BooksSnapshot, Refusal, Replied};
+use crate::runtime::{ActorInfo, BooksSnapshot, DropReason, Refusal, Replied};
 use std::time::Duration;
 
 fn text(cx: &Cx<'_>, i: usize, what: &str) -> Result<String> {
@@ -285,6 +285,8 @@ pub(super) fn metrics(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
         queued,
         in_flight,
         expired,
+        forwarded,
+        dropped,
         dead,
         late_replies,
         calls,
@@ -299,6 +301,7 @@ pub(super) fn metrics(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
         ("queued", queued),
         ("inFlight", in_flight),
         ("expired", expired),
+        ("forwarded", forwarded),
         ("lateReplies", late_replies),
         ("calls", calls),
         ("callTimeouts", call_timeouts),
@@ -307,6 +310,8 @@ pub(super) fn metrics(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
         ("names", m.names as u64),
         ("openCalls", m.open_calls as u64),
         ("timers", m.timers as u64),
+        ("delays", m.delays as u64),
+        ("missedTicks", m.missed_ticks),
         ("uptimeMs", m.uptime_ms),
     ]
     .map(|(k, v)| (k.to_owned(), v as f64))
@@ -325,6 +330,12 @@ pub(super) fn metrics(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
             .iter()
             .zip(refused)
             .map(|(r, n)| (format!("refused.{}", r.as_str()), n as f64)),
+    );
+    pairs.extend(
+        DropReason::ALL
+            .iter()
+            .zip(dropped)
+            .map(|(r, n)| (format!("dropped.{}", r.as_str()), n as f64)),
     );
     let items: Vec<Js<'_>> = pairs.iter().flat_map(|(k, v)| [cx.str(k), cx.num(*v)]).collect();
     Ok(cx.ret(cx.array(items.into_iter())))

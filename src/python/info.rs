@@ -1,7 +1,7 @@
 //! What can be seen from outside: how an actor ended, what is known of a live one, the books.
 
 use crate::message::{ExitInfo, ExitReason};
-use crate::runtime::{ActorInfo, BooksSnapshot, Metrics, Refusal};
+use crate::runtime::{ActorInfo, BooksSnapshot, DropReason, Metrics, Refusal};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
@@ -89,6 +89,8 @@ pub(super) fn metrics(py: Python<'_>, m: Metrics) -> PyResult<Bound<'_, PyDict>>
         queued,
         in_flight,
         expired,
+        forwarded,
+        dropped,
         dead,
         late_replies,
         calls,
@@ -104,6 +106,7 @@ pub(super) fn metrics(py: Python<'_>, m: Metrics) -> PyResult<Bound<'_, PyDict>>
         ("queued", queued),
         ("in_flight", in_flight),
         ("expired", expired),
+        ("forwarded", forwarded),
         ("late_replies", late_replies),
         ("calls", calls),
         ("call_timeouts", call_timeouts),
@@ -112,6 +115,8 @@ pub(super) fn metrics(py: Python<'_>, m: Metrics) -> PyResult<Bound<'_, PyDict>>
         ("names", m.names as u64),
         ("open_calls", m.open_calls as u64),
         ("timers", m.timers as u64),
+        ("delays", m.delays as u64),
+        ("missed_ticks", m.missed_ticks),
         ("uptime_ms", m.uptime_ms),
     ] {
         books.set_item(name, n)?;
@@ -121,6 +126,11 @@ pub(super) fn metrics(py: Python<'_>, m: Metrics) -> PyResult<Bound<'_, PyDict>>
         refusals.set_item(why.as_str(), n)?;
     }
     books.set_item("refused", refusals)?;
+    let drops = PyDict::new(py);
+    for (why, n) in DropReason::ALL.iter().zip(dropped) {
+        drops.set_item(why.as_str(), n)?;
+    }
+    books.set_item("dropped", drops)?;
     for (name, counts) in [("dead", dead), ("exited", exited)] {
         let by_reason = PyDict::new(py);
         for (why, n) in ExitReason::ALL.iter().zip(counts) {

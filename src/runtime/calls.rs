@@ -41,7 +41,7 @@ impl Core {
             ));
         }
         let mut made = None;
-        let sent = self.deliver(pid, here, || {
+        let sent = self.deliver(pid, here, |pid| {
             let open = Open { callee: pid, caller, timer: None, handed: false, sink };
             let id = self.calls.open(open, |id| self.timers.insert(timeout, TimerTask::Call(id)));
             made = Some(id);

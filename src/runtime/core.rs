@@ -4,6 +4,7 @@
 //! Nothing foreign (handler, waker, sink, hook) is called while one is held, and what it panics with ends there.
 
 use super::delays::{Delays, TimerId};
+use super::overflow::Shedding;
 use crate::actor::behavior::Actor;
 use crate::actor::cell::{Body, Cell, Life, Sched};
 use crate::actor::request::CallTable;
@@ -80,6 +81,7 @@ pub(crate) struct Core {
     pub(super) pool: Pool,
     pub(super) timers: Timers<TimerTask>,
     pub(super) delays: Delays,
+    pub(super) shedding: Shedding,
     pub(super) books: Books,
     /// Actors that have not ended.
     pub(super) live: AtomicUsize,
@@ -148,6 +150,7 @@ impl Core {
                 names: Names::default(),
                 calls: CallTable::default(),
                 delays: Delays::default(),
+                shedding: Shedding::default(),
                 books: Books::default(),
                 live: AtomicUsize::new(0),
                 ending: AtomicUsize::new(0),
@@ -229,6 +232,12 @@ impl Core {
     fn spawn_cell(&self, lane: Option<Arc<Lane>>, body: Body, o: SpawnOptions) -> Result<Pid> {
         self.check_open()?;
         o.validate()?;
+        if self.sheds_actors() {
+            return Err(Error::new(
+                ErrorKind::AtCapacity,
+                format!("{} actors are alive and load is shed", self.live.load(Ordering::Relaxed)),
+            ));
+        }
         let slot = self.table.allocate();
         let Some((slot, cell)) = slot.and_then(|s| Some((s, self.table.get(s)?))) else {
             return Err(Error::new(
@@ -253,6 +262,7 @@ impl Core {
             c.sched = Sched::Idle;
             (c.one_at_a_time, c.awaiting, c.has_delays) = (false, false, false);
             c.budget = o.budget;
+            c.demand = u32::MAX;
             c.mailbox = Mailbox::new(o.capacity.or(self.config.default_capacity).unwrap_or(0));
             c.lane = lane;
             c.body = match body {
@@ -278,7 +288,7 @@ impl Core {
         sender: Option<Pid>,
         here: Option<&Arc<Lane>>,
     ) -> Sent {
-        self.deliver(pid, here, || Envelope { payload, sender, call: None })
+        self.deliver(pid, here, |_| Envelope { payload, sender, call: None })
     }
 
     #[inline]
@@ -286,7 +296,7 @@ impl Core {
         &self,
         pid: Pid,
         here: Option<&Arc<Lane>>,
-        envelope: impl FnOnce() -> Envelope,
+        envelope: impl FnOnce(Pid) -> Envelope,
     ) -> Sent {
         match self.try_deliver(pid, here, envelope) {
             Ok(arm) => Sent::Accepted { arm },
@@ -301,7 +311,18 @@ impl Core {
         &self,
         pid: Pid,
         here: Option<&Arc<Lane>>,
-        envelope: impl FnOnce() -> Envelope,
+        envelope: impl FnOnce(Pid) -> Envelope,
+    ) -> Result<bool, Refusal> {
+        self.try_deliver_over(pid, here, envelope, 0)
+    }
+
+    #[inline]
+    pub(super) fn try_deliver_over(
+        &self,
+        pid: Pid,
+        here: Option<&Arc<Lane>>,
+        envelope: impl FnOnce(Pid) -> Envelope,
+        hops: u32,
     ) -> Result<bool, Refusal> {
         let Some(slot) = self.slot(pid) else {
             return Err(if pid.tag() == self.tag {
@@ -315,13 +336,20 @@ impl Core {
             drop(c);
             return Err(if self.is_closed() { Refusal::Closed } else { Refusal::NoSuchActor });
         }
-        if !c.mailbox.has_room() {
-            return Err(Refusal::Full);
+        if self.sheds_messages() {
+            return Err(Refusal::Shed);
         }
-        c.mailbox.push(envelope());
+        if !c.mailbox.has_room() {
+            let mut envelope = Some(envelope);
+            let mut once = |pid| match envelope.take() {
+                Some(make) => make(pid),
+                None => Envelope { payload: Payload::empty(), sender: None, call: None },
+            };
+            return self.overflow(c, pid, here, &mut once, hops);
+        }
+        c.mailbox.push(envelope(pid));
         self.books.accepted();
-        let wake =
-            if c.sched == Sched::Idle { self.schedule(&mut c, pid, here) } else { Wake::None };
+        let wake = if c.may_schedule() { self.schedule(&mut c, pid, here) } else { Wake::None };
         drop(c);
         Ok(self.wake(wake))
     }
@@ -333,7 +361,7 @@ impl Core {
         &self,
         pid: Pid,
         here: Option<&Arc<Lane>>,
-        envelope: impl FnOnce() -> Envelope,
+        envelope: impl FnOnce(Pid) -> Envelope,
     ) {
         if self.try_deliver(pid, here, envelope).is_err() {
             self.books.accepted();

@@ -157,6 +157,7 @@ impl Core {
         for id in extra.open_calls {
             self.fail_call_exited(id, pid, why);
         }
+        self.turn_away(extra.waiters);
         for name in &extra.names {
             self.names.release(name, pid);
         }

@@ -84,14 +84,14 @@ impl HostLane {
         payload: impl FnOnce() -> Payload,
         sender: Option<Pid>,
     ) -> std::result::Result<bool, Refusal> {
-        let envelope = || Envelope { payload: payload(), sender, call: None };
+        let envelope = |_| Envelope { payload: payload(), sender, call: None };
         self.core.try_deliver(pid, Some(&self.lane), envelope)
     }
 
     /// As [`send_with`](Self::send_with), for a message that the host has promised its caller to have sent.
     #[inline]
     pub fn send_promised(&self, pid: Pid, payload: impl FnOnce() -> Payload, sender: Option<Pid>) {
-        let envelope = || Envelope { payload: payload(), sender, call: None };
+        let envelope = |_| Envelope { payload: payload(), sender, call: None };
         self.core.deliver_promised(pid, Some(&self.lane), envelope);
     }
 

@@ -7,6 +7,7 @@ mod embed;
 mod exits;
 mod host;
 mod info;
+mod overflow;
 mod turns;
 
 pub use self::core::Sent;
@@ -18,7 +19,8 @@ pub use info::{ActorInfo, Metrics};
 pub(crate) use turns::panic_info;
 pub use turns::{Batch, Run};
 
-pub use crate::scheduler::stats::{BooksSnapshot, Refusal};
+pub use crate::mailbox::overflow::{Overflow, Pressure};
+pub use crate::scheduler::stats::{BooksSnapshot, DropReason, Refusal};
 pub use crate::scheduler::{is_lane_thread, mark_lane_thread};
 
 use self::core::Core;

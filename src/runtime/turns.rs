@@ -73,7 +73,8 @@ impl Core {
                 continue; // the actor ended since
             }
             let Body::Hosted(key) = c.body else { continue };
-            let limit = if c.one_at_a_time { 1 } else { (c.budget as usize).min(max - start) };
+            let most = if c.one_at_a_time { 1 } else { c.budget.min(c.demand) as usize };
+            let limit = most.min(max - start);
             let n = c.mailbox.take(limit, &mut batch.envelopes, |e| {
                 let ok = fits(e);
                 full |= !ok;
@@ -86,6 +87,9 @@ impl Core {
             }
             let pid = self.pid_of(r.slot, r.generation);
             c.sched = Sched::Running;
+            if c.demand != u32::MAX {
+                c.demand -= n as u32;
+            }
             let over = if batch.envelopes[start..].iter().any(|e| e.call.is_some()) {
                 self.hand_calls(&mut c, &mut batch.envelopes, start)
             } else {
@@ -153,6 +157,10 @@ impl Core {
                     let mut c = slot.lock();
                     if c.is(run.pid.generation()) {
                         c.mailbox.set_reserved(run.end.saturating_sub(begun) as u32);
+                        if c.has_waiters() {
+                            drop(c);
+                            self.admit_to(run.pid);
+                        }
                     }
                 }
             }
@@ -184,6 +192,10 @@ impl Core {
             if c.life == Life::Alive || c.life == Life::Draining {
                 self.books.returned(rest.len() as u64);
                 c.mailbox.put_back(rest.into_iter());
+                if c.has_waiters() {
+                    drop(c);
+                    self.admit_to(pid);
+                }
             } else if let Life::Stopping(why) = c.life {
                 drop(c);
                 self.bury_in_flight(pid, why, rest.into_iter());
@@ -248,8 +260,19 @@ impl Core {
             self.books.returned(rest.len() as u64);
             c.mailbox.put_back(rest);
         }
-        if c.mailbox.is_empty() {
+        if c.has_waiters() {
+            let told = self.admit(&mut c);
             c.sched = Sched::Idle;
+            let wake = if c.may_schedule() { self.schedule(&mut c, pid, here) } else { Wake::None };
+            drop(c);
+            told.into_iter().for_each(|done| contain(|| done(true)));
+            return wake;
+        }
+        if c.mailbox.is_empty() || c.demand == 0 {
+            c.sched = Sched::Idle;
+            if !c.mailbox.is_empty() {
+                return Wake::None;
+            }
             c.mailbox.rest();
             if c.life == Life::Draining {
                 drop(c);

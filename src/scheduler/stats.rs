@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  attempted = accepted + refused(reason)
-//!  accepted  = handled + in_flight + queued + dead(reason)
+//!  accepted  = handled + in_flight + queued + expired + forwarded + dropped(reason) + dead(reason)
 //!
 //!  queued    = accepted - taken + returned - dead_in_queue
 //!  in_flight = taken - returned - handled - dead_in_flight
@@ -27,11 +27,16 @@ pub enum Refusal {
     Full,
     /// The runtime is closed.
     Closed,
+    /// The mailbox is full and the actor that its policy names has ended.
+    TargetGone,
+    /// The runtime sheds load.
+    Shed,
 }
 
 impl Refusal {
     /// Every reason, in order.
-    pub const ALL: [Self; 4] = [Self::NoSuchActor, Self::Foreign, Self::Full, Self::Closed];
+    pub const ALL: [Self; 6] =
+        [Self::NoSuchActor, Self::Foreign, Self::Full, Self::Closed, Self::TargetGone, Self::Shed];
 
     /// The word in metrics.
     #[must_use]
@@ -41,12 +46,39 @@ impl Refusal {
             Self::Foreign => "foreign",
             Self::Full => "full",
             Self::Closed => "closed",
+            Self::TargetGone => "target_gone",
+            Self::Shed => "shed",
+        }
+    }
+}
+
+/// Why a policy dropped a message that had been accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum DropReason {
+    /// A newer message took its place (`dropold`).
+    Displaced,
+    /// It was to be moved (`spill`), and the other actor did not take it.
+    TargetGone,
+}
+
+impl DropReason {
+    /// Every reason, in order.
+    pub const ALL: [Self; 2] = [Self::Displaced, Self::TargetGone];
+
+    /// The word in metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Displaced => "displaced",
+            Self::TargetGone => "target_gone",
         }
     }
 }
 
 const EXITS: usize = ExitReason::ALL.len();
 const REFUSALS: usize = Refusal::ALL.len();
+const DROPS: usize = DropReason::ALL.len();
 const ACCEPTED: usize = 0;
 const TAKEN: usize = 1;
 const HANDLED: usize = 2;
@@ -58,7 +90,9 @@ const CALLS: usize = 7;
 const CALL_TIMEOUTS: usize = 8;
 const EXPIRED_IN_FLIGHT: usize = 9;
 const REFUSED: usize = 10;
-const DEAD_QUEUED: usize = REFUSED + REFUSALS;
+const FORWARDED: usize = REFUSED + REFUSALS;
+const DROPPED: usize = FORWARDED + 1;
+const DEAD_QUEUED: usize = DROPPED + DROPS;
 const DEAD_FLIGHT: usize = DEAD_QUEUED + EXITS;
 const EXITED: usize = DEAD_FLIGHT + EXITS;
 const COUNTERS: usize = EXITED + EXITS;
@@ -118,6 +152,22 @@ impl Books {
     #[inline]
     pub fn handled(&self, n: u64) {
         self.add(HANDLED, n);
+    }
+
+    /// A queued message was moved to another actor, where it is counted anew.
+    pub fn forwarded(&self) {
+        self.add(FORWARDED, 1);
+    }
+
+    /// A queued message was dropped by its actor's policy.
+    pub fn dropped(&self, why: DropReason) {
+        self.add(DROPPED + why as usize, 1);
+    }
+
+    /// Messages in mailboxes, without the other terms.
+    #[must_use]
+    pub fn queued(&self) -> u64 {
+        self.snapshot().queued
     }
 
     /// `n` queued messages died with their actor.
@@ -180,7 +230,12 @@ impl Books {
         let taken = self.sum(TAKEN);
         let refused = Refusal::ALL.map(|r| self.sum(REFUSED + r as usize));
         let accepted = self.sum(ACCEPTED);
-        let left_queue = dead_queued.iter().sum::<u64>() + expired_queue;
+        let forwarded = self.sum(FORWARDED);
+        let dropped = DropReason::ALL.map(|d| self.sum(DROPPED + d as usize));
+        let left_queue = dead_queued.iter().sum::<u64>()
+            + expired_queue
+            + forwarded
+            + dropped.iter().sum::<u64>();
         let left_flight = dead_flight.iter().sum::<u64>() + expired_flight;
         BooksSnapshot {
             attempted: accepted + refused.iter().sum::<u64>(),
@@ -190,6 +245,8 @@ impl Books {
             queued: (accepted + returned).saturating_sub(taken + left_queue),
             in_flight: taken.saturating_sub(returned + handled + left_flight),
             expired: expired_queue + expired_flight,
+            forwarded,
+            dropped,
             dead: std::array::from_fn(|i| dead_queued[i] + dead_flight[i]),
             late_replies: self.sum(LATE_REPLIES),
             calls: self.sum(CALLS),
@@ -217,6 +274,10 @@ pub struct BooksSnapshot {
     pub in_flight: u64,
     /// Calls dropped unhandled because their deadline had passed.
     pub expired: u64,
+    /// Messages that a policy moved to another actor; there they are counted anew.
+    pub forwarded: u64,
+    /// Messages that a policy dropped, by [`DropReason`].
+    pub dropped: [u64; DROPS],
     /// Messages that died with their actor, by [`ExitReason`].
     pub dead: [u64; EXITS],
     /// Replies to calls that were over.
@@ -241,6 +302,8 @@ impl BooksSnapshot {
                     + self.in_flight
                     + self.queued
                     + self.expired
+                    + self.forwarded
+                    + self.dropped.iter().sum::<u64>()
                     + self.dead.iter().sum::<u64>()
     }
 }
