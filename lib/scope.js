@@ -12,13 +12,19 @@ const inRoot = (f) => root.runInAsyncScope(f)
 // From Node 24 on the stores live in a frame of V8's; before that they are symbols on the execution resource.
 const FRAMES = Number.parseInt(process.versions.node, 10) >= 24
 
+/** The keys of the stores on an execution resource. */
+const storesOn = (resource) =>
+  Object.getOwnPropertySymbols(resource).filter(
+    ({ description }) => description === 'kResourceStore',
+  )
+
+// Whoever loads iris first may do so inside of a context.
+for (const key of storesOn(root)) root[key] = undefined
+
 function hasStore() {
   if (FRAMES) return true
   const resource = executionAsyncResource()
-  for (const key of Object.getOwnPropertySymbols(resource)) {
-    if (key.description === 'kResourceStore' && resource[key] !== undefined) return true
-  }
-  return false
+  return storesOn(resource).some((key) => resource[key] !== undefined)
 }
 
 /** `handler`, bound to the caller's AsyncLocalStorage context if it has one. */
