@@ -154,7 +154,7 @@ function summarise(verdicts, outcomes, { rounds }, took) {
   console.log(
     `\nmusts: ${met} of ${all.length} pass${absent > 0 ? ` (${absent} not measured)` : ''}; ` +
       `goals: ${reached} of ${all.length} reached; checks: ${passed} of ${outcomes.length} pass; ` +
-      `${rounds} rounds in ${took.toFixed(0)} s`,
+      `at most ${rounds} rounds, ${took.toFixed(0)} s`,
   )
 }
 
