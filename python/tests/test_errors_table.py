@@ -290,6 +290,21 @@ def test_a_time_slice_out_of_range(slice_ms: float) -> None:
         Runtime(time_slice_ms=slice_ms)
 
 
+@pytest.mark.parametrize("slice_ms", ["5", True, b"", []], ids=repr)
+def test_a_time_slice_of_the_wrong_type(slice_ms: Any) -> None:
+    with pytest.raises(errors.InvalidType):
+        Runtime(time_slice_ms=slice_ms)
+
+
+def test_the_longest_timeout_is_legal(rt: Runtime) -> None:
+    longest = 2**53 / 1000
+    echo = rt.spawn(lambda msg: msg)
+    assert rt.call_blocking(echo, b"x", timeout=longest) == b"x"
+    rt.stop(echo, timeout=longest)
+    assert rt.join(echo, timeout=longest).reason == "shutdown"
+    Runtime(time_slice_ms=2**53, stop_timeout=longest, call_timeout=longest).close(longest)
+
+
 def test_unknown_options_and_arguments(rt: Runtime) -> None:
     with pytest.raises(TypeError):
         Runtime(threads=2)  # type: ignore[call-arg]

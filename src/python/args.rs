@@ -25,6 +25,18 @@ fn int(obj: &Bound<'_, PyAny>, wanted: &str) -> PyResult<Option<i64>> {
     }
 }
 
+/// A real number; bools and strings are none.
+fn number(obj: &Bound<'_, PyAny>, wanted: &str) -> PyResult<f64> {
+    if obj.is_instance_of::<PyBool>() || obj.is_instance_of::<PyString>() {
+        return Err(wrong_type(obj, wanted));
+    }
+    match obj.extract::<f64>() {
+        Ok(n) => Ok(n),
+        Err(e) if e.is_instance_of::<PyOverflowError>(obj.py()) => Ok(f64::INFINITY),
+        Err(_) => Err(wrong_type(obj, wanted)),
+    }
+}
+
 /// A pid; `None`: an int that is no pid.
 #[derive(Clone, Copy)]
 pub(super) struct PidArg(pub(super) Option<Pid>);
@@ -68,15 +80,7 @@ pub(super) struct Seconds(pub(super) Duration);
 impl<'py> FromPyObject<'_, 'py> for Seconds {
     type Error = PyErr;
     fn extract(obj: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        let wanted = "a timeout must be a number of seconds";
-        if obj.is_instance_of::<PyBool>() || obj.is_instance_of::<PyString>() {
-            return Err(wrong_type(&obj, wanted));
-        }
-        let seconds = match obj.extract::<f64>() {
-            Ok(s) => s,
-            Err(e) if e.is_instance_of::<PyOverflowError>(obj.py()) => f64::INFINITY,
-            Err(_) => return Err(wrong_type(&obj, wanted)),
-        };
+        let seconds = number(&obj, "a timeout must be a number of seconds")?;
         if !(0.0..=MAX_DELAY_MS / 1e3).contains(&seconds) {
             return Err(fail(
                 obj.py(),
@@ -86,6 +90,30 @@ impl<'py> FromPyObject<'_, 'py> for Seconds {
         }
         Ok(Self(Duration::from_secs_f64(seconds)))
     }
+}
+
+/// A time slice in milliseconds: finite, above 0, at most 2^53.
+#[derive(Clone, Copy)]
+pub(super) struct Slice(pub(super) Duration);
+
+impl<'py> FromPyObject<'_, 'py> for Slice {
+    type Error = PyErr;
+    fn extract(obj: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let ms = number(&obj, "a time slice must be a number of milliseconds")?;
+        if !(ms > 0.0 && ms <= MAX_DELAY_MS) {
+            return Err(fail(
+                obj.py(),
+                ErrorKind::InvalidArgument,
+                format!("time_slice_ms must be above 0 and at most 2^53, got {ms}"),
+            ));
+        }
+        Ok(Self(Duration::from_secs_f64(ms / 1e3)))
+    }
+}
+
+/// Nanoseconds, as many as fit.
+pub(super) fn nanoseconds(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// A number of messages, actors or threads; the core checks the range.

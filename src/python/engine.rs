@@ -14,7 +14,7 @@ use super::shared::Shared;
 use crate::config::SpawnOptions;
 use crate::error::Result;
 use crate::id::Pid;
-use crate::message::{Envelope, ExitReason, LaneEvent, Payload};
+use crate::message::{CrashInfo, Envelope, ExitReason, LaneEvent, Payload};
 use crate::runtime::{Batch, HostLane};
 use crate::sync::Mutex;
 use pyo3::intern;
@@ -212,8 +212,9 @@ impl Engine {
                         CURRENT.set(taken.pid.to_bits());
                         loaded = self.load(py, shared, &taken);
                     }
-                    if let Some(actor) = &loaded {
-                        self.handle(py, shared, epoch, actor, taken);
+                    match &loaded {
+                        Some(actor) => self.handle(py, shared, epoch, actor, taken),
+                        None => self.crash(py, shared, epoch, taken.index, no_handler()),
                     }
                     handled = handled.wrapping_add(1);
                     if handled.is_multiple_of(LOOK) && shared.clock.now_ns() >= until {
@@ -372,7 +373,10 @@ impl Engine {
                 e
             }
         };
-        let info = handler::describe(py, &error);
+        self.crash(py, shared, epoch, index, handler::describe(py, &error));
+    }
+
+    fn crash(&self, py: Python<'_>, shared: &Shared, epoch: u64, index: usize, info: CrashInfo) {
         attached(py, shared, || {
             let mut guard = self.work.lock();
             let w = &mut *guard;
@@ -436,6 +440,11 @@ impl Engine {
         self.lane.abandon(&mut w.batch, index, why);
         Some(w.epoch)
     }
+}
+
+/// There is no memory for a handler's context.
+fn no_handler() -> CrashInfo {
+    CrashInfo { message: "the handler could not be called".into(), stack: None }
 }
 
 impl<'py> Loaded<'py> {

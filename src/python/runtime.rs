@@ -1,6 +1,6 @@
 //! Class `Runtime`. What each method means is in python/iris/_iris.pyi and docs/semantics.md.
 
-use super::args::{Count, Data, Flag, Name, PidArg, Seconds};
+use super::args::{Count, Data, Flag, Name, PidArg, Seconds, Slice};
 use super::errors::{OrRaise, fail, wrong_type};
 use super::futures;
 use super::home::{self, attached};
@@ -8,7 +8,7 @@ use super::info::{self, PyActorInfo, PyExitInfo};
 use super::shared::Shared;
 use super::waits::{self, Answer};
 use super::{buffer, handler, process};
-use crate::config::{Config, MAX_DELAY_MS, SpawnOptions};
+use crate::config::{Config, SpawnOptions};
 use crate::error::ErrorKind;
 use crate::id::Pid;
 use crate::message::Payload;
@@ -17,6 +17,8 @@ use pyo3::types::{PyDict, PyWeakrefReference};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How long handlers run before others get the GIL.
+const TIME_SLICE: Duration = Duration::from_millis(5);
 /// How long `close` waits for running handlers when it does not say.
 const CLOSE: Seconds = Seconds(Duration::from_secs(5));
 
@@ -90,7 +92,7 @@ impl PyRuntime {
         stop_timeout: Option<Seconds>,
         call_timeout: Option<Seconds>,
         default_capacity: Option<Count>,
-        time_slice_ms: Option<f64>,
+        time_slice_ms: Option<Slice>,
     ) -> PyResult<Self> {
         if process::is_exiting() {
             return Err(fail(py, ErrorKind::RuntimeClosed, "the interpreter is exiting"));
@@ -102,15 +104,7 @@ impl PyRuntime {
             call_timeout: call_timeout.map_or(defaults.call_timeout, |t| t.0),
             default_capacity: default_capacity.map(|n| n.0),
         };
-        let slice = time_slice_ms.unwrap_or(5.0);
-        if !(slice > 0.0 && slice <= MAX_DELAY_MS) {
-            return Err(fail(
-                py,
-                ErrorKind::InvalidArgument,
-                format!("time_slice_ms must be above 0 and at most 2^53, got {slice}"),
-            ));
-        }
-        let slice = Duration::from_secs_f64(slice / 1e3);
+        let slice = time_slice_ms.map_or(TIME_SLICE, |s| s.0);
         Ok(Self { shared: Shared::new(py, config, slice)? })
     }
 

@@ -1,6 +1,6 @@
 //! One runtime as the Python face sees it.
 
-use super::args::PidArg;
+use super::args::{PidArg, nanoseconds};
 use super::courier::{Courier, Watch};
 use super::engine::Engine;
 use super::errors::{OrRaise, fail};
@@ -62,7 +62,7 @@ impl Shared {
             id: IDS.fetch_add(1, Ordering::Relaxed),
             courier: Courier::new(clock.clone()),
             clock,
-            slice_ns: slice.as_nanos() as u64,
+            slice_ns: nanoseconds(slice),
             call_timeout,
             stop_timeout,
             causes: Mutex::default(),
@@ -194,13 +194,23 @@ impl Shared {
         if let Some(home) = self.homes.lock().iter().find(|h| h.is_loop(event_loop)) {
             return Ok(Arc::clone(home));
         }
-        let (lost, kept): (Vec<_>, Vec<_>) =
-            self.all_homes().into_iter().partition(|h| h.is_lost(py));
-        for home in lost {
+        let lost: Vec<_> = self.all_homes().into_iter().filter(|h| h.is_lost(py)).collect();
+        for home in &lost {
             home.lose(py);
         }
-        let home = Home::new(py, self, event_loop)?;
-        *self.homes.lock() = kept.into_iter().chain([Arc::clone(&home)]).collect();
+        let new = Home::new(py, self, event_loop)?;
+        let home = {
+            // Other threads may have come by while Python ran.
+            let mut homes = self.homes.lock();
+            homes.retain(|h| !lost.iter().any(|l| Arc::ptr_eq(l, h)));
+            match homes.iter().find(|h| h.is_loop(event_loop)) {
+                Some(theirs) => Arc::clone(theirs),
+                None => {
+                    homes.push(Arc::clone(&new));
+                    Arc::clone(&new)
+                }
+            }
+        };
         self.has_homes.store(true, Ordering::Release);
         Ok(home)
     }
@@ -267,8 +277,7 @@ impl Shared {
         let lane = self.lane.lock().clone();
         let Some(engine) = lane else { return };
         if let Some((_, index, epoch)) = engine.running().filter(|(p, ..)| *p == pid) {
-            let timeout = u64::try_from(self.stop_timeout.as_nanos()).unwrap_or(u64::MAX);
-            let due = self.clock.now_ns().saturating_add(timeout);
+            let due = self.clock.now_ns().saturating_add(nanoseconds(self.stop_timeout));
             self.courier.watch(&self.me, Watch { engine, pid, running: (index, epoch), due });
         }
     }

@@ -1,5 +1,6 @@
 //! Blocking waits: the GIL is released; on the main thread, and only there, signals are looked for, so that Ctrl-C works.
 
+use super::args::nanoseconds;
 use super::errors::{OrRaise, fail};
 use super::home;
 use crate::clock::Clock;
@@ -57,7 +58,7 @@ impl<T: Send> Answer<T> {
         timeout: Option<Duration>,
     ) -> PyResult<Option<T>> {
         let on_main = is_main_thread(py)?;
-        let end = timeout.map(|t| clock.now_ns().saturating_add(t.as_nanos() as u64));
+        let end = timeout.map(|t| clock.now_ns().saturating_add(nanoseconds(t)));
         loop {
             let left = end.map(|e| Duration::from_nanos(e.saturating_sub(clock.now_ns())));
             let slice = if on_main { Some(left.map_or(LOOK, |l| l.min(LOOK))) } else { left };
@@ -82,7 +83,7 @@ pub(super) fn wait_until<T>(
     done: impl Fn(&T) -> bool,
 ) -> bool {
     let clock = Clock::real();
-    let end = timeout.as_nanos() as u64;
+    let end = nanoseconds(timeout);
     let mut state = lock.lock();
     while !done(&state) {
         let now = clock.now_ns();
