@@ -1,0 +1,401 @@
+// Wrong input to every public call: a typed error with a code, or a counted refusal; never an abort, a hang, or half a job.
+
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { IrisError, NodeRuntime } from '../index.mjs'
+import { assertBalanced, deferred, runtime, turn } from './support.mjs'
+
+const TYPE = 'ERR_IRIS_INVALID_TYPE'
+const RANGE = 'ERR_IRIS_INVALID_ARGUMENT'
+const NOBODY = 'ERR_IRIS_NO_SUCH_ACTOR'
+
+const nothing = () => {}
+const notNumbers = [
+  undefined,
+  null,
+  '1',
+  '',
+  true,
+  {},
+  [],
+  [1],
+  nothing,
+  Symbol('s'),
+  1n,
+  new Number(1),
+]
+const notPids = [0, -1, 1, 0.5, Number.NaN, Infinity, -Infinity, 2 ** 53, 2 ** 64, Number.MIN_VALUE]
+const notStrings = [undefined, null, 1, true, {}, [], nothing, Symbol('s'), 1n, new String('s')]
+const notData = [
+  undefined,
+  null,
+  1,
+  true,
+  {},
+  [],
+  [1, 2],
+  nothing,
+  Symbol('s'),
+  1n,
+  new Date(),
+  new Uint16Array(2),
+  new DataView(new ArrayBuffer(1)),
+]
+const notFunctions = [undefined, null, 1, 'f', true, {}, [], Symbol('s'), 1n, Promise.resolve()]
+const notObjects = ['o', true, nothing, Symbol('s'), 1n]
+const notIntegers = [0, -1, 0.5, Number.NaN, Infinity, -Infinity, 2 ** 31, 2 ** 53]
+const notTimes = [-1, Number.NaN, Infinity, -Infinity, 2 ** 54]
+
+/** `[what, values, call with a value, code]` */
+const cases = [
+  ['new NodeRuntime(options)', [null, 1, ...notObjects], (_rt, v) => new NodeRuntime(v), TYPE],
+  [
+    'an unknown option',
+    ['timeslice', 'Workers', '0', ''],
+    (_rt, v) => new NodeRuntime({ [v]: 1 }),
+    RANGE,
+  ],
+  ...['timeSliceMs', 'stopTimeoutMs', 'callTimeoutMs'].flatMap((name) => [
+    [name, [null, '1', {}, 1n, true], (_rt, v) => new NodeRuntime({ [name]: v }), TYPE],
+    [name, notTimes, (_rt, v) => new NodeRuntime({ [name]: v }), RANGE],
+  ]),
+  ['timeSliceMs of 0', [0, -0], (_rt, v) => new NodeRuntime({ timeSliceMs: v }), RANGE],
+  ...['workers', 'defaultCapacity'].flatMap((name) => [
+    [name, [null, '1', {}, 1n, true], (_rt, v) => new NodeRuntime({ [name]: v }), TYPE],
+    [name, notIntegers, (_rt, v) => new NodeRuntime({ [name]: v }), RANGE],
+  ]),
+  [
+    'logger',
+    [1, 'console', {}, nothing, { error: 1 }],
+    (_rt, v) => new NodeRuntime({ logger: v }),
+    TYPE,
+  ],
+  ['onCrash option', [1, 'f', {}, true], (_rt, v) => new NodeRuntime({ onCrash: v }), TYPE],
+
+  ['spawn(handler)', notFunctions, (rt, v) => rt.spawn(v), TYPE],
+  ['spawn options', [null, ...notObjects], (rt, v) => rt.spawn(nothing, v), TYPE],
+  ['spawn budget', [null, '1', {}, 1n, true], (rt, v) => rt.spawn(nothing, { budget: v }), TYPE],
+  ['spawn budget', notIntegers, (rt, v) => rt.spawn(nothing, { budget: v }), RANGE],
+  ['spawn budget, positional', notIntegers, (rt, v) => rt.spawn(nothing, v), RANGE],
+  [
+    'spawn reentrant',
+    [null, 0, 1, 'yes', {}],
+    (rt, v) => rt.spawn(nothing, { reentrant: v }),
+    TYPE,
+  ],
+  [
+    'an unknown spawn option',
+    ['budgets', 'capacity', 'release_gil'],
+    (rt, v) => rt.spawn(nothing, { [v]: 1 }),
+    RANGE,
+  ],
+  ['spawnBounded(handler)', notFunctions, (rt, v) => rt.spawnBounded(v, { capacity: 1 }), TYPE],
+  [
+    'spawnBounded without capacity',
+    [undefined, null, {}, 100],
+    (rt, v) => rt.spawnBounded(nothing, v),
+    TYPE,
+  ],
+  [
+    'capacity',
+    [null, '1', {}, 1n, true],
+    (rt, v) => rt.spawnBounded(nothing, { capacity: v }),
+    TYPE,
+  ],
+  ['capacity', notIntegers, (rt, v) => rt.spawnBounded(nothing, { capacity: v }), RANGE],
+  ['capacity, positional', notIntegers, (rt, v) => rt.spawnBounded(nothing, 1, v), RANGE],
+  ['bounded budget, positional', notIntegers, (rt, v) => rt.spawnBounded(nothing, v, 1), RANGE],
+  [
+    'overflow',
+    [null, 1, {}],
+    (rt, v) => rt.spawnBounded(nothing, { capacity: 1, overflow: v }),
+    TYPE,
+  ],
+  [
+    'overflow',
+    ['', 'drop'],
+    (rt, v) => rt.spawnBounded(nothing, { capacity: 1, overflow: v }),
+    RANGE,
+  ],
+
+  ['send(pid)', notNumbers, (rt, v) => rt.send(v, 'x'), TYPE],
+  ['send(pid) of a Buffer', notNumbers, (rt, v) => rt.send(v, Buffer.from('x')), TYPE],
+  ['send(data)', notData, (rt, v, pid) => rt.send(pid, v), TYPE],
+  ['send(data) to nobody', notData, (rt, v) => rt.send(0, v), TYPE],
+  ['sendMany(pid)', notNumbers, (rt, v) => rt.sendMany(v, ['x']), TYPE],
+  [
+    'sendMany(messages)',
+    [undefined, null, 1, 'text', {}, nothing, Symbol('s'), Buffer.from('x'), new Uint8Array(1)],
+    (rt, v, pid) => rt.sendMany(pid, v),
+    TYPE,
+  ],
+  ['sendMany([data])', notData, (rt, v, pid) => rt.sendMany(pid, ['fine', v, 'fine']), TYPE],
+  ['sendNamed(name)', notStrings, (rt, v) => rt.sendNamed(v, 'x'), TYPE],
+  ['sendNamed(data)', notData, (rt, v) => rt.sendNamed('name', v), TYPE],
+
+  ['call(pid)', notNumbers, (rt, v) => rt.call(v, 'x'), TYPE],
+  ['call(pid)', notPids, (rt, v) => rt.call(v, 'x'), NOBODY],
+  ['call(pid) with a Buffer', notPids, (rt, v) => rt.call(v, Buffer.from('x')), NOBODY],
+  ['call(data)', notData, (rt, v, pid) => rt.call(pid, v), TYPE],
+  ['call options', [null, ...notObjects], (rt, v, pid) => rt.call(pid, 'x', v), TYPE],
+  ['call timeout', notTimes, (rt, v, pid) => rt.call(pid, 'x', v), RANGE],
+  [
+    'call timeoutMs',
+    [null, '1', {}, 1n, true],
+    (rt, v, pid) => rt.call(pid, 'x', { timeoutMs: v }),
+    TYPE,
+  ],
+  ['call timeoutMs', notTimes, (rt, v, pid) => rt.call(pid, 'x', { timeoutMs: v }), RANGE],
+  [
+    'call signal',
+    [null, 1, {}, new AbortController(), new EventTarget()],
+    (rt, v, pid) => rt.call(pid, 'x', { signal: v }),
+    TYPE,
+  ],
+  [
+    'an unknown call option',
+    ['timeout', 'Signal'],
+    (rt, v, pid) => rt.call(pid, 'x', { [v]: 1 }),
+    RANGE,
+  ],
+
+  ['register(name)', notStrings, (rt, v, pid) => rt.register(v, pid), TYPE],
+  ['register(name)', ['', 'x'.repeat(1025)], (rt, v, pid) => rt.register(v, pid), RANGE],
+  ['register(pid)', notNumbers, (rt, v) => rt.register('new', v), TYPE],
+  ['register(pid)', notPids, (rt, v) => rt.register('new', v), NOBODY],
+  ...['unregister', 'whereis', 'resolve'].map((name) => [
+    `${name}(name)`,
+    notStrings,
+    (rt, v) => rt[name](v),
+    TYPE,
+  ]),
+
+  ...['stop', 'kill', 'isAlive', 'mailboxSize', 'actorInfo'].map((name) => [
+    `${name}(pid)`,
+    notNumbers,
+    (rt, v) => rt[name](v),
+    TYPE,
+  ]),
+  ['stop options', [null, 1, ...notObjects], (rt, v, pid) => rt.stop(pid, v), TYPE],
+  ['stop drain', [null, 1, 'yes'], (rt, v, pid) => rt.stop(pid, { drain: v }), TYPE],
+  ['stop timeoutMs', [null, '1', 1n], (rt, v, pid) => rt.stop(pid, { timeoutMs: v }), TYPE],
+  ['stop timeoutMs', notTimes, (rt, v, pid) => rt.stop(pid, { timeoutMs: v }), RANGE],
+  ['an unknown stop option', ['timeout', 'Drain'], (rt, v, pid) => rt.stop(pid, { [v]: 1 }), RANGE],
+
+  ['join(pid)', notNumbers, (rt, v) => rt.join(v), TYPE],
+  ['join(pid)', notPids.filter((v) => v !== 1), (rt, v) => rt.join(v), NOBODY],
+  ['join options', [null, ...notObjects], (rt, v, pid) => rt.join(pid, v), TYPE],
+  ['join timeout', notTimes, (rt, v, pid) => rt.join(pid, v), RANGE],
+  ['join signal', [null, 1, {}], (rt, v, pid) => rt.join(pid, { signal: v }), TYPE],
+  ['onCrash(hook)', [1, 'f', {}, true, Symbol('s')], (rt, v) => rt.onCrash(v), TYPE],
+  ['close options', [null, 1, ...notObjects], (rt, v) => rt.close(v), TYPE],
+  ['close timeoutMs', notTimes, (rt, v) => rt.close({ timeoutMs: v }), RANGE],
+  ['an unknown close option', ['timeout'], (rt, v) => rt.close({ [v]: 1 }), RANGE],
+]
+
+function show(value) {
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, 12))
+  if (typeof value === 'bigint') return `${value}n`
+  if (typeof value !== 'object' || value === null) return String(value)
+  return `a ${value.constructor?.name}`
+}
+
+for (const [what, values, call, code] of cases) {
+  test(`${what}: ${values.map(show).join(', ')} is ${code}`, async (t) => {
+    const rt = runtime(t)
+    const pid = rt.spawn(nothing)
+    rt.register('name', pid)
+    for (const value of values) {
+      let error
+      let answered = false
+      try {
+        const answer = call(rt, value, pid)
+        answered = answer instanceof Promise
+        await answer
+      } catch (e) {
+        error = e
+      }
+      assert.ok(error instanceof IrisError, `${show(value)}: ${error}`)
+      assert.equal(error.code, code, `${show(value)}: ${error}`)
+      assert.equal(error instanceof TypeError, code === TYPE)
+      assert.equal(error instanceof RangeError, code === RANGE)
+      const asks = /^(call[ (]|join|close|an unknown (call|close))/.test(what)
+      assert.equal(answered, asks, 'what waits rejects, the rest throws')
+    }
+    // Nothing was done.
+    assert.equal(rt.closed, false)
+    assert.deepEqual(rt.listActors(), [pid])
+    assert.deepEqual(rt.actorInfo(pid).names, ['name'])
+    const metrics = rt.getMetrics()
+    assert.deepEqual([metrics.accepted, metrics.openCalls, metrics.timers], [0, 0, 0])
+    assertBalanced(metrics)
+  })
+}
+
+test('numbers that are no pids are nobody: counted, not thrown', (t) => {
+  const rt = runtime(t)
+  for (const pid of notPids) {
+    assert.equal(rt.send(pid, 'x'), false)
+    assert.equal(rt.send(pid, Buffer.from('x')), false)
+    assert.equal(rt.sendMany(pid, ['x', 'y']), 0)
+    assert.equal(rt.stop(pid), false)
+    assert.equal(rt.kill(pid), false)
+    assert.equal(rt.isAlive(pid), false)
+    assert.equal(rt.mailboxSize(pid), null)
+    assert.equal(rt.actorInfo(pid), null)
+  }
+  const { refused } = rt.getMetrics()
+  assert.equal(refused.no_such_actor + refused.foreign, 4 * notPids.length)
+})
+
+test('a pid of another runtime is nobody here, whatever is asked', async (t) => {
+  const [rt, other] = [runtime(t), runtime(t)]
+  // The same slot and generation in both.
+  const own = rt.spawn(nothing)
+  const foreign = other.spawn(nothing)
+  assert.notEqual(own, foreign)
+  assert.equal(rt.send(foreign, 'x'), false)
+  assert.equal(rt.sendMany(foreign, ['x']), 0)
+  assert.equal(rt.stop(foreign), false)
+  assert.equal(rt.kill(foreign), false)
+  assert.equal(rt.isAlive(foreign), false)
+  assert.equal(rt.mailboxSize(foreign), null)
+  assert.equal(rt.actorInfo(foreign), null)
+  await assert.rejects(rt.call(foreign, 'x'), { code: NOBODY, message: /another runtime/ })
+  assert.equal((await rt.join(foreign)).reason, 'noproc')
+  assert.ok(rt.isAlive(own) && other.isAlive(foreign))
+})
+
+test('a wrong this is a TypeError, and the class needs new', async (t) => {
+  const rt = runtime(t)
+  const names = Object.getOwnPropertyNames(NodeRuntime.prototype).filter((n) => n !== 'constructor')
+  assert.ok(names.length > 20)
+  for (const name of names) {
+    for (const self of [
+      undefined,
+      null,
+      {},
+      Object.create(NodeRuntime.prototype),
+      new Proxy(rt, {}),
+    ]) {
+      const { value, get } = Object.getOwnPropertyDescriptor(NodeRuntime.prototype, name)
+      await assert.rejects(
+        async () => {
+          const answer = await (value ?? get).call(self, 1, 'x')
+          // A constant of the module needs no runtime.
+          if (name === 'version') throw new TypeError(answer)
+        },
+        TypeError,
+        name,
+      )
+    }
+  }
+  assert.throws(() => NodeRuntime(), TypeError)
+})
+
+describe('arguments that run code', () => {
+  test('while they are read may use the runtime, or close it', async (t) => {
+    const rt = runtime(t)
+    const seen = []
+    const pid = rt.spawn((message) => void seen.push(String(message)))
+    const options = {
+      get budget() {
+        rt.send(pid, Buffer.from('from a getter'))
+        rt.spawn(nothing)
+        return 10
+      },
+      get capacity() {
+        rt.send(pid, 'from another')
+        return 1
+      },
+    }
+    assert.equal(rt.actorInfo(rt.spawnBounded(nothing, options)).budget, 10)
+    await rt.call(pid, 'x', {
+      get timeoutMs() {
+        rt.kill(rt.spawn(nothing))
+        return 1000
+      },
+    })
+    assert.ok(seen.includes('from a getter') && seen.includes('from another'))
+    const closing = runtime(t)
+    assert.throws(
+      () =>
+        closing.spawn(nothing, {
+          get budget() {
+            closing.close()
+            return 1
+          },
+        }),
+      { code: 'ERR_IRIS_RUNTIME_CLOSED' },
+    )
+    const third = runtime(t)
+    const target = third.spawn(nothing)
+    const closeInIterator = function* () {
+      yield 'a'
+      third.close()
+    }
+    assert.throws(() => third.sendMany(target, closeInIterator()), {
+      code: 'ERR_IRIS_RUNTIME_CLOSED',
+    })
+  })
+
+  test('and throw give the user’s own error back', async (t) => {
+    const rt = runtime(t)
+    const own = new Error('own')
+    assert.throws(
+      () =>
+        rt.spawn(nothing, {
+          get budget() {
+            throw own
+          },
+        }),
+      own,
+    )
+    await assert.rejects(
+      rt.call(rt.spawn(nothing), 'x', {
+        get timeoutMs() {
+          throw own
+        },
+      }),
+      own,
+    )
+    assert.throws(
+      () =>
+        rt.stop(rt.spawn(nothing), {
+          get drain() {
+            throw own
+          },
+        }),
+      own,
+    )
+  })
+})
+
+test('what a Context is given wrongly is a typed error in the handler', async (t) => {
+  const rt = runtime(t)
+  const codes = deferred()
+  const other = rt.spawn(nothing)
+  const pid = rt.spawn(async (_message, ctx) => {
+    const got = []
+    for (const f of [
+      () => ctx.send('1', 'x'),
+      () => ctx.send(other, 1),
+      () => ctx.call('1', 'x'),
+      () => ctx.call(other, 1),
+      () => ctx.call(other, 'x', { timeout: 1 }),
+      () => ctx.reply(1),
+    ]) {
+      try {
+        await f()
+        got.push('nothing')
+      } catch (error) {
+        got.push(error.code)
+      }
+    }
+    codes.resolve(got)
+  })
+  rt.send(pid, '')
+  assert.deepEqual(await codes.promise, [TYPE, TYPE, TYPE, TYPE, RANGE, TYPE])
+  await turn()
+  assert.ok(rt.isAlive(pid))
+})
