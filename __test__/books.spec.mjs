@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { NodeRuntime } from '../index.mjs'
-import { assertBalanced, deferred, quiet, runtime, turn } from './support.mjs'
+import { assertBalanced, deferred, eventually, quiet, runtime, turn } from './support.mjs'
 
 const never = () => new Promise(() => {})
 const x = Buffer.from('x')
@@ -266,10 +266,8 @@ async function interpret(actors, actions) {
     metrics = rt.getMetrics()
     assertBalanced(metrics)
   } while (metrics.queued > 0 || metrics.inFlight > 0)
-  for (const [i, pid] of rt.listActors().entries()) {
-    const { queue, state } = rt.actorInfo(pid)
-    assert.deepEqual([queue, state], [0, 'idle'], `actor ${i}`)
-  }
+  // A call that was given up can leave an actor with a turn to come and nothing to do in it.
+  await eventually(() => rt.listActors().every((pid) => rt.actorInfo(pid).state === 'idle'))
   for (const error of await Promise.all(outcomes)) {
     if (error !== undefined && error.message !== 'crash') assert.match(error.code, /^ERR_IRIS_/)
   }
