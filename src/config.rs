@@ -1,6 +1,7 @@
 //! Every knob of a runtime: unit, default, range.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::id::Pid;
 use std::time::Duration;
 
 /// Default budget of an actor, in messages.
@@ -59,11 +60,13 @@ pub struct SpawnOptions {
     pub budget: u32,
     /// Mailbox capacity in messages; `None`: the runtime's default. 1 to 2^30.
     pub capacity: Option<u32>,
+    /// The actor that ends this one by ending. Default: none.
+    pub parent: Option<Pid>,
 }
 
 impl Default for SpawnOptions {
     fn default() -> Self {
-        Self { budget: DEFAULT_BUDGET, capacity: None }
+        Self { budget: DEFAULT_BUDGET, capacity: None, parent: None }
     }
 }
 

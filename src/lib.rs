@@ -31,8 +31,8 @@ pub use error::{Error, ErrorKind, Result};
 pub use id::{CallId, Pid};
 pub use message::{CrashInfo, ExitInfo, ExitReason, Payload};
 pub use runtime::{
-    ActorInfo, Batch, BooksSnapshot, DropReason, HostLane, Metrics, Overflow, Pressure, Refusal,
-    Replied, Run, Runtime, Sent, TimerId,
+    ActorInfo, Batch, BooksSnapshot, DropReason, HostLane, Metrics, Overflow, Peeked, Pressure,
+    PullSignal, Pulled, Refusal, Replied, Run, Runtime, Sent, TimerId,
 };
 
 #[cfg(any(feature = "node", feature = "python"))]

@@ -232,7 +232,7 @@ impl World {
     fn step(&mut self, op: Op) {
         match op {
             Op::Spawn { lane, budget, capacity } => {
-                let options = SpawnOptions { budget, capacity };
+                let options = SpawnOptions { budget, capacity, ..SpawnOptions::default() };
                 let key = self.actors.len() as u32;
                 let pid = self.hosts[lane].lane.spawn(key, options).expect("an actor");
                 self.actors.push(Actor {

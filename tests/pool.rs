@@ -193,7 +193,11 @@ fn the_books_balance_while_actors_are_spawned_flooded_stopped_and_killed_from_al
                     let handler = move |m: Message, _: &mut Context<'_>| {
                         assert!(m.payload.len() != 5, "bad luck");
                     };
-                    let options = SpawnOptions { capacity, budget: 1 + (i % 5) as u32 };
+                    let options = SpawnOptions {
+                        capacity,
+                        budget: 1 + (i % 5) as u32,
+                        ..SpawnOptions::default()
+                    };
                     mine.push(rt.spawn_with(handler, options).expect("an actor"));
                     for (n, pid) in mine.iter().rev().take(8).enumerate() {
                         rt.send(*pid, vec![0; (i + n) % 19]);

@@ -8,7 +8,7 @@ use crate::message::{ExitInfo, ExitReason, LaneEvent, Payload};
 use crate::scheduler::lane::Lane;
 use crate::sync::contain;
 use crate::timer::wheel::TimerKey;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,6 +44,19 @@ pub enum Body {
     Hosted(u32),
     /// A Rust actor.
     Native(Box<dyn Actor>),
+    /// A function of a host's that takes its messages itself, and what tells it that there are any.
+    Pull(Arc<dyn Fn(PullSignal) + Send + Sync>),
+}
+
+/// What a pull actor is told. Called from any thread with no lock held; it must not block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PullSignal {
+    /// There is a message; said once after each time that it looked and found none.
+    Ready,
+    /// No message comes any more: it should return.
+    Closing,
+    /// It has ended; what it still takes is nothing.
+    Gone,
 }
 
 /// Who hears how an actor ended.
@@ -86,6 +99,10 @@ pub struct Extra {
     pub overflow: Overflow,
     /// Sends that wait for room.
     pub waiters: VecDeque<Waiter>,
+    /// Who ends it by ending.
+    pub parent: Option<Pid>,
+    /// Whom it ends by ending, by the order of their spawns.
+    pub children: BTreeMap<u64, Pid>,
     /// Names it holds.
     pub names: Vec<Box<str>>,
     /// Calls that its handler owes an answer.
@@ -101,6 +118,8 @@ impl Default for Extra {
         Self {
             overflow: Overflow::DropNew,
             waiters: VecDeque::new(),
+            parent: None,
+            children: BTreeMap::new(),
             names: Vec::new(),
             open_calls: Vec::new(),
             joiners: Vec::new(),
@@ -135,8 +154,10 @@ pub struct Cell {
     pub has_delays: bool,
     /// Messages a turn.
     pub budget: u32,
-    /// Messages that it has asked for; `u32::MAX`, the default, is all there are.
-    pub demand: u32,
+    /// It takes its messages itself.
+    pub pulls: bool,
+    /// It has looked for a message and found none.
+    pub waits: bool,
     /// Its queue.
     pub mailbox: Mailbox,
     /// The host lane it runs on; `None`: the pool.
@@ -165,7 +186,8 @@ impl Cell {
             awaiting: false,
             has_delays: false,
             budget: 0,
-            demand: u32::MAX,
+            pulls: false,
+            waits: false,
             mailbox: Mailbox::new(0),
             lane: None,
             body: Body::Empty,
@@ -194,7 +216,16 @@ impl Cell {
     #[inline]
     #[must_use]
     pub fn may_schedule(&self) -> bool {
-        self.sched == Sched::Idle && self.demand != 0 && !self.mailbox.is_empty()
+        self.sched == Sched::Idle && !self.pulls && !self.mailbox.is_empty()
+    }
+
+    /// What tells a pull actor.
+    #[must_use]
+    pub fn pull_signal(&self) -> Option<Arc<dyn Fn(PullSignal) + Send + Sync>> {
+        match &self.body {
+            Body::Pull(signal) => Some(Arc::clone(signal)),
+            _ => None,
+        }
     }
 
     /// Whether sends wait for room.

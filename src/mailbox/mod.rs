@@ -20,6 +20,8 @@ pub struct Mailbox {
     reserved: u32,
     high_water: u32,
     expired: u32,
+    /// Messages that [`pop_oldest`](Self::pop_oldest) took.
+    popped: u64,
 }
 
 impl Mailbox {
@@ -84,7 +86,25 @@ impl Mailbox {
 
     /// Takes the oldest queued message out.
     pub fn pop_oldest(&mut self) -> Option<Envelope> {
-        self.queue.pop_front()
+        let e = self.queue.pop_front();
+        self.popped += u64::from(e.is_some());
+        e
+    }
+
+    /// The message at `place`, or the first after it, and where that is. Places count what was ever at the front of this
+    /// mailbox; they are for mailboxes whose messages leave by [`pop_oldest`](Self::pop_oldest) and
+    /// [`remove`](Self::remove) alone.
+    #[must_use]
+    pub fn at(&self, place: u64) -> Option<(&Envelope, u64)> {
+        let place = place.max(self.popped);
+        let index = usize::try_from(place - self.popped).ok()?;
+        Some((self.queue.get(index)?, place))
+    }
+
+    /// Takes the message at `place` out; those behind it move up by one place.
+    pub fn remove(&mut self, place: u64) -> Option<Envelope> {
+        let index = usize::try_from(place.checked_sub(self.popped)?).ok()?;
+        self.queue.remove(index)
     }
 
     /// Moves up to `max` messages to `out`, as long as `fits` agrees with each; they stay reserved.

@@ -27,7 +27,11 @@ fn crash_info(cx: &Cx<'_>, i: usize) -> CrashInfo {
 pub(super) fn spawn(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     let mut inner = face.inner()?;
     let capacity = cx.u32(1);
-    let options = SpawnOptions { budget: cx.u32(0), capacity: (capacity != 0).then_some(capacity) };
+    let options = SpawnOptions {
+        budget: cx.u32(0),
+        capacity: (capacity != 0).then_some(capacity),
+        parent: None,
+    };
     let (pid, bounded) = inner.lane.spawn_keyed_by_slot(options)?;
     // The slot may have been that of an actor of this batch which another thread has just ended.
     face.note_control(&mut inner);

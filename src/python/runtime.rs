@@ -118,7 +118,7 @@ impl PyRuntime {
         budget: Count,
         release_gil: Flag,
     ) -> PyResult<u64> {
-        let options = SpawnOptions { budget: budget.0, capacity: None };
+        let options = SpawnOptions { budget: budget.0, ..SpawnOptions::default() };
         Self::spawn_with(slf, handler, options, release_gil)
     }
 
@@ -131,7 +131,11 @@ impl PyRuntime {
         capacity: Count,
         release_gil: Flag,
     ) -> PyResult<u64> {
-        let options = SpawnOptions { budget: budget.0, capacity: Some(capacity.0) };
+        let options = SpawnOptions {
+            budget: budget.0,
+            capacity: Some(capacity.0),
+            ..SpawnOptions::default()
+        };
         Self::spawn_with(slf, handler, options, release_gil)
     }
 

@@ -6,7 +6,7 @@
 use super::delays::{Delays, TimerId};
 use super::overflow::Shedding;
 use crate::actor::behavior::Actor;
-use crate::actor::cell::{Body, Cell, Life, Sched};
+use crate::actor::cell::{Body, Cell, Life, PullSignal, Sched};
 use crate::actor::request::CallTable;
 use crate::actor::table::Table;
 use crate::clock::Clock;
@@ -19,8 +19,8 @@ use crate::registry::names::Names;
 use crate::scheduler::lane::{Lane, Runnable};
 use crate::scheduler::pool::Pool;
 use crate::scheduler::stats::{Books, Refusal};
-use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use crate::sync::{Mutex, contain};
 use crate::timer::Timers;
 use std::sync::{Arc, Weak};
 
@@ -106,6 +106,7 @@ pub(super) enum Wake {
     Here,
     Lane(Arc<Lane>),
     Pool(Runnable),
+    Puller(Arc<dyn Fn(PullSignal) + Send + Sync>),
 }
 
 /// Runtime tags of this process: a bit each.
@@ -229,7 +230,12 @@ impl Core {
         self.spawn_cell(None, Body::Native(actor), o)
     }
 
-    fn spawn_cell(&self, lane: Option<Arc<Lane>>, body: Body, o: SpawnOptions) -> Result<Pid> {
+    pub(super) fn spawn_cell(
+        &self,
+        lane: Option<Arc<Lane>>,
+        body: Body,
+        o: SpawnOptions,
+    ) -> Result<Pid> {
         self.check_open()?;
         o.validate()?;
         if self.sheds_actors() {
@@ -262,7 +268,7 @@ impl Core {
             c.sched = Sched::Idle;
             (c.one_at_a_time, c.awaiting, c.has_delays) = (false, false, false);
             c.budget = o.budget;
-            c.demand = u32::MAX;
+            (c.pulls, c.waits) = (matches!(body, Body::Pull(_)), false);
             c.mailbox = Mailbox::new(o.capacity.or(self.config.default_capacity).unwrap_or(0));
             c.lane = lane;
             c.body = match body {
@@ -276,7 +282,10 @@ impl Core {
             self.pid_of(slot, c.generation)
         };
         self.books.spawned();
-        Ok(pid)
+        match o.parent {
+            Some(parent) => self.adopt(parent, pid).map(|()| pid),
+            None => Ok(pid),
+        }
     }
 
     /// Sends. `here` is the lane of the calling thread, if it has one: it is never woken, but told to arm itself.
@@ -349,7 +358,13 @@ impl Core {
         }
         c.mailbox.push(envelope(pid));
         self.books.accepted();
-        let wake = if c.may_schedule() { self.schedule(&mut c, pid, here) } else { Wake::None };
+        let wake = if c.pulls {
+            self.tell_puller(&mut c)
+        } else if c.may_schedule() {
+            self.schedule(&mut c, pid, here)
+        } else {
+            Wake::None
+        };
         drop(c);
         Ok(self.wake(wake))
     }
@@ -422,6 +437,10 @@ impl Core {
             }
             Wake::Pool(r) => {
                 self.pool.push(r);
+                false
+            }
+            Wake::Puller(signal) => {
+                contain(|| signal(PullSignal::Ready));
                 false
             }
         }

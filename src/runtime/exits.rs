@@ -1,16 +1,31 @@
 //! How actors end: stop, kill, crash, and what is cleaned up.
 
 use super::core::{Core, REMEMBERED_BITS, TimerTask};
-use crate::actor::cell::{Body, Cell, ExitSink, Life, Sched, StopWatch};
+use crate::actor::cell::{Body, Cell, ExitSink, Extra, Life, PullSignal, Sched, StopWatch};
 use crate::error::{Error, ErrorKind};
 use crate::id::{CallId, Pid};
 use crate::mailbox::Mailbox;
-use crate::message::{CrashInfo, ExitInfo, ExitReason, LaneEvent};
+use crate::message::{CrashInfo, Envelope, ExitInfo, ExitReason, LaneEvent};
 use crate::scheduler::lane::Lane;
 use crate::sync::atomic::Ordering;
 use crate::sync::{MutexGuard, contain};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// An actor that has been taken down and is not cleaned up yet.
+struct Ended {
+    info: ExitInfo,
+    children: Vec<Pid>,
+    running: bool,
+    queue: VecDeque<Envelope>,
+    body: Body,
+    lane: Option<Arc<Lane>>,
+    awaiting: bool,
+    has_delays: bool,
+    sequence: u64,
+    extra: Extra,
+}
 
 impl Core {
     /// Stops an actor: no message is accepted from now on, the running handler finishes, what is queued dies (or, with
@@ -35,13 +50,14 @@ impl Core {
         if drain && c.life == Life::Draining {
             return true;
         }
-        if c.sched != Sched::Running && (!drain || c.mailbox.is_empty()) {
+        let pulls = matches!(c.body, Body::Pull(_));
+        if c.sched != Sched::Running && !pulls && (!drain || c.mailbox.is_empty()) {
             self.exit_locked(c, pid, why, None);
             return true;
         }
-        let dead = if drain {
+        let dead = if drain && !(pulls && c.mailbox.is_empty()) {
             c.life = Life::Draining;
-            std::collections::VecDeque::new()
+            VecDeque::new()
         } else {
             c.life = Life::Stopping(why);
             let reserved = c.mailbox.len() - c.mailbox.queued();
@@ -51,9 +67,24 @@ impl Core {
         };
         self.bump_control(c.lane.as_ref());
         self.watch_stop(&mut c, pid, timeout.unwrap_or(self.config.stop_timeout));
+        let signal = if matches!(c.life, Life::Stopping(_)) { c.pull_signal() } else { None };
         drop(c);
+        if let Some(signal) = signal {
+            contain(|| signal(PullSignal::Closing));
+        }
         self.bury_queue(pid, why, dead);
         true
+    }
+
+    /// A child has ended: its parent need not end it any more.
+    fn forget_child(&self, parent: Pid, sequence: u64) {
+        let Some(slot) = self.slot(parent) else { return };
+        let mut c = slot.lock();
+        if c.is(parent.generation())
+            && let Some(x) = &mut c.extra
+        {
+            x.children.remove(&sequence);
+        }
     }
 
     /// Makes the lane look again before it begins another message of a turn that is open.
@@ -117,29 +148,64 @@ impl Core {
         true
     }
 
+    /// Ends an actor and its descendants: all are taken down from the top, so that none gets another child, and then
+    /// cleaned up from the bottom, so that whoever hears of an actor's end finds its children ended.
     fn exit_locked(
+        &self,
+        c: MutexGuard<'_, Cell>,
+        pid: Pid,
+        why: ExitReason,
+        crash: Option<Arc<CrashInfo>>,
+    ) {
+        let mut ended = vec![self.take_down(c, pid, why, crash)];
+        let mut at = 0;
+        while at < ended.len() {
+            for child in std::mem::take(&mut ended[at].children) {
+                let Some(slot) = self.slot(child) else { continue };
+                let c = slot.lock();
+                if c.is(child.generation()) {
+                    ended.push(self.take_down(c, child, ExitReason::ParentExit, None));
+                }
+            }
+            at += 1;
+        }
+        ended.into_iter().rev().for_each(|e| self.clean_up(e));
+    }
+
+    fn take_down(
         &self,
         mut c: MutexGuard<'_, Cell>,
         pid: Pid,
         why: ExitReason,
         crash: Option<Arc<CrashInfo>>,
-    ) {
-        let running = c.sched == Sched::Running;
-        let queue = c.mailbox.drain_all();
-        let body = std::mem::replace(&mut c.body, Body::Empty);
-        let extra = c.extra.take().map(|x| *x).unwrap_or_default();
-        let lane = c.lane.take();
-        let awaiting = std::mem::take(&mut c.awaiting);
-        let has_delays = c.has_delays;
+    ) -> Ended {
+        let mut extra = c.extra.take().map(|x| *x).unwrap_or_default();
+        let ended = Ended {
+            children: std::mem::take(&mut extra.children).into_values().collect(),
+            info: ExitInfo { pid, reason: why, crash },
+            running: c.sched == Sched::Running,
+            queue: c.mailbox.drain_all(),
+            body: std::mem::replace(&mut c.body, Body::Empty),
+            lane: c.lane.take(),
+            awaiting: std::mem::take(&mut c.awaiting),
+            has_delays: c.has_delays,
+            sequence: c.sequence,
+            extra,
+        };
         c.life = Life::Free;
         c.sched = Sched::Idle;
         c.mailbox = Mailbox::new(0);
         // Under the cell's lock: whoever finds the actor gone finds out how.
-        let info = ExitInfo { pid, reason: why, crash };
-        self.exits.lock()[remembered_at(pid)] = Some(info.clone());
+        self.exits.lock()[remembered_at(pid)] = Some(ended.info.clone());
         self.ending.fetch_add(1, Ordering::AcqRel);
-        drop(c);
+        ended
+    }
 
+    fn clean_up(&self, ended: Ended) {
+        let Ended {
+            info, running, queue, body, lane, awaiting, has_delays, sequence, extra, ..
+        } = ended;
+        let (pid, why) = (info.pid, info.reason);
         // The slot is not in the free list yet, so nobody else is this pid's successor until the end.
         if running {
             self.bump_control(lane.as_ref());
@@ -174,7 +240,11 @@ impl Core {
                 }
             }
             Body::Native(actor) => contain(|| drop(actor)),
+            Body::Pull(signal) => contain(|| signal(PullSignal::Gone)),
             Body::Empty => {}
+        }
+        if let Some(parent) = extra.parent {
+            self.forget_child(parent, sequence);
         }
         for (_, sink) in extra.joiners {
             sink.deliver(info.clone());
@@ -190,12 +260,7 @@ impl Core {
         }
     }
 
-    fn bury_queue(
-        &self,
-        pid: Pid,
-        why: ExitReason,
-        queue: std::collections::VecDeque<crate::message::Envelope>,
-    ) {
+    fn bury_queue(&self, pid: Pid, why: ExitReason, queue: VecDeque<Envelope>) {
         if queue.is_empty() {
             return;
         }

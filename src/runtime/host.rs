@@ -19,7 +19,7 @@
 use super::calls::Replied;
 use super::core::{Core, KEY_IS_SLOT, Sent};
 use super::turns::{Batch, Run};
-use crate::actor::cell::ExitSink;
+use crate::actor::cell::{ExitSink, PullSignal};
 use crate::actor::request::CallSink;
 use crate::config::SpawnOptions;
 use crate::error::{Error, Result};
@@ -64,6 +64,18 @@ impl HostLane {
     pub fn spawn_keyed_by_slot(&self, options: SpawnOptions) -> Result<(Pid, bool)> {
         let bounded = options.capacity.or(self.core.config.default_capacity).is_some();
         Ok((self.core.spawn_hosted(&self.lane, KEY_IS_SLOT, options)?, bounded))
+    }
+
+    /// As [`Runtime::spawn_pull`](super::Runtime::spawn_pull), on this lane: the actor ends with it.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn spawn_pull(
+        &self,
+        options: SpawnOptions,
+        signal: impl Fn(PullSignal) + Send + Sync + 'static,
+    ) -> Result<Pid> {
+        self.core.spawn_pull(Some(&self.lane), options, Arc::new(signal))
     }
 
     /// Sends from this lane's thread.

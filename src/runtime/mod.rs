@@ -8,13 +8,16 @@ mod exits;
 mod host;
 mod info;
 mod overflow;
+mod pull;
 mod turns;
 
 pub use self::core::Sent;
+pub use crate::actor::cell::PullSignal;
 pub use calls::Replied;
 pub use delays::{TimerId, delay_from_ms};
 pub use host::HostLane;
 pub use info::{ActorInfo, Metrics};
+pub use pull::{Peeked, Pulled};
 #[cfg(feature = "node")]
 pub(crate) use turns::panic_info;
 pub use turns::{Batch, Run};

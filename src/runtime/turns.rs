@@ -73,8 +73,7 @@ impl Core {
                 continue; // the actor ended since
             }
             let Body::Hosted(key) = c.body else { continue };
-            let most = if c.one_at_a_time { 1 } else { c.budget.min(c.demand) as usize };
-            let limit = most.min(max - start);
+            let limit = if c.one_at_a_time { 1 } else { (c.budget as usize).min(max - start) };
             let n = c.mailbox.take(limit, &mut batch.envelopes, |e| {
                 let ok = fits(e);
                 full |= !ok;
@@ -87,9 +86,6 @@ impl Core {
             }
             let pid = self.pid_of(r.slot, r.generation);
             c.sched = Sched::Running;
-            if c.demand != u32::MAX {
-                c.demand -= n as u32;
-            }
             let over = if batch.envelopes[start..].iter().any(|e| e.call.is_some()) {
                 self.hand_calls(&mut c, &mut batch.envelopes, start)
             } else {
@@ -268,11 +264,8 @@ impl Core {
             told.into_iter().for_each(|done| contain(|| done(true)));
             return wake;
         }
-        if c.mailbox.is_empty() || c.demand == 0 {
+        if c.mailbox.is_empty() {
             c.sched = Sched::Idle;
-            if !c.mailbox.is_empty() {
-                return Wake::None;
-            }
             c.mailbox.rest();
             if c.life == Life::Draining {
                 drop(c);

@@ -7,12 +7,15 @@
 //! Waking another core costs 25 to 30 microseconds here, so a worker that makes *one* actor runnable (ping-pong) wakes
 //! nobody: it will run it next itself. It wakes a sleeper when it leaves more behind than the actor it is about to run.
 //! What it leaves behind by running one handler for long is found by the watcher: one sleeping worker at a time sleeps
-//! for at most [`WATCH`] and then looks around, as long as another worker is busy. A watcher that finds work wakes the
-//! next sleeper, which takes over the watch.
+//! for at most a millisecond and then looks around, as long as another worker is busy.
 //!
-//! No wake is lost, by the queues' locks alone. A worker counts itself asleep, then looks through every queue under its
-//! lock, then waits. Whoever pushes does so under the queue's lock, then reads that count. Either the push came first
-//! and the worker's look finds it; or the look came first, and then the count that it followed is visible to the pusher.
+//! At most one sleeper is being woken at a time; until it is up, pushes wake nobody else. When it has found work and more
+//! is left anywhere, it wakes the next.
+//!
+//! No wake is lost, by the locks alone. A worker says that it can be woken, then looks through every queue under its
+//! lock, then waits. Whoever pushes does so under the queue's lock, then reads whether somebody can be woken. Either the
+//! push came first and the worker's look finds it; or the look came first, and then what was said before it is visible to
+//! the pusher. The same holds for a worker that is being woken: it says that it is up, then looks.
 
 use super::lane::Runnable;
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -24,6 +27,8 @@ use std::time::Duration;
 
 /// How long a runnable actor can wait behind one long handler while another worker sleeps.
 const WATCH: Duration = Duration::from_millis(1);
+/// Most actors that a worker takes from the injector at once.
+const SHARE: usize = 256;
 /// Every so many turns a worker looks at the injector first, so outside work is not starved.
 const FAIR_TICK: u32 = 61;
 
@@ -34,7 +39,10 @@ crate::sync::thread_local! {
 #[derive(Default)]
 struct Sleep {
     asleep: usize,
+    /// One of them sleeps for [`WATCH`] only.
     watcher: bool,
+    /// One of them has been notified and is not up yet.
+    waking: bool,
 }
 
 /// The worker threads of one runtime.
@@ -42,8 +50,9 @@ pub struct Pool {
     queues: Box<[Mutex<VecDeque<Runnable>>]>,
     injector: Mutex<VecDeque<Runnable>>,
     injected: AtomicUsize,
-    sleepers: AtomicUsize,
-    watchers: AtomicUsize,
+    /// Somebody sleeps and nobody is being woken.
+    wakeable: AtomicBool,
+    watched: AtomicBool,
     sleep: Mutex<Sleep>,
     wakeup: Condvar,
     /// Threads are being started or run.
@@ -59,8 +68,8 @@ impl Pool {
             queues: (0..workers).map(|_| Mutex::new(VecDeque::new())).collect(),
             injector: Mutex::new(VecDeque::new()),
             injected: AtomicUsize::new(0),
-            sleepers: AtomicUsize::new(0),
-            watchers: AtomicUsize::new(0),
+            wakeable: AtomicBool::new(false),
+            watched: AtomicBool::new(false),
             sleep: Mutex::new(Sleep::default()),
             wakeup: Condvar::new(),
             started: AtomicBool::new(false),
@@ -117,7 +126,7 @@ impl Pool {
                 q.push_back(r);
                 q.len()
             };
-            if left == 1 && self.watchers.load(Ordering::Relaxed) != 0 {
+            if left == 1 && self.watched.load(Ordering::Relaxed) {
                 return; // this worker runs it next, or the watcher finds it
             }
         } else {
@@ -129,46 +138,55 @@ impl Pool {
     }
 
     fn wake_one(&self) {
-        if self.sleepers.load(Ordering::Relaxed) != 0 {
-            let _sleep = self.sleep.lock();
-            self.wakeup.notify_one();
+        if !self.wakeable.load(Ordering::Relaxed) {
+            return;
         }
+        let mut sleep = self.sleep.lock();
+        if sleep.asleep == 0 || sleep.waking {
+            return;
+        }
+        sleep.waking = true;
+        self.publish(&sleep);
+        drop(sleep);
+        self.wakeup.notify_one();
+    }
+
+    fn publish(&self, sleep: &Sleep) {
+        self.wakeable.store(sleep.asleep != 0 && !sleep.waking, Ordering::Relaxed);
+        self.watched.store(sleep.watcher, Ordering::Relaxed);
     }
 
     /// The next actor for `worker`, sleeping until there is one; `None` when the pool is closed.
     pub fn next(&self, worker: usize, tick: &mut u32) -> Option<Runnable> {
-        let mut watched = false;
+        let mut woken = false;
         loop {
             if self.closed.load(Ordering::Acquire) {
                 return None;
             }
             if let Some(r) = self.find(worker, tick) {
-                if watched {
+                // What was pushed while this worker slept or was being woken may have woken nobody.
+                if woken && self.has_work() {
                     self.wake_one();
                 }
                 return Some(r);
             }
             let mut sleep = self.sleep.lock();
             sleep.asleep += 1;
-            self.sleepers.store(sleep.asleep, Ordering::Relaxed);
+            self.publish(&sleep);
             if self.has_work() || self.closed.load(Ordering::Acquire) {
                 sleep.asleep -= 1;
-                self.sleepers.store(sleep.asleep, Ordering::Relaxed);
+                self.publish(&sleep);
                 continue;
             }
             let watch = !sleep.watcher && sleep.asleep < self.queues.len();
-            if watch {
-                sleep.watcher = true;
-                self.watchers.store(1, Ordering::Relaxed);
-            }
+            sleep.watcher |= watch;
+            self.publish(&sleep);
             sleep = wait_for(&self.wakeup, sleep, watch.then_some(WATCH));
-            watched = watch;
-            if watch {
-                sleep.watcher = false;
-                self.watchers.store(0, Ordering::Relaxed);
-            }
+            woken = true;
+            sleep.watcher &= !watch;
+            sleep.waking = false;
             sleep.asleep -= 1;
-            self.sleepers.store(sleep.asleep, Ordering::Relaxed);
+            self.publish(&sleep);
         }
     }
 
@@ -200,38 +218,39 @@ impl Pool {
         if self.injected.load(Ordering::Acquire) == 0 {
             return None;
         }
-        let mut moved = VecDeque::new();
-        let first = {
+        let (first, left) = {
             let mut q = self.injector.lock();
-            let share = (q.len() / self.queues.len()).clamp(1, 256).min(q.len());
+            // A fair share, so that a burst does not end up on one worker. Lock order: the injector, then a queue.
+            let share = (q.len() / self.queues.len()).clamp(1, SHARE).min(q.len());
             let first = q.pop_front();
-            moved.extend(q.drain(..share.saturating_sub(1)));
+            if share > 1 {
+                self.queues[worker].lock().extend(q.drain(..share - 1));
+            }
             self.injected.store(q.len(), Ordering::Release);
-            first
+            (first, share > 1 || !q.is_empty())
         };
-        self.adopt(worker, moved);
+        if left {
+            self.wake_one();
+        }
         first
     }
 
     fn steal(&self, worker: usize) -> Option<Runnable> {
         let n = self.queues.len();
         (1..n).find_map(|i| {
-            let mut moved = {
+            let (first, moved, left) = {
                 let mut q = self.queues[(worker + i) % n].lock();
                 let half = q.len().div_ceil(2);
-                q.drain(..half).collect::<VecDeque<_>>()
+                let first = q.pop_front()?;
+                (first, q.drain(..half - 1).collect::<Vec<_>>(), !q.is_empty())
             };
-            let first = moved.pop_front();
-            self.adopt(worker, moved);
-            first
-        })
-    }
-
-    fn adopt(&self, worker: usize, moved: VecDeque<Runnable>) {
-        if !moved.is_empty() {
+            let more = left || !moved.is_empty();
             self.queues[worker].lock().extend(moved);
-            self.wake_one();
-        }
+            if more {
+                self.wake_one();
+            }
+            Some(first)
+        })
     }
 
     /// Ends the threads after the turn they are in.

@@ -1,6 +1,6 @@
 //! One timer facility for all: call deadlines, stop timeouts, and later the users' timers.
 //!
-//! A [`Timers`] is a [`Wheel`](wheel::Wheel) behind a lock and one thread that sleeps until the next occupied slot. The
+//! A [`Timers`] is a [`wheel::Wheel`] behind a lock and one thread that sleeps until the next occupied slot. The
 //! thread starts with the first timer. A timer never fires early: delays are rounded up to the next millisecond. With a
 //! manual clock there is no thread; [`Timers::poll`] fires what is due.
 
