@@ -151,7 +151,8 @@ class Lane {
           options.native,
           shared,
           () => this.#wake(),
-          (code, message) => makeError(code, message),
+          // No closure of this lane: the native half refers to it for as long as the lane refers to the native half.
+          makeError,
         )
       } catch (error) {
         // napi-rs gives its errors a code of its own.
