@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::id::{CallId, Pid};
+use std::any::Any;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -10,16 +11,40 @@ use std::sync::Arc;
 pub const INLINE_MAX: usize = 22;
 
 /// The bytes of a message: up to 22 bytes lie in the envelope itself, more on the heap.
-#[derive(Clone)]
 pub struct Payload(Repr);
 
-#[derive(Clone)]
 enum Repr {
     Inline { len: u8, bytes: [u8; INLINE_MAX] },
     Heap(Box<[u8]>),
+    Foreign(Box<dyn ForeignBytes>),
+}
+
+/// Bytes that a host lends to the core until they are handled, so that a large message need not be copied.
+pub trait ForeignBytes: Send {
+    /// The bytes; the same at every call, and nobody changes them meanwhile.
+    fn bytes(&self) -> &[u8];
+    /// The lender's own object again.
+    fn into_any(self: Box<Self>) -> Box<dyn Any + Send>;
 }
 
 impl Payload {
+    /// Bytes of a host's that are not copied.
+    #[must_use]
+    pub fn foreign(bytes: Box<dyn ForeignBytes>) -> Self {
+        Self(Repr::Foreign(bytes))
+    }
+
+    /// The lender's object, if the bytes are lent.
+    ///
+    /// # Errors
+    /// The payload itself if they are not.
+    pub fn into_foreign(self) -> Result<Box<dyn Any + Send>, Self> {
+        match self.0 {
+            Repr::Foreign(b) => Ok(b.into_any()),
+            other => Err(Self(other)),
+        }
+    }
+
     /// A payload of no bytes.
     #[must_use]
     pub const fn empty() -> Self {
@@ -32,6 +57,18 @@ impl Payload {
         match self.0 {
             Repr::Inline { len, bytes } => bytes[..usize::from(len)].to_vec(),
             Repr::Heap(b) => b.into_vec(),
+            Repr::Foreign(b) => b.bytes().to_vec(),
+        }
+    }
+}
+
+impl Clone for Payload {
+    /// A copy of its own; one of lent bytes is on the heap.
+    fn clone(&self) -> Self {
+        match &self.0 {
+            Repr::Inline { len, bytes } => Self(Repr::Inline { len: *len, bytes: *bytes }),
+            Repr::Heap(b) => Self(Repr::Heap(b.clone())),
+            Repr::Foreign(b) => Self(Repr::Heap(b.bytes().into())),
         }
     }
 }
@@ -43,6 +80,7 @@ impl Deref for Payload {
         match &self.0 {
             Repr::Inline { len, bytes } => &bytes[..usize::from(*len)],
             Repr::Heap(b) => b,
+            Repr::Foreign(b) => b.bytes(),
         }
     }
 }
