@@ -45,6 +45,15 @@ class Refusals(TypedDict):
     foreign: int
     full: int
     closed: int
+    target_gone: int
+    shed: int
+
+
+class Drops(TypedDict):
+    """Messages that a mailbox had taken and that a policy dropped, by reason."""
+
+    displaced: int
+    target_gone: int
 
 
 class ByExit(TypedDict):
@@ -67,7 +76,7 @@ class Metrics(TypedDict):
     """The books, exact whenever the runtime is quiet.
 
     ``attempted = accepted + refused``;
-    ``accepted = handled + in_flight + queued + expired + dead``.
+    ``accepted = handled + in_flight + queued + expired + forwarded + dropped + dead``.
     """
 
     attempted: int
@@ -77,6 +86,8 @@ class Metrics(TypedDict):
     in_flight: int
     queued: int
     expired: int
+    forwarded: int
+    dropped: Drops
     dead: ByExit
     late_replies: int
     calls: int
@@ -87,4 +98,6 @@ class Metrics(TypedDict):
     actors: int
     names: int
     timers: int
+    delays: int
+    missed_ticks: int
     uptime_ms: int

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import iris
+from iris import _types
 
 GOOD = """
 import asyncio
@@ -88,6 +89,19 @@ def test_bad_code_does_not(tmp_path: Path) -> None:
     refused = {int(line.split(":")[1]) for line in done.stdout.splitlines() if ": error:" in line}
     passed = [code for i, code in enumerate(BAD) if first + i not in refused]
     assert passed == []
+
+
+def test_the_type_of_the_metrics_names_every_one_of_them() -> None:
+    with iris.Runtime() as rt:
+        metrics = rt.get_metrics()
+    assert set(metrics) == set(_types.Metrics.__annotations__)
+    for name, type_ in (
+        ("refused", _types.Refusals),
+        ("dropped", _types.Drops),
+        ("dead", _types.ByExit),
+        ("exited", _types.ByExit),
+    ):
+        assert set(dict(metrics)[name]) == set(type_.__annotations__)  # type: ignore[call-overload]
 
 
 def test_the_package_is_marked_as_typed() -> None:
