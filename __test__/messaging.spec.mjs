@@ -228,7 +228,12 @@ describe('a handler owns its message', () => {
       const got = []
       const pid = rt.spawn((message) => {
         got.push(String(message))
-        message.buffer.transfer()
+        try {
+          message.buffer.transfer()
+        } catch (error) {
+          // From Node 24 on, memory that is marked as untransferable cannot be moved this way either.
+          assert.ok(error instanceof TypeError)
+        }
       })
       for (let i = 0; i < 1000; i++) rt.send(pid, `message ${i}`)
       assert.equal(
