@@ -56,10 +56,10 @@ export interface Context {
    * Answers the call before the handler returns, or after: what it returns later is no reply then.
    *
    * @param data default: an empty reply.
-   * @throws `ERR_IRIS_STALE_REPLY` if nothing waits for it: this is no call, it has been answered, or its deadline has
-   *   passed. Catch it where replies may come late; an error that leaves the handler ends the actor.
+   * @returns whether the caller still waited. A late reply is dropped and counted ({@link Metrics.lateReplies}).
+   * @throws `ERR_IRIS_STALE_REPLY` if this is no call, or it has been answered.
    */
-  reply(data?: Message): void
+  reply(data?: Message): boolean
   /**
    * Stops this actor: the handler finishes, what is queued dies.
    *

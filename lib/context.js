@@ -48,12 +48,14 @@ class Context {
   reply(data) {
     const bytes = data === undefined ? EMPTY : toBytes(data, 'a reply')
     const high = this._take()
-    if (high === 0 || !this.#lane.reply(this.#low, high, bytes)) {
+    if (high === 0) {
       throw makeError(
         'ERR_IRIS_STALE_REPLY',
-        `actor ${this.#pid}: nothing waits for this reply (no call, answered already, or too late)`,
+        `actor ${this.#pid}: nothing waits for this reply (it is no call, or was answered already)`,
       )
     }
+    // A caller that has given up is no fault of the handler: its reply is dropped and counted.
+    return this.#lane.reply(this.#low, high, bytes)
   }
 
   stop() {

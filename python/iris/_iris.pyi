@@ -115,14 +115,17 @@ class Context:
         """
     def call(self, pid: int, data: Payload, timeout: float | None = None) -> Future[bytes]:
         """Asks in this actor's name; for ``async def`` handlers. See `Runtime.call`."""
-    def reply(self, data: Payload) -> None:
+    def reply(self, data: Payload) -> bool:
         """Answers the call; without it, what the handler returns is the answer.
 
         Args:
             data: The answer.
 
+        Returns:
+            Whether the caller still waited. A late reply is dropped and counted (`late_replies`).
+
         Raises:
-            StaleReply: Nothing waits for this reply: no call, answered, or too late.
+            StaleReply: Nothing waits for this reply: it is no call, or was answered already.
             BufferError: `data` is not C-contiguous.
         """
     def stop(self) -> bool:

@@ -91,20 +91,17 @@ impl Context {
         futures::call(py, &self.shared, pid.known(py)?, data.0, timeout, Some(self.pid))
     }
 
-    /// Answers the call; raises StaleReply if nothing waits for it any more.
-    fn reply(&self, py: Python<'_>, data: Data) -> PyResult<()> {
+    /// Answers the call; False: the caller has given up, and the reply was dropped and counted.
+    fn reply(&self, py: Python<'_>, data: Data) -> PyResult<bool> {
         self.shared.check(py)?;
-        let delivered = self
-            .take_call()
-            .is_some_and(|call| attached(py, &self.shared, || self.shared.rt.reply(call, data.0)));
-        if delivered {
-            return Ok(());
+        if let Some(call) = self.take_call() {
+            return Ok(attached(py, &self.shared, || self.shared.rt.reply(call, data.0)));
         }
         Err(fail(
             py,
             ErrorKind::StaleReply,
             format!(
-                "actor {}: nothing waits for this reply (no call, answered, or too late)",
+                "actor {}: nothing waits for this reply (it is no call, or was answered already)",
                 self.pid
             ),
         ))
