@@ -295,6 +295,51 @@ class Runtime:
             InvalidArgument: `timeout` is out of range.
             BufferError: `data` is not C-contiguous.
         """
+    def send_after(self, pid: int, delay_ms: float, data: Payload) -> int:
+        """Sends once, after a delay: never earlier, and not if the actor has ended by then.
+
+        Args:
+            pid: Who is to get it.
+            delay_ms: In milliseconds; 0 to 2^53.
+            data: The message, copied now.
+
+        Returns:
+            The timer's id, for `cancel_timer`.
+
+        Raises:
+            InvalidArgument: `delay_ms` is out of range.
+            NoSuchActor: The actor is unknown or dead.
+            AtCapacity: 16,777,216 timers wait.
+            BufferError: `data` is not C-contiguous.
+        """
+    def send_interval(self, pid: int, interval_ms: float, data: Payload) -> int:
+        """Sends again and again, first after one interval, until cancelled or the actor's end.
+
+        Ticks do not drift and do not pile up: what is missed is skipped and counted.
+
+        Args:
+            pid: Who is to get it.
+            interval_ms: In milliseconds; above 0, at most 2^53.
+            data: The message, copied now.
+
+        Returns:
+            The timer's id, for `cancel_timer`.
+
+        Raises:
+            InvalidArgument: `interval_ms` is out of range.
+            NoSuchActor: The actor is unknown or dead.
+            AtCapacity: 16,777,216 timers wait.
+            BufferError: `data` is not C-contiguous.
+        """
+    def cancel_timer(self, timer_id: int) -> bool:
+        """Takes a timer back.
+
+        Args:
+            timer_id: What `send_after` or `send_interval` answered.
+
+        Returns:
+            Whether it was still to fire.
+        """
     def register(self, name: str, pid: int) -> None:
         """Gives a name to a live actor. The same pair again is fine.
 

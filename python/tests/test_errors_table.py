@@ -16,6 +16,8 @@ PID_CALLS: dict[str, Callable[[Runtime, Any], Any]] = {
     "send_many": lambda rt, pid: rt.send_many(pid, [b""]),
     "call": lambda rt, pid: rt.call(pid, b""),
     "call_blocking": lambda rt, pid: rt.call_blocking(pid, b""),
+    "send_after": lambda rt, pid: rt.send_after(pid, 1, b""),
+    "send_interval": lambda rt, pid: rt.send_interval(pid, 1, b""),
     "register": lambda rt, pid: rt.register("name", pid),
     "stop": lambda rt, pid: rt.stop(pid),
     "kill": lambda rt, pid: rt.kill(pid),
@@ -31,6 +33,8 @@ DATA_CALLS: dict[str, Callable[[Runtime, int, Any], Any]] = {
     "send_named": lambda rt, pid, data: rt.send_named("name", data),
     "call": lambda rt, pid, data: rt.call(pid, data),
     "call_blocking": lambda rt, pid, data: rt.call_blocking(pid, data),
+    "send_after": lambda rt, pid, data: rt.send_after(pid, 1, data),
+    "send_interval": lambda rt, pid, data: rt.send_interval(pid, 1, data),
 }
 NAME_CALLS: dict[str, Callable[[Runtime, Any], Any]] = {
     "register": lambda rt, name: rt.register(name, 1),
@@ -49,6 +53,10 @@ TIMEOUT_CALLS: dict[str, Callable[[Runtime, int, Any], Any]] = {
     "stop_timeout": lambda rt, pid, t: Runtime(stop_timeout=t),
     "call_timeout": lambda rt, pid, t: Runtime(call_timeout=t),
 }
+DELAY_CALLS: dict[str, Callable[[Runtime, int, Any], Any]] = {
+    "send_after": lambda rt, pid, ms: rt.send_after(pid, ms, b""),
+    "send_interval": lambda rt, pid, ms: rt.send_interval(pid, ms, b""),
+}
 COUNT_CALLS: dict[str, Callable[[Runtime, Any], Any]] = {
     "budget": lambda rt, n: rt.spawn(lambda msg: None, budget=n),
     "bounded budget": lambda rt, n: rt.spawn_py_handler_bounded(lambda msg: None, n, 1),
@@ -66,7 +74,18 @@ OTHER_CALLS: dict[str, Callable[[Runtime], Any]] = {
     "list_actors": lambda rt: rt.list_actors(),
     "get_metrics": lambda rt: rt.get_metrics(),
     "on_crash": lambda rt: rt.on_crash(None),
+    "cancel_timer": lambda rt: rt.cancel_timer(1),
 }
+# Calls that need a live actor and say so by raising.
+NEEDS_ACTOR = {
+    "call",
+    "call_blocking",
+    "register",
+    "send_after",
+    "send_interval",
+}
+# Calls that answer whether the mailbox took the message.
+SENDS = {"send", "send_many"}
 NEVER_RAISE = {"close", "aclose"}
 
 
@@ -120,7 +139,7 @@ def test_a_number_that_is_no_actor(rt: Runtime, name: str, pid: int) -> None:
         "actor_info": None,
     }
     is_pid = 0 < pid < 2**53
-    if name in ("call", "call_blocking", "register") or ("join" in name and not is_pid):
+    if name in NEEDS_ACTOR or ("join" in name and not is_pid):
         with pytest.raises(errors.NoSuchActor, match=r"^[^']*pid") as e:
             run(name, lambda: PID_CALLS[name](rt, pid))
         assert isinstance(e.value, KeyError)
@@ -128,7 +147,7 @@ def test_a_number_that_is_no_actor(rt: Runtime, name: str, pid: int) -> None:
         assert run(name, lambda: PID_CALLS[name](rt, pid)).reason == "noproc"
     else:
         assert run(name, lambda: PID_CALLS[name](rt, pid)) == answers[name]
-    assert "call" in name or rt.get_metrics()["attempted"] == name.startswith("send")
+    assert "call" in name or rt.get_metrics()["attempted"] == (name in SENDS)
     check_books(rt)
 
 
@@ -141,7 +160,7 @@ def test_the_dead_and_the_foreign(rt: Runtime, inbox: Inbox, name: str, kind: st
             rt.stop(pid)
         else:
             pid = other.spawn(inbox)
-        if name in ("call", "call_blocking", "register"):
+        if name in NEEDS_ACTOR:
             with pytest.raises(errors.NoSuchActor):
                 run(name, lambda: PID_CALLS[name](rt, pid))
         elif "join" in name:
@@ -204,6 +223,30 @@ def test_a_timeout_of_the_wrong_type(rt: Runtime, inbox: Inbox, call: Any, timeo
     with pytest.raises(TypeError, match="timeout"):
         call(rt, pid, timeout)
     assert rt.is_alive(pid)
+
+
+@table(DELAY_CALLS)
+@pytest.mark.parametrize("ms", [-1, -0.001, math.nan, math.inf, 2**53 + 2, 1e300, 10**400])
+def test_a_delay_out_of_range(rt: Runtime, inbox: Inbox, call: Any, ms: Any) -> None:
+    pid = rt.spawn(inbox)
+    with pytest.raises(errors.InvalidArgument, match="delay"):
+        call(rt, pid, ms)
+    assert rt.get_metrics()["delays"] == 0
+
+
+@table(DELAY_CALLS)
+@pytest.mark.parametrize("ms", ["1", b"1", True, None, []], ids=repr)
+def test_a_delay_of_the_wrong_type(rt: Runtime, inbox: Inbox, call: Any, ms: Any) -> None:
+    pid = rt.spawn(inbox)
+    with pytest.raises(errors.InvalidType, match="delay"):
+        call(rt, pid, ms)
+    assert rt.get_metrics()["delays"] == 0
+
+
+@pytest.mark.parametrize("timer", [None, "1", 1.0, True, []], ids=repr)
+def test_a_timer_of_the_wrong_type(rt: Runtime, timer: Any) -> None:
+    with pytest.raises(errors.InvalidType, match="timer"):
+        rt.cancel_timer(timer)
 
 
 @table(COUNT_CALLS)

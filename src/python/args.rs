@@ -1,11 +1,12 @@
 //! Arguments, strictly typed: a wrong type is `InvalidType` (a `TypeError`), a wrong value `InvalidArgument`.
 
 use super::buffer;
-use super::errors::{fail, wrong_type};
+use super::errors::{OrRaise, fail, wrong_type};
 use crate::config::MAX_DELAY_MS;
 use crate::error::ErrorKind;
 use crate::id::Pid;
 use crate::message::Payload;
+use crate::runtime::delay_from_ms;
 use pyo3::exceptions::PyOverflowError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyFloat, PyInt, PyString};
@@ -108,6 +109,30 @@ impl<'py> FromPyObject<'_, 'py> for Slice {
             ));
         }
         Ok(Self(Duration::from_secs_f64(ms / 1e3)))
+    }
+}
+
+/// A delay in milliseconds: 0 to 2^53.
+#[derive(Clone, Copy)]
+pub(super) struct Delay(pub(super) Duration);
+
+impl<'py> FromPyObject<'_, 'py> for Delay {
+    type Error = PyErr;
+    fn extract(obj: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let ms = number(&obj, "a delay must be a number of milliseconds")?;
+        delay_from_ms(ms).or_raise(obj.py()).map(Self)
+    }
+}
+
+/// A timer's id; `None`: an int that is none.
+#[derive(Clone, Copy)]
+pub(super) struct Timer(pub(super) Option<u64>);
+
+impl<'py> FromPyObject<'_, 'py> for Timer {
+    type Error = PyErr;
+    fn extract(obj: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let n = int(&obj, "a timer id must be an int")?;
+        Ok(Self(n.and_then(|n| u64::try_from(n).ok()).filter(|n| *n < 1 << 53)))
     }
 }
 

@@ -9,7 +9,7 @@
 //!  futures.rs  what is awaited: calls, joins    home.rs     an asyncio loop: futures, tasks, a lane of its own
 //!  buffer.rs   all unsafe: buffers, calls       courier.rs  attaches for threads that must not wait for the GIL
 //!  errors.rs   error kind -> class              waits.rs    blocking waits: GIL released, Ctrl-C works
-//!  process.rs  fork and interpreter exit
+//!  process.rs  fork and interpreter exit        timers.rs   messages that are sent later
 //! ```
 //!
 //! **Locks.** No Rust lock is held while Python is called or the GIL is taken; what is under a lock here is moved in and
@@ -30,6 +30,7 @@ mod outcome;
 mod process;
 mod runtime;
 mod shared;
+mod timers;
 mod waits;
 
 use crate::error::ErrorKind;

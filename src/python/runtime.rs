@@ -38,7 +38,7 @@ impl Drop for PyRuntime {
 
 impl PyRuntime {
     #[inline]
-    fn open(&self, py: Python<'_>) -> PyResult<&Arc<Shared>> {
+    pub(super) fn open(&self, py: Python<'_>) -> PyResult<&Arc<Shared>> {
         self.shared.check(py)?;
         Ok(&self.shared)
     }
