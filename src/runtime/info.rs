@@ -38,6 +38,8 @@ pub struct Metrics {
     pub books: BooksSnapshot,
     /// Actors that have not ended.
     pub actors: usize,
+    /// Actors that have ended and are being cleaned up: the books are exact when there is none.
+    pub ending: usize,
     /// Names held.
     pub names: usize,
     /// Calls without an outcome.
@@ -91,6 +93,7 @@ impl Core {
             missed_ticks,
             books: self.books.snapshot(),
             actors: self.live.load(Ordering::Acquire),
+            ending: self.ending.load(Ordering::Acquire),
             names: self.names.len(),
             open_calls: self.calls.len(),
             timers: self.timers.pending(),

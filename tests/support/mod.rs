@@ -41,11 +41,11 @@ pub fn until(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// Waits until no message is on its way, then checks the books.
+/// Waits until no message is on its way and no end is under way, then checks the books.
 pub fn quiet(rt: &Runtime) {
     until("the runtime is quiet", || {
-        let b = rt.metrics().books;
-        b.queued == 0 && b.in_flight == 0
+        let m = rt.metrics();
+        m.books.queued == 0 && m.books.in_flight == 0 && m.ending == 0
     });
     rt.audit().expect("the books balance");
 }
