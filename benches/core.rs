@@ -1,4 +1,5 @@
-//! The core's own speed: `cargo bench --bench core [-- name ...]`. Each figure is the median of seven rounds.
+//! The core's own speed: `cargo bench --bench core [-- name ...]`. Each figure is the median of seven rounds. With
+//! `--short` one round of a hundredth, to count instructions: `valgrind --tool=callgrind <binary> --short host`.
 //!
 //! | name | what is measured |
 //! |---|---|
@@ -20,7 +21,19 @@ use iris::{Batch, Clock, Config, Context, Message, Payload, Pid, Replied, Runtim
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-const ROUNDS: usize = 7;
+/// Rounds; one is the middle of one.
+fn rounds() -> usize {
+    if is_short() { 1 } else { 7 }
+}
+
+fn is_short() -> bool {
+    std::env::args().any(|a| a == "--short")
+}
+
+/// How many of what is measured.
+fn units(n: usize) -> usize {
+    if is_short() { n / 100 } else { n }
+}
 
 fn payload() -> Vec<u8> {
     vec![7u8; 64]
@@ -28,11 +41,13 @@ fn payload() -> Vec<u8> {
 
 /// Median of the rounds, in units a second.
 fn report(name: &str, units: usize, mut round: impl FnMut() -> u64) {
-    round();
-    let mut took: Vec<u64> = (0..ROUNDS).map(|_| round()).collect();
+    if !is_short() {
+        round();
+    }
+    let mut took: Vec<u64> = (0..rounds()).map(|_| round()).collect();
     took.sort_unstable();
     let ns = |t: u64| t as f64 / units as f64;
-    let (best, median, worst) = (ns(took[0]), ns(took[ROUNDS / 2]), ns(took[ROUNDS - 1]));
+    let (best, median, worst) = (ns(took[0]), ns(took[took.len() / 2]), ns(took[took.len() - 1]));
     println!(
         "{name:12} {:7.2} M/s   {median:7.1} ns each   ({best:.1} to {worst:.1})",
         1_000.0 / median
@@ -58,7 +73,7 @@ fn counter(rt: &Runtime, n: usize) -> (Pid, Receiver<()>) {
 }
 
 fn tell(rt: &Runtime) {
-    let n = 2_000_000;
+    let n = units(2_000_000);
     report("tell", n, || {
         let (pid, finished) = counter(rt, n);
         timed(|| {
@@ -71,7 +86,7 @@ fn tell(rt: &Runtime) {
 }
 
 fn tell_inside(rt: &Runtime) {
-    let n = 1_000_000;
+    let n = units(1_000_000);
     report("tell-inside", n, || {
         let (pid, finished) = counter(rt, n);
         let source = rt
@@ -89,7 +104,7 @@ fn tell_inside(rt: &Runtime) {
 }
 
 fn ping_pong(rt: &Runtime) {
-    let n = 500_000;
+    let n = units(500_000);
     report("ping-pong", n, || {
         let (done, finished) = channel();
         let pong = rt
@@ -116,7 +131,7 @@ fn ping_pong(rt: &Runtime) {
 }
 
 fn fan_out(rt: &Runtime) {
-    let n = 100_000;
+    let n = units(100_000);
     let (done, finished) = channel();
     let left = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(n));
     let pids: Vec<Pid> = (0..n)
@@ -150,7 +165,7 @@ fn resident() -> usize {
 }
 
 fn spawn() {
-    let n = 1_000_000;
+    let n = units(1_000_000);
     let mut bytes = 0;
     report("spawn", n, || {
         let rt = Runtime::new(Config::default()).expect("a runtime");
@@ -200,7 +215,7 @@ impl Host {
 }
 
 fn host(rt: &Runtime) {
-    let (n, burst) = (2_000_000, 1_000);
+    let (n, burst) = (units(2_000_000), 1_000);
     let mut host = Host::open(rt);
     let pid = host.lane.spawn(0, SpawnOptions::default()).expect("an actor");
     let bytes = payload();
@@ -214,7 +229,7 @@ fn host(rt: &Runtime) {
             }
         })
     });
-    let (n, actors) = (2_000_000, 1_000);
+    let (n, actors) = (units(2_000_000), 1_000);
     let pids: Vec<Pid> = (0..actors)
         .map(|_| host.lane.spawn(0, SpawnOptions::default()).expect("an actor"))
         .collect();
@@ -232,7 +247,7 @@ fn host(rt: &Runtime) {
 }
 
 fn host_call(rt: &Runtime) {
-    let (n, burst) = (500_000, 100);
+    let (n, burst) = (units(500_000), 100);
     let mut host = Host::open(rt);
     let pid = host.lane.spawn(0, SpawnOptions::default()).expect("an actor");
     report("host-call", n, || {
@@ -257,7 +272,7 @@ fn host_call(rt: &Runtime) {
 }
 
 fn timers() {
-    let n = 1_000_000;
+    let n = units(1_000_000);
     let clock = Clock::manual();
     let timers = Timers::new(clock.clone(), |_: u64| ());
     let standing: Vec<_> =
