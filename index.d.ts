@@ -100,9 +100,33 @@ export interface SpawnOptions {
 export interface BoundedSpawnOptions extends SpawnOptions {
   /** Messages that may wait: 1 to 2^30. The one that is being handled does not count. */
   capacity: number
-  /** What happens to a message that finds the mailbox full: it is refused (`send` is `false`). Default `'dropnew'`. */
-  overflow?: 'dropnew' | undefined
+  /** What happens to a message that finds the mailbox full. Default `'dropnew'`. */
+  overflow?: OverflowPolicy | undefined
+  /** The other actor of `redirect` and `spill`. */
+  target?: Pid | undefined
 }
+
+/** What happens to a message that finds the mailbox full. */
+export type OverflowPolicy =
+  /** It is refused: `send` is `false`. */
+  | 'dropnew'
+  /** The oldest that waits is dropped, the new one is taken. */
+  | 'dropold'
+  /** It goes to the target: `send` is `true` if the target takes it. */
+  | 'redirect'
+  /** The oldest that waits moves to the target, the new one is taken: nothing is lost. */
+  | 'spill'
+  /** The sender waits for room with {@link NodeRuntime.sendAsync}; `send`, which cannot wait, is `false`. */
+  | 'block'
+
+/**
+ * How full a mailbox is: `HIGH` from 50 % of its capacity on, `CRITICAL` from 90 %; without a bound from the watermarks
+ * on ({@link NodeRuntime.setWatermarks}).
+ */
+export type Pressure = 'NORMAL' | 'HIGH' | 'CRITICAL'
+
+/** A message that is sent later; it fits the 53 bits that a `number` holds exactly. */
+export type TimerId = number
 
 /** How an actor is stopped. */
 export interface StopOptions {
@@ -359,6 +383,44 @@ export class NodeRuntime {
    */
   sendMany(pid: Pid, messages: Iterable<Message>): number
 
+  /**
+   * Sends once, after `delayMs`; never earlier. It dies with its target. A message that is still to come keeps the process
+   * alive, as `setTimeout` does.
+   *
+   * @param delayMs 0 to 2^53, on the monotonic clock.
+   * @param data copied now.
+   * @returns what {@link cancelTimer} takes.
+   * @throws `ERR_IRIS_NO_SUCH_ACTOR`; `ERR_IRIS_AT_CAPACITY` if 16,777,216 wait already.
+   */
+  sendAfter(pid: Pid, delayMs: number, data: Message): TimerId
+
+  /**
+   * Sends every `intervalMs`, first after one. Ticks do not drift and do not pile up: missed ones are skipped and counted
+   * (`getMetrics().missedTicks`). It ends with {@link cancelTimer} or with its target, and keeps the process alive until
+   * then, as `setInterval` does.
+   *
+   * @param intervalMs more than 0, up to 2^53.
+   */
+  sendInterval(pid: Pid, intervalMs: number, data: Message): TimerId
+
+  /** Takes a delayed message or an interval back; answers whether it was still to come. */
+  cancelTimer(timer: TimerId): boolean
+
+  /**
+   * {@link send} that waits for room where the mailbox is full and its policy is `block`, in the order of the waits.
+   *
+   * @returns whether the mailbox took it: `false` if the actor ends first, or for what `send` answers `false`. It rejects
+   *   with `ERR_IRIS_ABORTED`: then it was not sent.
+   */
+  sendAsync(
+    pid: Pid,
+    data: Message,
+    options?: { signal?: AbortSignal | undefined },
+  ): Promise<boolean>
+
+  /** {@link send}, and how full the mailbox is then; `null`: no such actor. */
+  sendWithBackpressure(pid: Pid, data: Message): [accepted: boolean, level: Pressure | null]
+
   /** {@link send} to whoever holds the name. */
   sendNamed(name: string, data: Message): boolean
 
@@ -378,6 +440,31 @@ export class NodeRuntime {
 
   /** Messages that wait in the mailbox, not counting the one that is being handled; `null`: no such actor. */
   mailboxSize(pid: Pid): number | null
+
+  /** How full the mailbox is; `null`: no such actor. */
+  mailboxBackpressure(pid: Pid): Pressure | null
+
+  /**
+   * Sets what happens to messages that find the mailbox of a bounded actor full, whichever way they come.
+   *
+   * @param target the other actor, with `redirect` and `spill` alone. Should it end, what would go to it is dropped and
+   *   counted (`target_gone`).
+   * @throws `ERR_IRIS_NO_SUCH_ACTOR` for the actor or the target; `ERR_IRIS_INVALID_ARGUMENT` if the messages would come
+   *   back to where they began.
+   */
+  setOverflowPolicy(pid: Pid, policy: 'dropnew' | 'dropold' | 'block'): void
+  setOverflowPolicy(pid: Pid, policy: OverflowPolicy, target: Pid | undefined): void
+
+  /** From how many messages on an unbounded mailbox is `HIGH` and `CRITICAL`. Default 1,000 and 10,000. */
+  setWatermarks(high: number, critical: number): void
+  /** How many actors may live while load is shed; a spawn beyond is `ERR_IRIS_AT_CAPACITY`. `null`: any. */
+  setSystemCapacity(actors: number | null): void
+  /** How many messages may wait in all mailboxes while load is shed; a `send` beyond is `false`. `null`: any. */
+  setMessageCapacity(messages: number | null): void
+  /** Turns load shedding on or off: only while it is on do the two capacities count. Default off. */
+  setLoadShedding(on: boolean): void
+  /** Whether load is being shed right now: it is on, and one of the capacities is reached. */
+  isLoadSheddingActive(): boolean
 
   /**
    * Gives an actor a name. It goes with the actor; the same pair again is fine.

@@ -112,6 +112,24 @@ const cases = [
     TYPE,
   ],
   [
+    'overflow target',
+    [null, '1', {}, 1n, true],
+    (rt, v) => rt.spawnBounded(nothing, { capacity: 1, overflow: 'spill', target: v }),
+    TYPE,
+  ],
+  [
+    'overflow target',
+    notPids,
+    (rt, v) => rt.spawnBounded(nothing, { capacity: 1, overflow: 'spill', target: v }),
+    NOBODY,
+  ],
+  [
+    'overflow without its target',
+    ['redirect', 'spill'],
+    (rt, v) => rt.spawnBounded(nothing, { capacity: 1, overflow: v }),
+    RANGE,
+  ],
+  [
     'overflow',
     ['', 'drop'],
     (rt, v) => rt.spawnBounded(nothing, { capacity: 1, overflow: v }),
@@ -132,6 +150,52 @@ const cases = [
   ['sendMany([data])', notData, (rt, v, pid) => rt.sendMany(pid, ['fine', v, 'fine']), TYPE],
   ['sendNamed(name)', notStrings, (rt, v) => rt.sendNamed(v, 'x'), TYPE],
   ['sendNamed(data)', notData, (rt, v) => rt.sendNamed('name', v), TYPE],
+
+  ...['sendAfter', 'sendInterval'].flatMap((name) => [
+    [`${name}(pid)`, notNumbers, (rt, v) => rt[name](v, 1, 'x'), TYPE],
+    [`${name}(pid)`, notPids, (rt, v) => rt[name](v, 1, 'x'), NOBODY],
+    [`${name}(ms)`, [undefined, null, '1', {}, 1n], (rt, v, pid) => rt[name](pid, v, 'x'), TYPE],
+    [`${name}(ms)`, notTimes, (rt, v, pid) => rt[name](pid, v, 'x'), RANGE],
+    [`${name}(data)`, notData, (rt, v, pid) => rt[name](pid, 1, v), TYPE],
+  ]),
+  ['sendInterval(0)', [0, -0], (rt, v, pid) => rt.sendInterval(pid, v, 'x'), RANGE],
+  ['cancelTimer(timer)', notNumbers, (rt, v) => rt.cancelTimer(v), TYPE],
+  ['sendAsync(pid)', notNumbers, (rt, v) => rt.sendAsync(v, 'x'), TYPE],
+  ['sendAsync(data)', notData, (rt, v, pid) => rt.sendAsync(pid, v), TYPE],
+  ['sendAsync options', [null, ...notObjects], (rt, v, pid) => rt.sendAsync(pid, 'x', v), TYPE],
+  ['sendAsync signal', [null, 1, {}], (rt, v, pid) => rt.sendAsync(pid, 'x', { signal: v }), TYPE],
+  ['sendWithBackpressure(pid)', notNumbers, (rt, v) => rt.sendWithBackpressure(v, 'x'), TYPE],
+  ['sendWithBackpressure(data)', notData, (rt, v, pid) => rt.sendWithBackpressure(pid, v), TYPE],
+
+  ['setOverflowPolicy(pid)', notNumbers, (rt, v) => rt.setOverflowPolicy(v, 'dropold'), TYPE],
+  ['setOverflowPolicy(pid)', notPids, (rt, v) => rt.setOverflowPolicy(v, 'dropold'), NOBODY],
+  ['setOverflowPolicy(policy)', notStrings, (rt, v, pid) => rt.setOverflowPolicy(pid, v), TYPE],
+  [
+    'setOverflowPolicy(policy)',
+    ['', 'drop', 'DROPNEW', 'redirect', 'spill'],
+    (rt, v, pid) => rt.setOverflowPolicy(pid, v),
+    RANGE,
+  ],
+  [
+    'setOverflowPolicy(target)',
+    [null, '1', {}, 1n],
+    (rt, v, pid) => rt.setOverflowPolicy(pid, 'spill', v),
+    TYPE,
+  ],
+  ['setOverflowPolicy(target)', notPids, (rt, v, p) => rt.setOverflowPolicy(p, 'spill', v), NOBODY],
+  [
+    'setOverflowPolicy to itself, or with a target too many',
+    ['redirect', 'spill', 'block', 'dropold'],
+    (rt, v, pid) => rt.setOverflowPolicy(pid, v, pid),
+    RANGE,
+  ],
+  ['setWatermarks', [undefined, null, '1', 1n], (rt, v) => rt.setWatermarks(v, 10), TYPE],
+  ['setWatermarks', [...notIntegers, 11], (rt, v) => rt.setWatermarks(v, 10), RANGE],
+  ...['setSystemCapacity', 'setMessageCapacity'].flatMap((name) => [
+    [name, [undefined, '1', {}, 1n, true], (rt, v) => rt[name](v), TYPE],
+    [name, [0, -1, 0.5, Number.NaN, Infinity], (rt, v) => rt[name](v), RANGE],
+  ]),
+  ['setLoadShedding', [undefined, null, 0, 1, 'on'], (rt, v) => rt.setLoadShedding(v), TYPE],
 
   ['call(pid)', notNumbers, (rt, v) => rt.call(v, 'x'), TYPE],
   ['call(pid)', notPids, (rt, v) => rt.call(v, 'x'), NOBODY],
@@ -170,7 +234,7 @@ const cases = [
     TYPE,
   ]),
 
-  ...['stop', 'kill', 'isAlive', 'mailboxSize', 'actorInfo'].map((name) => [
+  ...['stop', 'kill', 'isAlive', 'mailboxSize', 'actorInfo', 'mailboxBackpressure'].map((name) => [
     `${name}(pid)`,
     notNumbers,
     (rt, v) => rt[name](v),
@@ -219,7 +283,7 @@ for (const [what, values, call, code] of cases) {
       assert.equal(error.code, code, `${show(value)}: ${error}`)
       assert.equal(error instanceof TypeError, code === TYPE)
       assert.equal(error instanceof RangeError, code === RANGE)
-      const asks = /^(call[ (]|join|close|an unknown (call|close))/.test(what)
+      const asks = /^(call[ (]|join|close|sendAsync|an unknown (call|close))/.test(what)
       assert.equal(answered, asks, 'what waits rejects, the rest throws')
     }
     // Nothing was done.

@@ -49,6 +49,38 @@ describe('a process ends by itself', { concurrency: 2 }, () => {
       'ERR_IRIS_TIMEOUT\n',
     ],
     [
+      'after a delayed message has come, and only then',
+      `const rt = new NodeRuntime()
+       rt.sendAfter(rt.spawn((m) => console.log(String(m))), 20, 'late')`,
+      'late\n',
+    ],
+    [
+      'once an interval is cancelled',
+      `const rt = new NodeRuntime()
+       let n = 0
+       const timer = rt.sendInterval(rt.spawn(() => {
+         console.log(++n)
+         if (n === 3) rt.cancelTimer(timer)
+       }), 1, '')`,
+      '1\n2\n3\n',
+    ],
+    [
+      'once the target of its timers has ended',
+      `const rt = new NodeRuntime()
+       const pid = rt.spawn(() => {})
+       rt.sendInterval(pid, 2 ** 40, '')
+       rt.sendAfter(pid, 2 ** 40, '')
+       setImmediate(() => rt.kill(pid))`,
+    ],
+    [
+      'after a delayed message found the mailbox full',
+      `const rt = new NodeRuntime()
+       const pid = rt.spawnBounded(() => new Promise(() => {}), { capacity: 1 })
+       rt.send(pid, '')
+       setImmediate(() => rt.send(pid, ''))
+       rt.sendAfter(pid, 20, '')`,
+    ],
+    [
       'after an actor that was stopped has ended',
       `const rt = new NodeRuntime()
        const pid = rt.spawn(() => {})

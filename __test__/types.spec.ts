@@ -179,8 +179,8 @@ export async function wrong(rt: iris.NodeRuntime): Promise<void> {
   rt.spawnBounded(() => {}, {})
   // @ts-expect-error capacity is required
   rt.spawnBounded(() => {}, 100)
-  // @ts-expect-error no such policy yet
-  rt.spawnBounded(() => {}, { capacity: 1, overflow: 'spill' })
+  // @ts-expect-error no such policy
+  rt.spawnBounded(() => {}, { capacity: 1, overflow: 'spil' })
   // @ts-expect-error a message is bytes or text
   rt.send(1, 42)
   // @ts-expect-error a message is bytes or text

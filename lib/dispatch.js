@@ -86,6 +86,9 @@ class Lane {
   /** For each call (its length is inverted): its key, and its timeout in milliseconds. */
   #outCalls = new Float64Array(memory(OUT_MAX * 16))
 
+  /** Messages that the outbox takes: none while load is shed, since then the core must be asked. */
+  #outMax = OUT_MAX
+
   // By handler key (the slot of the pid).
   #handlers = []
   #contexts = []
@@ -122,6 +125,8 @@ class Lane {
   #freeWaits = []
   #nextWait = 0
   #holding = 0
+  /** Whether messages are to be sent later: they hold the process, and the core says when none is left. */
+  #delaying = false
   #held = false
   #keepAlive = undefined
   /** What crashed actors threw, until the core reports their failure. */
@@ -265,7 +270,7 @@ class Lane {
     const used = ctl[OUT_BYTES]
     const length = lengthOf(data)
     // An empty array may be what a transfer left: toBytes looks.
-    if (length > SMALL_MAX || length === 0 || count >= OUT_MAX || used + length > STAGE)
+    if (length > SMALL_MAX || length === 0 || count >= this.#outMax || used + length > STAGE)
       return false
     this.#stage.set(data, used)
     this.#outPids[2 * count] = pid
@@ -333,6 +338,58 @@ class Lane {
     if (accepted >= 0) return accepted
     this.#arm()
     return -accepted - 1
+  }
+
+  /** Sends later: `entry` is `sendAfter` or `sendInterval`. */
+  delay(entry, pid, ms, data) {
+    if (typeof pid !== 'number') throw wrongType('pid', 'a number', pid)
+    const bytes = toBytes(data, 'data')
+    if (this.#closing) throw closed()
+    const timer = this.native[entry](pid, ms, bytes)
+    if (!this.#delaying) {
+      this.#delaying = true
+      this.#hold()
+    }
+    return timer
+  }
+
+  /** Sends, and waits for room where the policy is `block`. */
+  async sendAsync(pid, data, signal) {
+    if (typeof pid !== 'number') throw wrongType('pid', 'a number', pid)
+    const bytes = toBytes(data, 'data')
+    if (this.#closing) throw closed()
+    if (signal?.aborted) throw aborted(signal)
+    let token = null
+    let key = 0
+    const took = this.#waitFor((k) => {
+      key = k
+      token = this.native.sendAsync(pid, bytes, k)
+    }, true)
+    if (token === false) {
+      this.#forget(key)
+      this.#release()
+      return false
+    }
+    if (token === null || signal === undefined) return (await took).length !== 0
+    const abort = () => {
+      if (!this.native.forgetSend(pid, token)) return
+      const reject = this.#rejects[key]
+      this.#forget(key)
+      this.#release()
+      reject(aborted(signal))
+    }
+    signal.addEventListener('abort', abort, { once: true })
+    try {
+      return (await took).length !== 0
+    } finally {
+      signal.removeEventListener('abort', abort)
+    }
+  }
+
+  /** While load is shed no message is promised: the core decides about each. */
+  shedLoad(on) {
+    this.native.setLoadShedding(on)
+    this.#outMax = on ? 0 : OUT_MAX
   }
 
   // --- waiting ----------------------------------------------------------------------------------
@@ -621,6 +678,10 @@ class Lane {
   /** This turn of the loop is over: the next drain begins a slice of its own, and the process may end. */
   #turnOver = () => {
     this.#fresh = true
+    if (this.#delaying && !this.native.hasDelays()) {
+      this.#delaying = false
+      this.#holding--
+    }
     if (this.#holding === 0) this.#keepAlive?.unref()
   }
 

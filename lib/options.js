@@ -46,6 +46,11 @@ function object(value, what, known) {
 const optional = (value, check, ...rest) =>
   value === undefined ? undefined : check(value, ...rest)
 
+function abortSignal(value) {
+  if (!(value instanceof AbortSignal)) throw wrongType('signal', 'an AbortSignal', value)
+  return value
+}
+
 /** A wait: a bare number is seconds (the seed's form), an object has `timeoutMs` and `signal`. */
 function wait(value, defaultMs) {
   if (value === undefined) return { timeoutMs: defaultMs, signal: undefined }
@@ -55,21 +60,33 @@ function wait(value, defaultMs) {
     return { timeoutMs: value * 1e3, signal: undefined }
   }
   const o = object(value, 'options', ['timeoutMs', 'signal'])
-  const { timeoutMs, signal } = o
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw wrongType('signal', 'an AbortSignal', signal)
+  const { timeoutMs } = o
+  return {
+    signal: optional(o.signal, abortSignal),
+    timeoutMs: optional(timeoutMs, millis, 'timeoutMs') ?? defaultMs,
   }
-  return { timeoutMs: optional(timeoutMs, millis, 'timeoutMs') ?? defaultMs, signal }
 }
 
 const budget = (value) => integer(value, 'budget', 1, MAX_BUDGET)
 const capacity = (value, what = 'capacity') => integer(value, what, 1, MAX_CAPACITY)
 
-function overflow(value) {
-  if (typeof value !== 'string') throw wrongType('overflow', 'a string', value)
-  if (value !== 'dropnew') throw outOfRange('overflow', "'dropnew'", value)
+const POLICIES = ['dropnew', 'dropold', 'redirect', 'spill', 'block']
+
+/** The policy of a full mailbox; those that name another actor need its pid, the others take none. */
+function overflow(value, target, what = 'overflow') {
+  if (typeof value !== 'string') throw wrongType(what, 'a string', value)
+  if (!POLICIES.includes(value)) throw outOfRange(what, `one of ${POLICIES.join(', ')}`, value)
+  if (target !== undefined && typeof target !== 'number') {
+    throw wrongType('target', 'a number', target)
+  }
+  const needs = value === 'redirect' || value === 'spill'
+  if (needs && target === undefined) throw outOfRange('target', `a pid with ${value}`, target)
+  if (!needs && target !== undefined) throw outOfRange('target', `undefined with ${value}`, target)
   return value
 }
+
+/** A bound of the whole runtime; `null` takes it away. */
+const limit = (value, what) => (value === null ? null : integer(value, what, 1, 2 ** 53))
 
 /** The options of a runtime. */
 function runtime(value) {
@@ -108,9 +125,11 @@ module.exports = {
   callable,
   object,
   optional,
+  signal: abortSignal,
   wait,
   budget,
   capacity,
   overflow,
+  limit,
   runtime,
 }

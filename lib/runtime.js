@@ -2,12 +2,13 @@
 
 const { VERSION } = require('../binding.js')
 const { Lane } = require('./dispatch.js')
-const { closed, crashText, wrongType } = require('./errors.js')
+const { closed, crashText, makeError, wrongType } = require('./errors.js')
 const { toBytes } = require('./bytes.js')
 const { inCallersContext } = require('./scope.js')
 const check = require('./options.js')
 
 const DEFAULT_BUDGET = 100
+const BOUNDED = ['budget', 'capacity', 'reentrant', 'overflow', 'target']
 
 /** `[state, kind, ...]` of the native half as an object. */
 function actorInfo(pid, fields) {
@@ -77,7 +78,7 @@ class NodeRuntime {
       check.callable(handler, 'handler')
       throw wrongType('capacity', 'a number', undefined)
     }
-    return this.#spawn(handler, o, ['budget', 'capacity', 'reentrant', 'overflow'])
+    return this.#spawn(handler, o, BOUNDED)
   }
 
   #spawn(handler, options, known) {
@@ -86,6 +87,8 @@ class NodeRuntime {
     let budget = DEFAULT_BUDGET
     let capacity = 0
     let reentrant = false
+    let overflow
+    let target
     if (typeof options === 'number') {
       budget = check.budget(options)
     } else if (options !== undefined) {
@@ -93,9 +96,27 @@ class NodeRuntime {
       budget = check.optional(o.budget, check.budget) ?? DEFAULT_BUDGET
       capacity = check.optional(o.capacity, check.capacity) ?? 0
       reentrant = check.optional(o.reentrant, check.flag, 'reentrant') ?? false
-      check.optional(o.overflow, check.overflow)
+      ;({ overflow, target } = o)
+      if (overflow !== undefined || target !== undefined) {
+        check.overflow(overflow ?? 'dropnew', target)
+      }
+      if (target !== undefined && !this.#lane.native.isAlive(target)) {
+        throw makeError('ERR_IRIS_NO_SUCH_ACTOR', `the overflow target ${target} is no live actor`)
+      }
     }
-    return this.#lane.spawn(inCallersContext(handler), budget, capacity, reentrant)
+    const pid = this.#lane.spawn(inCallersContext(handler), budget, capacity, reentrant)
+    if (overflow !== undefined) this.#setOverflow(pid, overflow, target)
+    return pid
+  }
+
+  #setOverflow(pid, policy, target) {
+    try {
+      this.#lane.native.setOverflowPolicy(pid, policy, target)
+    } catch (error) {
+      // Another thread has just ended the target.
+      this.kill(pid)
+      throw error
+    }
   }
 
   // --- messages ---------------------------------------------------------------------------------
@@ -121,8 +142,76 @@ class NodeRuntime {
     return this.#lane.call(pid, data, options)
   }
 
+  sendAfter(pid, delayMs, data) {
+    this.#checkOpen()
+    return this.#lane.delay('sendAfter', pid, check.millis(delayMs, 'delayMs'), data)
+  }
+
+  sendInterval(pid, intervalMs, data) {
+    this.#checkOpen()
+    return this.#lane.delay('sendInterval', pid, check.millis(intervalMs, 'intervalMs'), data)
+  }
+
+  cancelTimer(timer) {
+    this.#checkOpen()
+    if (typeof timer !== 'number') throw wrongType('timer', 'a number', timer)
+    return this.#lane.native.cancelTimer(timer)
+  }
+
+  sendAsync(pid, data, options) {
+    try {
+      const o = check.object(options, 'options', ['signal'])
+      return this.#lane.sendAsync(pid, data, check.optional(o.signal, check.signal))
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  sendWithBackpressure(pid, data) {
+    const accepted = this.#lane.send(pid, data)
+    return [accepted, this.#lane.native.mailboxBackpressure(pid)]
+  }
+
+  // --- full mailboxes ---------------------------------------------------------------------------
+
   mailboxSize(pid) {
     return this.#lane.native.mailboxSize(pid)
+  }
+
+  mailboxBackpressure(pid) {
+    return this.#lane.native.mailboxBackpressure(pid)
+  }
+
+  setOverflowPolicy(pid, policy, target) {
+    this.#checkOpen()
+    if (typeof pid !== 'number') throw wrongType('pid', 'a number', pid)
+    check.overflow(policy, target, 'policy')
+    this.#lane.native.setOverflowPolicy(pid, policy, target)
+  }
+
+  setWatermarks(high, critical) {
+    this.#checkOpen()
+    check.integer(high, 'high', 1, 2 ** 30)
+    this.#lane.native.setWatermarks(high, check.integer(critical, 'critical', high, 2 ** 30))
+  }
+
+  setSystemCapacity(actors) {
+    this.#checkOpen()
+    this.#lane.native.setSystemCapacity(check.limit(actors, 'actors'))
+  }
+
+  setMessageCapacity(messages) {
+    this.#checkOpen()
+    this.#lane.native.setMessageCapacity(check.limit(messages, 'messages'))
+  }
+
+  setLoadShedding(on) {
+    this.#checkOpen()
+    this.#lane.shedLoad(check.flag(on, 'on'))
+  }
+
+  isLoadSheddingActive() {
+    return this.#lane.native.isLoadSheddingActive()
   }
 
   // --- names ------------------------------------------------------------------------------------

@@ -238,6 +238,17 @@ pub struct ExitInfo {
 /// How a call came out.
 pub type CallOutcome = Result<Payload, Error>;
 
+/// What a pull actor is told. Called from any thread with no lock held; it must not block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PullSignal {
+    /// There is a message; said once after each time that it looked and found none.
+    Ready,
+    /// No message comes any more: it should return.
+    Closing,
+    /// It has ended; what it still takes is nothing.
+    Gone,
+}
+
 /// What a lane is told beside messages.
 #[derive(Debug)]
 pub enum LaneEvent {
@@ -264,4 +275,11 @@ pub enum LaneEvent {
     },
     /// An actor failed and nobody supervises it.
     Failed(ExitInfo),
+    /// A pull actor of this lane should look at its mailbox.
+    Pull {
+        /// The key that the host gave when it spawned.
+        key: u64,
+        /// Why.
+        signal: PullSignal,
+    },
 }

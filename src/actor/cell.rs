@@ -4,7 +4,7 @@ use super::behavior::Actor;
 use crate::id::{CallId, Pid};
 use crate::mailbox::Mailbox;
 use crate::mailbox::overflow::Overflow;
-use crate::message::{ExitInfo, ExitReason, LaneEvent, Payload};
+use crate::message::{ExitInfo, ExitReason, LaneEvent, Payload, PullSignal};
 use crate::scheduler::lane::Lane;
 use crate::sync::contain;
 use crate::timer::wheel::TimerKey;
@@ -46,17 +46,6 @@ pub enum Body {
     Native(Box<dyn Actor>),
     /// A function of a host's that takes its messages itself, and what tells it that there are any.
     Pull(Arc<dyn Fn(PullSignal) + Send + Sync>),
-}
-
-/// What a pull actor is told. Called from any thread with no lock held; it must not block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PullSignal {
-    /// There is a message; said once after each time that it looked and found none.
-    Ready,
-    /// No message comes any more: it should return.
-    Closing,
-    /// It has ended; what it still takes is nothing.
-    Gone,
 }
 
 /// Who hears how an actor ended.
@@ -226,6 +215,13 @@ impl Cell {
             Body::Pull(signal) => Some(Arc::clone(signal)),
             _ => None,
         }
+    }
+
+    /// Whether its policy finds a place for a message when the mailbox is full.
+    #[must_use]
+    pub fn makes_room(&self) -> bool {
+        let policy = self.extra.as_ref().map_or(Overflow::DropNew, |x| x.overflow);
+        !matches!(policy, Overflow::DropNew | Overflow::Block)
     }
 
     /// Whether sends wait for room.

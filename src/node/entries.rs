@@ -5,11 +5,11 @@ use super::hot::{call_id, settled};
 use super::raw::{Cx, Js, Ret};
 use crate::config::SpawnOptions;
 use crate::error::{Error, ErrorKind, Result};
-use crate::message::{CrashInfo, ExitInfo, ExitReason, LaneEvent, Payload};
+use crate::message::{CrashInfo, ExitInfo, ExitReason, LaneEvent, Payload, PullSignal};
 use crate::runtime::{ActorInfo, BooksSnapshot, DropReason, Refusal, Replied};
 use std::time::Duration;
 
-fn text(cx: &Cx<'_>, i: usize, what: &str) -> Result<String> {
+pub(super) fn text(cx: &Cx<'_>, i: usize, what: &str) -> Result<String> {
     cx.string(i)
         .ok_or_else(|| Error::new(ErrorKind::InvalidType, format!("{what} must be a string")))
 }
@@ -18,21 +18,28 @@ fn millis(x: Option<f64>) -> Option<Duration> {
     x.filter(|ms| *ms >= 0.0).map(|ms| Duration::from_secs_f64((ms / 1e3).min(1e9)))
 }
 
-fn crash_info(cx: &Cx<'_>, i: usize) -> CrashInfo {
+pub(super) fn crash_info(cx: &Cx<'_>, i: usize) -> CrashInfo {
     CrashInfo { message: cx.string(i).unwrap_or_default(), stack: cx.string(i + 1) }
 }
 
-/// `spawn(budget, capacity)`: answers the pid, whose slot is the key of its handler; negative if the mailbox is bounded.
+/// What a spawn's first three arguments say: budget, capacity (0: the default), parent (0: none).
+pub(super) fn options(cx: &Cx<'_>) -> Result<SpawnOptions> {
+    let capacity = cx.u32(1);
+    Ok(SpawnOptions {
+        budget: cx.u32(0),
+        capacity: (capacity != 0).then_some(capacity),
+        parent: match cx.f64(2) {
+            None | Some(0.0) => None,
+            Some(_) => Some(pid(cx, 2)?),
+        },
+    })
+}
+
+/// `spawn(budget, capacity, parent)`: answers the pid, whose slot is the key of its handler; negative if the mailbox is bounded.
 /// The numbers are checked in JS; 0 capacity is the default.
 pub(super) fn spawn(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     let mut inner = face.inner()?;
-    let capacity = cx.u32(1);
-    let options = SpawnOptions {
-        budget: cx.u32(0),
-        capacity: (capacity != 0).then_some(capacity),
-        parent: None,
-    };
-    let (pid, bounded) = inner.lane.spawn_keyed_by_slot(options)?;
+    let (pid, bounded) = inner.lane.spawn_keyed_by_slot(options(cx)?)?;
     // The slot may have been that of an actor of this batch which another thread has just ended.
     face.note_control(&mut inner);
     Ok(Ret::F64(if bounded { -number(pid) } else { number(pid) }))
@@ -138,7 +145,7 @@ fn exit_items<'a>(cx: &Cx<'a>, info: &ExitInfo) -> [Js<'a>; 4] {
 
 /// `events()`: what the lane was told, as arrays: `[0, key, Buffer]` or `[1, key, code, message, stack]` for calls,
 /// `[2, key, pid, reason, message, stack]` for joins, `[3, key, pid]` for actors to forget, `[4, 0, pid, reason, message,
-/// stack]` for failures.
+/// stack]` for failures, `[5, key, signal]` for pull actors: 0 look, 1 closing, 2 gone.
 pub(super) fn events(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     let mut events = Vec::new();
     face.inner()?.lane.take_events(&mut events);
@@ -166,6 +173,14 @@ pub(super) fn events(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
         LaneEvent::Failed(info) => {
             let [pid, reason, message, stack] = exit_items(cx, &info);
             cx.array([cx.num(4.0), cx.num(0.0), pid, reason, message, stack].into_iter())
+        }
+        LaneEvent::Pull { key, signal } => {
+            let signal = match signal {
+                PullSignal::Ready => 0.0,
+                PullSignal::Closing => 1.0,
+                PullSignal::Gone => 2.0,
+            };
+            cx.array([cx.num(5.0), cx.num(key as f64), cx.num(signal)].into_iter())
         }
     });
     Ok(cx.ret(cx.array(items)))

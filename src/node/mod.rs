@@ -5,6 +5,9 @@
 //!  raw.rs      the raw C API and all unsafe of this face
 //!  face.rs     what the functions share: runtime, lane, batch, memory
 //!  hot.rs      send, take, poll, call, reply
+//!  timers.rs   delayed messages
+//!  overflow.rs full mailboxes, pressure, load shedding
+//!  mailbox.rs  pull actors
 //!  entries.rs  the rest
 //! ```
 
@@ -14,7 +17,10 @@
 mod entries;
 mod face;
 mod hot;
+mod mailbox;
+mod overflow;
 mod raw;
+mod timers;
 
 use crate::config::Config;
 use crate::runtime::Runtime;
@@ -57,7 +63,7 @@ const ENTRIES: &[(&CStr, usize, Entry)] = &[
     (c"poll", 0, hot::poll),
     (c"call", 5, hot::call),
     (c"reply", 3, hot::reply),
-    (c"spawn", 2, entries::spawn),
+    (c"spawn", 3, entries::spawn),
     (c"suspend", 1, entries::suspend),
     (c"resume", 1, entries::resume),
     (c"crash", 3, entries::crash),
@@ -80,6 +86,24 @@ const ENTRIES: &[(&CStr, usize, Entry)] = &[
     (c"listActors", 0, entries::list_actors),
     (c"actorInfo", 1, entries::actor_info),
     (c"metrics", 0, entries::metrics),
+    (c"sendAfter", 3, timers::send_after),
+    (c"sendInterval", 3, timers::send_interval),
+    (c"cancelTimer", 1, timers::cancel_timer),
+    (c"hasDelays", 0, timers::has_delays),
+    (c"setOverflowPolicy", 3, overflow::set_overflow_policy),
+    (c"sendAsync", 3, overflow::send_async),
+    (c"forgetSend", 2, overflow::forget_send),
+    (c"mailboxBackpressure", 1, overflow::mailbox_backpressure),
+    (c"setWatermarks", 2, overflow::set_watermarks),
+    (c"setSystemCapacity", 1, overflow::set_system_capacity),
+    (c"setMessageCapacity", 1, overflow::set_message_capacity),
+    (c"setLoadShedding", 1, overflow::set_load_shedding),
+    (c"isLoadSheddingActive", 0, overflow::is_load_shedding_active),
+    (c"spawnPull", 4, mailbox::spawn_pull),
+    (c"pull", 1, mailbox::pull),
+    (c"peek", 2, mailbox::peek),
+    (c"takePeeked", 2, mailbox::take_peeked),
+    (c"finishPull", 4, mailbox::finish_pull),
     (c"close", 2, entries::close),
     (c"dispose", 0, entries::dispose),
 ];
@@ -125,6 +149,7 @@ pub fn create_lane(
         }
     });
     lane.take_failures();
+    lane.watch_delays();
     let part = |name: &str| Shared::of(&env, memory.get_named_property::<Object<'_>>(name)?);
     let memory = Memory {
         ctl: part("ctl")?,

@@ -56,6 +56,14 @@ impl Core {
                 ErrorKind::MailboxFull,
                 format!("the mailbox of pid {pid} is full; try again later or raise its capacity"),
             )),
+            (Sent::Refused(Refusal::TargetGone), _) => Err(Error::new(
+                ErrorKind::MailboxFull,
+                format!("the mailbox of pid {pid} is full and its policy's target has ended"),
+            )),
+            (Sent::Refused(Refusal::Shed), _) => Err(Error::new(
+                ErrorKind::AtCapacity,
+                "the runtime sheds load: too many messages wait; try again later",
+            )),
             (Sent::Refused(Refusal::Closed), _) => {
                 self.check_open()?;
                 Err(self.no_such_actor(pid))

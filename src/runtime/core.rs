@@ -6,7 +6,7 @@
 use super::delays::{Delays, TimerId};
 use super::overflow::Shedding;
 use crate::actor::behavior::Actor;
-use crate::actor::cell::{Body, Cell, Life, PullSignal, Sched};
+use crate::actor::cell::{Body, Cell, Life, Sched};
 use crate::actor::request::CallTable;
 use crate::actor::table::Table;
 use crate::clock::Clock;
@@ -14,7 +14,7 @@ use crate::config::{Config, SpawnOptions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{CallId, Pid, TAG_BITS};
 use crate::mailbox::Mailbox;
-use crate::message::{Envelope, ExitInfo, ExitReason, Payload};
+use crate::message::{Envelope, ExitInfo, ExitReason, Payload, PullSignal};
 use crate::registry::names::Names;
 use crate::scheduler::lane::{Lane, Runnable};
 use crate::scheduler::pool::Pool;
@@ -397,7 +397,7 @@ impl Core {
         if !c.takes(pid.generation()) {
             return Err(if self.is_closed() { Refusal::Closed } else { Refusal::NoSuchActor });
         }
-        if c.mailbox.has_room() { Ok(()) } else { Err(Refusal::Full) }
+        if c.mailbox.has_room() || c.makes_room() { Ok(()) } else { Err(Refusal::Full) }
     }
 
     #[cold]

@@ -9,10 +9,12 @@ use crate::config::MAX_DELAY_MS;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Pid;
 use crate::message::Payload;
+use crate::scheduler::lane::Lane;
 use crate::sync::Mutex;
-use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::timer::wheel::TimerKey;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 const NIL: u32 = u32::MAX;
@@ -73,12 +75,21 @@ struct State {
 pub(super) struct Delays {
     state: Mutex<State>,
     missed: AtomicU64,
+    /// Delays that are over but whose messages are still being sent.
+    firing: AtomicUsize,
+    /// The lane that wants to know when none is left.
+    watcher: Mutex<Option<Arc<Lane>>>,
 }
 
 impl Default for Delays {
     fn default() -> Self {
         let state = State { delays: Vec::new(), free: NIL, heads: HashMap::new(), waiting: 0 };
-        Self { state: Mutex::new(state), missed: AtomicU64::new(0) }
+        Self {
+            state: Mutex::new(state),
+            missed: AtomicU64::new(0),
+            firing: AtomicUsize::new(0),
+            watcher: Mutex::new(None),
+        }
     }
 }
 
@@ -193,6 +204,7 @@ impl Core {
     pub(super) fn cancel_delay(&self, id: TimerId) -> bool {
         let Some(live) = self.delays.state.lock().remove(id) else { return false };
         live.key.map(|k| self.timers.cancel(k));
+        self.tell_if_no_delays();
         true
     }
 
@@ -215,8 +227,32 @@ impl Core {
         } else {
             return;
         }
+        self.delays.firing.fetch_add(1, Ordering::AcqRel);
         drop(s);
         self.send(target, payload, None, None);
+        self.delays.firing.fetch_sub(1, Ordering::AcqRel);
+        self.tell_if_no_delays();
+    }
+
+    /// Whether delayed messages are still to come or on their way to a mailbox.
+    pub(super) fn has_delays(&self) -> bool {
+        // In this order: a delay that fires counts as firing before it is no more waiting.
+        self.delays.state.lock().waiting != 0 || self.delays.firing.load(Ordering::Acquire) != 0
+    }
+
+    /// Wakes `lane` whenever the last delay is over.
+    pub(super) fn watch_delays(&self, lane: Arc<Lane>) {
+        *self.delays.watcher.lock() = Some(lane);
+    }
+
+    fn tell_if_no_delays(&self) {
+        if self.has_delays() {
+            return;
+        }
+        let watcher = self.delays.watcher.lock().clone();
+        if let Some(lane) = watcher {
+            lane.wake();
+        }
     }
 
     /// `target` has ended: so have its delays.
@@ -225,6 +261,7 @@ impl Core {
         for key in gone.iter().filter_map(|l| l.key) {
             self.timers.cancel(key);
         }
+        self.tell_if_no_delays();
     }
 
     /// Delayed messages that wait, and ticks of intervals that were skipped because they came too late.

@@ -1,11 +1,11 @@
 //! How actors end: stop, kill, crash, and what is cleaned up.
 
 use super::core::{Core, REMEMBERED_BITS, TimerTask};
-use crate::actor::cell::{Body, Cell, ExitSink, Extra, Life, PullSignal, Sched, StopWatch};
+use crate::actor::cell::{Body, Cell, ExitSink, Extra, Life, Sched, StopWatch};
 use crate::error::{Error, ErrorKind};
 use crate::id::{CallId, Pid};
 use crate::mailbox::Mailbox;
-use crate::message::{CrashInfo, Envelope, ExitInfo, ExitReason, LaneEvent};
+use crate::message::{CrashInfo, Envelope, ExitInfo, ExitReason, LaneEvent, PullSignal};
 use crate::scheduler::lane::Lane;
 use crate::sync::atomic::Ordering;
 use crate::sync::{MutexGuard, contain};

@@ -19,12 +19,12 @@
 use super::calls::Replied;
 use super::core::{Core, KEY_IS_SLOT, Sent};
 use super::turns::{Batch, Run};
-use crate::actor::cell::{ExitSink, PullSignal};
+use crate::actor::cell::ExitSink;
 use crate::actor::request::CallSink;
 use crate::config::SpawnOptions;
 use crate::error::{Error, Result};
 use crate::id::{CallId, Pid};
-use crate::message::{CrashInfo, Envelope, LaneEvent, Payload};
+use crate::message::{CrashInfo, Envelope, LaneEvent, Payload, PullSignal};
 use crate::scheduler::lane::Lane;
 use crate::scheduler::stats::Refusal;
 use std::sync::Arc;
@@ -76,6 +76,46 @@ impl HostLane {
         signal: impl Fn(PullSignal) + Send + Sync + 'static,
     ) -> Result<Pid> {
         self.core.spawn_pull(Some(&self.lane), options, Arc::new(signal))
+    }
+
+    /// As [`spawn_pull`](Self::spawn_pull), and what the actor is told comes as [`LaneEvent::Pull`] with `key`. Answers
+    /// also whether the mailbox is bounded.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn spawn_pull_keyed(&self, options: SpawnOptions, key: u64) -> Result<(Pid, bool)> {
+        let bounded = options.capacity.or(self.core.config.default_capacity).is_some();
+        let lane = Arc::clone(&self.lane);
+        let signal = move |signal| {
+            if lane.push_event(LaneEvent::Pull { key, signal }) {
+                lane.wake();
+            }
+        };
+        Ok((self.core.spawn_pull(Some(&self.lane), options, Arc::new(signal))?, bounded))
+    }
+
+    /// Sends, and waits for room where the policy is `block`; whether the mailbox took the message comes as
+    /// [`LaneEvent::CallDone`] with `key`: one byte if it did, none if not. Answers a token for
+    /// [`Runtime::forget_send`](super::Runtime::forget_send) if it waits.
+    pub fn send_wait(&self, pid: Pid, payload: Payload, key: u64) -> Option<u64> {
+        let sink = CallSink::Lane(Arc::clone(&self.lane), key);
+        let done = Box::new(move |took| {
+            sink.deliver(Ok(if took { Payload::from(b"1") } else { Payload::empty() }));
+        });
+        // No `here`: the wake comes by the waker, for the message as for the event.
+        self.core.send_wait(pid, payload, None, None, done).0
+    }
+
+    /// Wakes this lane whenever the last delayed message of the runtime is over, so that the host can look at
+    /// [`has_delays`](Self::has_delays) again.
+    pub fn watch_delays(&self) {
+        self.core.watch_delays(Arc::clone(&self.lane));
+    }
+
+    /// Whether delayed messages are still to come, or have come and this lane has not seen them yet.
+    #[must_use]
+    pub fn has_delays(&self) -> bool {
+        self.core.has_delays() || !self.lane.is_asleep()
     }
 
     /// Sends from this lane's thread.

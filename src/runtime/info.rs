@@ -13,7 +13,7 @@ pub struct ActorInfo {
     pub pid: Pid,
     /// `idle`, `queued`, `running`, `draining` or `stopping`.
     pub state: &'static str,
-    /// `push` for handlers of a host, `native` for Rust actors.
+    /// `push` for handlers of a host, `pull` for functions that own a mailbox, `native` for Rust actors.
     pub kind: &'static str,
     /// Messages a turn.
     pub budget: u32,
@@ -70,7 +70,11 @@ impl Core {
         Some(ActorInfo {
             pid,
             state,
-            kind: if matches!(c.body, Body::Hosted(_)) { "push" } else { "native" },
+            kind: match c.body {
+                Body::Hosted(_) => "push",
+                Body::Pull(_) => "pull",
+                Body::Native(_) | Body::Empty => "native",
+            },
             budget: c.budget,
             capacity: c.mailbox.capacity(),
             queue: c.mailbox.len(),

@@ -12,7 +12,7 @@ mod pull;
 mod turns;
 
 pub use self::core::Sent;
-pub use crate::actor::cell::PullSignal;
+pub use crate::message::PullSignal;
 pub use calls::Replied;
 pub use delays::{TimerId, delay_from_ms};
 pub use host::HostLane;

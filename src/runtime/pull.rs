@@ -5,11 +5,11 @@
 //! this mailbox: what a matcher has refused keeps its place, and a scan goes on from there.
 
 use super::core::{Core, Wake};
-use crate::actor::cell::{Body, Cell, Life, PullSignal};
+use crate::actor::cell::{Body, Cell, Life};
 use crate::config::SpawnOptions;
 use crate::error::Result;
 use crate::id::Pid;
-use crate::message::{CrashInfo, Envelope, ExitReason, Payload};
+use crate::message::{CrashInfo, Envelope, ExitReason, Payload, PullSignal};
 use crate::scheduler::lane::Lane;
 use crate::sync::contain;
 use std::sync::Arc;

@@ -100,6 +100,12 @@ impl Lane {
         empty
     }
 
+    /// Whether it sleeps: it has nothing to do and has seen that.
+    #[must_use]
+    pub fn is_asleep(&self) -> bool {
+        !self.state.lock().awake
+    }
+
     /// Calls the waker. No core lock may be held.
     pub fn wake(&self) {
         contain(&self.waker);
