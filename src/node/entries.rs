@@ -369,6 +369,11 @@ pub(super) fn close(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     Ok(Ret::Undefined)
 }
 
+/// `panic()`: what a bug of iris' own would do; a test sees that it is an error and not the end of the process.
+pub(super) fn panic(_face: &Face, _cx: &Cx<'_>) -> Result<Ret> {
+    std::panic::panic_any("on purpose")
+}
+
 /// `dispose()`: lets go of the core.
 pub(super) fn dispose(face: &Face, _cx: &Cx<'_>) -> Result<Ret> {
     face.dispose();

@@ -106,6 +106,7 @@ const ENTRIES: &[(&CStr, usize, Entry)] = &[
     (c"finishPull", 4, mailbox::finish_pull),
     (c"close", 2, entries::close),
     (c"dispose", 0, entries::dispose),
+    (c"panic", 0, entries::panic),
 ];
 
 /// Makes a runtime with a lane for the calling environment, and answers its native functions.
