@@ -21,7 +21,15 @@ except ImportError as e:
 
 from iris import _support, errors
 from iris._iris import ActorInfo, Context, ExitInfo, Runtime, __version__
-from iris._types import CrashHook, ExitReason, Handler, Metrics, Payload
+from iris._types import (
+    CrashHook,
+    ExitReason,
+    Handler,
+    Metrics,
+    OverflowPolicy,
+    Payload,
+    Pressure,
+)
 from iris.errors import IrisError
 
 _support.install(_iris)
@@ -35,7 +43,9 @@ __all__ = [
     "Handler",
     "IrisError",
     "Metrics",
+    "OverflowPolicy",
     "Payload",
+    "Pressure",
     "Runtime",
     "__version__",
     "errors",

@@ -10,7 +10,15 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import ClassVar, Self, final
 
-from iris._types import CrashHook, ExitReason, Handler, Metrics, Payload
+from iris._types import (
+    CrashHook,
+    ExitReason,
+    Handler,
+    Metrics,
+    OverflowPolicy,
+    Payload,
+    Pressure,
+)
 
 __all__ = [
     "ERROR_CODES",
@@ -213,7 +221,11 @@ class Runtime:
             AtCapacity: As for `spawn`.
         """
     def send(self, pid: int, data: Payload) -> bool:
-        """Sends a message. Never blocks, and never runs the handler.
+        """Sends a message. Never runs the handler.
+
+        A full mailbox does what its policy says (`set_overflow_policy`). Only one with ``block``
+        waits for room, and only on a thread that may wait, with the GIL released and Ctrl-C
+        working; where handlers or an event loop run, it answers False: use `send_async`.
 
         Args:
             pid: Who is to get it.
@@ -221,6 +233,36 @@ class Runtime:
 
         Returns:
             Whether the mailbox took it: False for an unknown or dead pid and for a full mailbox.
+
+        Raises:
+            BufferError: `data` is not C-contiguous.
+        """
+    def send_async(self, pid: int, data: Payload) -> Future[bool]:
+        """Sends on an asyncio event loop, and waits for room where the policy is ``block``.
+
+        The message is sent, or queues for room, at once; cancelling takes it back.
+
+        Args:
+            pid: Who is to get it.
+            data: The message.
+
+        Returns:
+            A future of whether the mailbox took it.
+
+        Raises:
+            NotLocal: No event loop runs on this thread.
+            WouldDeadlock: This is a handler that is not ``async def``.
+            BufferError: `data` is not C-contiguous.
+        """
+    def send_with_backpressure(self, pid: int, data: Payload) -> tuple[bool, Pressure]:
+        """Sends, never waits (not for ``block`` either), and tells how full the mailbox is now.
+
+        Args:
+            pid: Who is to get it.
+            data: The message.
+
+        Returns:
+            Whether the mailbox took it, and its level; NORMAL for an unknown or dead pid.
 
         Raises:
             BufferError: `data` is not C-contiguous.
@@ -443,6 +485,72 @@ class Runtime:
 
         Returns:
             The number; None for an unknown or dead pid.
+        """
+    def mailbox_backpressure(self, pid: int) -> Pressure | None:
+        """Tells how full a mailbox is.
+
+        Args:
+            pid: Whose mailbox.
+
+        Returns:
+            HIGH from half of its capacity on, CRITICAL from 90 %; unbounded ones have watermarks.
+            None for an unknown or dead pid.
+        """
+    def set_overflow_policy(
+        self, pid: int, policy: OverflowPolicy, target: int | None = None
+    ) -> None:
+        """Says what happens to messages that find the mailbox full.
+
+        Args:
+            pid: Whose mailbox.
+            policy: ``dropnew`` (the default): the new one is refused. ``dropold``: the oldest goes.
+                ``redirect``: the new one goes to `target`. ``spill``: the oldest goes to `target`.
+                ``block``: the sender waits for room, see `send`.
+            target: For ``redirect`` and ``spill``, and only for them.
+
+        Raises:
+            InvalidArgument: The policy is unknown, does not go with `target`, or makes a cycle.
+            NoSuchActor: `pid` or `target` is unknown or dead.
+        """
+    def set_watermarks(self, high: int, critical: int) -> None:
+        """Sets from how many messages on unbounded mailboxes are HIGH and CRITICAL.
+
+        Args:
+            high: Default 1,000.
+            critical: Default 10,000.
+
+        Raises:
+            InvalidArgument: Unless ``0 < high <= critical < 2^32``.
+        """
+    def set_system_capacity(self, actors: int | None) -> None:
+        """Bounds the live actors while load is shed; `spawn` is `AtCapacity` beyond.
+
+        Args:
+            actors: 1 to 2^53. None: no bound.
+
+        Raises:
+            InvalidArgument: It is out of range.
+        """
+    def set_message_capacity(self, messages: int | None) -> None:
+        """Bounds the queued messages of the runtime while load is shed; `send` is False beyond.
+
+        Args:
+            messages: 1 to 2^53. None: no bound.
+
+        Raises:
+            InvalidArgument: It is out of range.
+        """
+    def set_load_shedding(self, on: bool) -> None:
+        """Turns load shedding on or off.
+
+        Args:
+            on: Default: off.
+        """
+    def is_load_shedding_active(self) -> bool:
+        """Asks whether load is being shed right now.
+
+        Returns:
+            Whether it is on and one of the capacities is reached.
         """
     def list_actors(self) -> list[int]:
         """Lists the live actors.

@@ -38,6 +38,13 @@ ExitReason: TypeAlias = Literal[
 """Why an actor ended."""
 
 
+OverflowPolicy: TypeAlias = Literal["dropnew", "dropold", "redirect", "spill", "block"]
+"""What a full mailbox does."""
+
+Pressure: TypeAlias = Literal["NORMAL", "HIGH", "CRITICAL"]
+"""How full a mailbox is."""
+
+
 class Refusals(TypedDict):
     """Sends that no mailbox took, by reason."""
 

@@ -18,6 +18,10 @@ PID_CALLS: dict[str, Callable[[Runtime, Any], Any]] = {
     "call_blocking": lambda rt, pid: rt.call_blocking(pid, b""),
     "send_after": lambda rt, pid: rt.send_after(pid, 1, b""),
     "send_interval": lambda rt, pid: rt.send_interval(pid, 1, b""),
+    "send_async": lambda rt, pid: rt.send_async(pid, b""),
+    "send_with_backpressure": lambda rt, pid: rt.send_with_backpressure(pid, b""),
+    "set_overflow_policy": lambda rt, pid: rt.set_overflow_policy(pid, "block"),
+    "mailbox_backpressure": lambda rt, pid: rt.mailbox_backpressure(pid),
     "register": lambda rt, pid: rt.register("name", pid),
     "stop": lambda rt, pid: rt.stop(pid),
     "kill": lambda rt, pid: rt.kill(pid),
@@ -35,6 +39,8 @@ DATA_CALLS: dict[str, Callable[[Runtime, int, Any], Any]] = {
     "call_blocking": lambda rt, pid, data: rt.call_blocking(pid, data),
     "send_after": lambda rt, pid, data: rt.send_after(pid, 1, data),
     "send_interval": lambda rt, pid, data: rt.send_interval(pid, 1, data),
+    "send_async": lambda rt, pid, data: rt.send_async(pid, data),
+    "send_with_backpressure": lambda rt, pid, data: rt.send_with_backpressure(pid, data),
 }
 NAME_CALLS: dict[str, Callable[[Runtime, Any], Any]] = {
     "register": lambda rt, name: rt.register(name, 1),
@@ -75,6 +81,11 @@ OTHER_CALLS: dict[str, Callable[[Runtime], Any]] = {
     "get_metrics": lambda rt: rt.get_metrics(),
     "on_crash": lambda rt: rt.on_crash(None),
     "cancel_timer": lambda rt: rt.cancel_timer(1),
+    "set_watermarks": lambda rt: rt.set_watermarks(1, 2),
+    "set_system_capacity": lambda rt: rt.set_system_capacity(None),
+    "set_message_capacity": lambda rt: rt.set_message_capacity(None),
+    "set_load_shedding": lambda rt: rt.set_load_shedding(True),
+    "is_load_shedding_active": lambda rt: rt.is_load_shedding_active(),
 }
 # Calls that need a live actor and say so by raising.
 NEEDS_ACTOR = {
@@ -83,9 +94,11 @@ NEEDS_ACTOR = {
     "register",
     "send_after",
     "send_interval",
+    "set_overflow_policy",
 }
 # Calls that answer whether the mailbox took the message.
-SENDS = {"send", "send_many"}
+SENDS = {"send", "send_many", "send_async", "send_with_backpressure"}
+AWAITABLE = {"call", "join_async", "send_async", "aclose"}
 NEVER_RAISE = {"close", "aclose"}
 
 
@@ -107,7 +120,7 @@ def on_a_loop(f: Callable[[], Any]) -> Any:
 
 
 def run(name_of: Any, f: Callable[[], Any]) -> Any:
-    return on_a_loop(f) if name_of in ("call", "join_async", "aclose") else f()
+    return on_a_loop(f) if name_of in AWAITABLE else f()
 
 
 def test_the_table_is_complete() -> None:
@@ -137,6 +150,9 @@ def test_a_number_that_is_no_actor(rt: Runtime, name: str, pid: int) -> None:
         "is_alive": False,
         "mailbox_size": None,
         "actor_info": None,
+        "send_async": False,
+        "send_with_backpressure": (False, "NORMAL"),
+        "mailbox_backpressure": None,
     }
     is_pid = 0 < pid < 2**53
     if name in NEEDS_ACTOR or ("join" in name and not is_pid):
@@ -167,7 +183,8 @@ def test_the_dead_and_the_foreign(rt: Runtime, inbox: Inbox, name: str, kind: st
             reason = run(name, lambda: PID_CALLS[name](rt, pid)).reason
             assert reason == ("shutdown" if kind == "dead" else "noproc")
         else:
-            assert not run(name, lambda: PID_CALLS[name](rt, pid))
+            answer = run(name, lambda: PID_CALLS[name](rt, pid))
+            assert not answer or answer == (False, "NORMAL")
     check_books(rt)
 
 
@@ -241,6 +258,44 @@ def test_a_delay_of_the_wrong_type(rt: Runtime, inbox: Inbox, call: Any, ms: Any
     with pytest.raises(errors.InvalidType, match="delay"):
         call(rt, pid, ms)
     assert rt.get_metrics()["delays"] == 0
+
+
+@pytest.mark.parametrize("name", ["set_system_capacity", "set_message_capacity"])
+def test_a_capacity_is_none_or_a_number_above_zero(rt: Runtime, name: str) -> None:
+    setter = getattr(rt, name)
+    for n in (0, -1, 2**53 + 1, 2**70):
+        with pytest.raises(errors.InvalidArgument, match="capacity"):
+            setter(n)
+    for wrong in ("1", 1.0, True, []):
+        with pytest.raises(errors.InvalidType, match="capacity"):
+            setter(wrong)
+    setter(2**53)
+    setter(None)
+
+
+@pytest.mark.parametrize("marks", [(0, 1), (2, 1), (-1, 1), (1, 2**32)])
+def test_watermarks_out_of_range(rt: Runtime, marks: tuple[int, int]) -> None:
+    with pytest.raises(errors.InvalidArgument):
+        rt.set_watermarks(*marks)
+
+
+def test_a_policy_that_is_none(rt: Runtime, inbox: Inbox) -> None:
+    pid, other = rt.spawn(inbox), rt.spawn(inbox)
+    set_policy: Any = rt.set_overflow_policy
+    for policy in ("", "dropall", "DROPNEW", "\udc80"):
+        with pytest.raises(errors.InvalidArgument, match="policy"):
+            set_policy(pid, policy)
+    for policy in (None, 1, b"block", []):
+        with pytest.raises(errors.InvalidType, match="policy"):
+            set_policy(pid, policy)
+    for args in (("redirect",), ("spill",), ("block", other), ("dropold", other)):
+        with pytest.raises(errors.InvalidArgument, match="target"):
+            set_policy(pid, *args)
+    with pytest.raises(errors.InvalidType, match="pid"):
+        set_policy(pid, "redirect", "1")
+    for target in (0, 2**60, 2**30):
+        with pytest.raises(errors.NoSuchActor):
+            set_policy(pid, "redirect", target)
 
 
 @pytest.mark.parametrize("timer", [None, "1", 1.0, True, []], ids=repr)
@@ -324,6 +379,8 @@ def test_flags_are_bools(rt: Runtime, inbox: Inbox, flag: Any) -> None:
         rt.stop(pid, drain=flag)
     with pytest.raises(TypeError):
         rt.spawn(inbox, release_gil=flag)
+    with pytest.raises(TypeError):
+        rt.set_load_shedding(flag)
     assert rt.list_actors() == [pid]
 
 

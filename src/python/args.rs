@@ -155,6 +155,21 @@ impl<'py> FromPyObject<'_, 'py> for Count {
     }
 }
 
+/// A bound of load shedding: 1 to 2^53.
+#[derive(Clone, Copy)]
+pub(super) struct Capacity(pub(super) u64);
+
+impl<'py> FromPyObject<'_, 'py> for Capacity {
+    type Error = PyErr;
+    fn extract(obj: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let n = int(&obj, "a capacity must be an int or None")?;
+        let n = n.and_then(|n| u64::try_from(n).ok()).filter(|n| (1..=1 << 53).contains(n));
+        n.map(Self).ok_or_else(|| {
+            fail(obj.py(), ErrorKind::InvalidArgument, "a capacity must be 1 to 2^53")
+        })
+    }
+}
+
 /// A name.
 pub(super) struct Name(pub(super) String);
 

@@ -75,7 +75,7 @@ impl Context {
     /// Sends in this actor's name; False: the mailbox did not take it.
     fn send(&self, py: Python<'_>, pid: PidArg, data: Data) -> PyResult<bool> {
         self.shared.check(py)?;
-        Ok(self.shared.send(py, pid, data.0, Some(self.pid)))
+        self.shared.send(py, pid, data.0, Some(self.pid))
     }
 
     /// Asks in this actor's name, on an event loop; the answer is awaitable.

@@ -1,6 +1,6 @@
 //! What is awaited on an event loop: calls, joins, closes.
 
-use super::args::Seconds;
+use super::args::{PidArg, Seconds};
 use super::engine;
 use super::errors::{OrRaise, fail, to_py};
 use super::home::{Home, Outcome, attached, running_loop};
@@ -89,6 +89,36 @@ pub(super) fn join<'py>(
     Ok(future)
 }
 
+/// `await rt.send_async(...)`.
+pub(super) fn send<'py>(
+    py: Python<'py>,
+    shared: &Arc<Shared>,
+    to: PidArg,
+    data: Payload,
+) -> PyResult<Bound<'py, PyAny>> {
+    let home = home_here(py, shared, "send_async")?;
+    let future = new_future(py, &home)?;
+    let blocked = attached(py, shared, || shared.rt.send_unless_blocked(to.0, data, None));
+    let (pid, data) = match (blocked, to.0) {
+        (Err(data), Some(pid)) => (pid, data),
+        (took, _) => {
+            future.call_method1(intern!(py, "set_result"), (took.unwrap_or(false),))?;
+            return Ok(future);
+        }
+    };
+    let key = home.wait(&future);
+    let sink = Arc::clone(&home);
+    let token = attached(py, shared, || {
+        shared.rt.send_with(pid, data, None, move |took| sink.finish(key, Outcome::Sent(took)))
+    });
+    if let Some(token) = token {
+        let given_up =
+            FutureDone { shared: Arc::clone(shared), home, key, waits: Waits::Send(pid, token) };
+        future.call_method1(intern!(py, "add_done_callback"), (Bound::new(py, given_up)?,))?;
+    }
+    Ok(future)
+}
+
 /// `await rt.aclose()`.
 pub(super) fn close<'py>(
     py: Python<'py>,
@@ -145,6 +175,7 @@ pub(super) fn called<'py>(
 enum Waits {
     Call(CallId),
     Join(Pid, u64),
+    Send(Pid, u64),
 }
 
 /// Takes back what a cancelled future waited for.
@@ -170,6 +201,9 @@ impl FutureDone {
             }
             Waits::Join(pid, token) => {
                 self.shared.rt.forget_join(pid, token);
+            }
+            Waits::Send(pid, token) => {
+                self.shared.rt.forget_send(pid, token);
             }
         }
         Ok(())

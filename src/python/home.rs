@@ -19,7 +19,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyDict;
+use pyo3::types::{PyBool, PyDict};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -50,6 +50,7 @@ pub(super) fn attached<R>(py: Python<'_>, shared: &Shared, f: impl FnOnce() -> R
 pub(super) enum Outcome {
     Called(CallOutcome),
     Ended(ExitInfo),
+    Sent(bool),
     Closed,
 }
 
@@ -305,6 +306,7 @@ fn complete(py: Python<'_>, shared: &Arc<Shared>, waiting: Waiting, outcome: Out
     let value = match outcome {
         Outcome::Called(outcome) => futures::called(py, shared, waiting.call, outcome),
         Outcome::Ended(info) => Bound::new(py, PyExitInfo::from(info)).map(Bound::into_any),
+        Outcome::Sent(took) => Ok(PyBool::new(py, took).to_owned().into_any()),
         Outcome::Closed => {
             shared.finish_close(py, Duration::ZERO);
             Ok(py.None().into_bound(py))

@@ -144,7 +144,7 @@ impl PyRuntime {
     /// Sends; False: the mailbox did not take it.
     fn send(&self, py: Python<'_>, pid: PidArg, data: Data) -> PyResult<bool> {
         let shared = self.open(py)?;
-        Ok(shared.send(py, pid, data.0, None))
+        shared.send(py, pid, data.0, None)
     }
 
     /// Sends each payload; answers how many the mailbox took.
@@ -164,18 +164,26 @@ impl PyRuntime {
             .map(|item| buffer::payload(&item?))
             .collect::<PyResult<Vec<Payload>>>()?;
         let shared = self.open(py)?; // the iterable may have closed it
-        Ok(attached(py, shared, || {
-            all.into_iter()
-                .map(|data| shared.rt.send_as(pid.0, data, None))
-                .filter(|ok| *ok)
-                .count()
-        }))
+        let (mut rest, mut taken) = (all.into_iter(), 0);
+        loop {
+            let blocked = attached(py, shared, || {
+                for data in rest.by_ref() {
+                    match shared.rt.send_unless_blocked(pid.0, data, None) {
+                        Ok(took) => taken += usize::from(took),
+                        Err(data) => return Some(data),
+                    }
+                }
+                None
+            });
+            let Some(data) = blocked else { return Ok(taken) };
+            taken += usize::from(shared.wait_for_room(py, pid, data, None)?);
+        }
     }
 
     /// Sends to whoever holds a name; False: nobody does, or the mailbox did not take it.
     fn send_named(&self, py: Python<'_>, name: Name, data: Data) -> PyResult<bool> {
         let shared = self.open(py)?;
-        Ok(shared.send(py, PidArg(shared.rt.whereis(&name.0)), data.0, None))
+        shared.send(py, PidArg(shared.rt.whereis(&name.0)), data.0, None)
     }
 
     /// Asks, on an event loop; the answer is awaitable.

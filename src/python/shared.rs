@@ -139,6 +139,7 @@ impl Shared {
 
     // --- messages --------------------------------------------------------------------------------------------------
 
+    /// Sends; where the mailbox is full and its policy is `block`, waits for room if this thread may wait.
     #[inline]
     pub(super) fn send(
         &self,
@@ -146,8 +147,11 @@ impl Shared {
         to: PidArg,
         data: Payload,
         from: Option<Pid>,
-    ) -> bool {
-        attached(py, self, || self.rt.send_as(to.0, data, from))
+    ) -> PyResult<bool> {
+        match attached(py, self, || self.rt.send_unless_blocked(to.0, data, from)) {
+            Ok(took) => Ok(took),
+            Err(data) => self.wait_for_room(py, to, data, from),
+        }
     }
 
     /// What the handler of a failed call threw, once.

@@ -6,7 +6,7 @@ use crate::actor::cell::ExitSink;
 use crate::actor::request::CallSink;
 use crate::error::{Error, Result};
 use crate::id::{CallId, Pid};
-use crate::message::{CallOutcome, CrashInfo, ExitInfo, ExitReason, Payload};
+use crate::message::{CallOutcome, CrashInfo, Envelope, ExitInfo, ExitReason, Payload};
 use crate::scheduler::stats::Refusal;
 use std::time::Duration;
 
@@ -17,6 +17,36 @@ impl Runtime {
         match to {
             Some(pid) => self.core.send(pid, payload, sender, None).is_accepted(),
             None => self.core.refuse(Refusal::NoSuchActor).is_accepted(),
+        }
+    }
+
+    /// [`send_as`](Self::send_as), except that a mailbox that is full and whose policy is `block` gives the message back:
+    /// then nothing is counted, and the caller sends it another way.
+    ///
+    /// # Errors
+    /// The message.
+    #[inline]
+    pub fn send_unless_blocked(
+        &self,
+        to: Option<Pid>,
+        payload: Payload,
+        sender: Option<Pid>,
+    ) -> std::result::Result<bool, Payload> {
+        let Some(pid) = to else {
+            return Ok(self.core.refuse(Refusal::NoSuchActor).is_accepted());
+        };
+        let mut payload = Some(payload);
+        let envelope = |_| {
+            let payload = payload.take().unwrap_or_else(Payload::empty);
+            Envelope { payload, sender, call: None }
+        };
+        let why = match self.core.try_deliver(pid, None, envelope) {
+            Ok(_) => return Ok(true),
+            Err(why) => why,
+        };
+        match payload {
+            Some(payload) if why == Refusal::Full && self.core.blocks(pid) => Err(payload),
+            _ => Ok(self.core.refuse(why).is_accepted()),
         }
     }
 

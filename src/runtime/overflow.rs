@@ -154,6 +154,12 @@ impl Core {
         Some(c.extra.as_ref().map_or(Overflow::DropNew, |x| x.overflow))
     }
 
+    /// Whether who finds the mailbox full waits for room.
+    #[cold]
+    pub(super) fn blocks(&self, pid: Pid) -> bool {
+        self.overflow_of(pid) == Some(Overflow::Block)
+    }
+
     /// Sends, and waits for room where the policy is `block`: `done(true)` once the mailbox took it, `done(false)` if it
     /// never will. Answers a token to [give up](Self::forget_wait) with, if it waits, and whether the lane must be armed.
     pub(super) fn send_wait(
