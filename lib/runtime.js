@@ -27,6 +27,8 @@ function actorInfo(pid, fields) {
   }
 }
 
+const camelCase = (name) => name.replace(/_(.)/g, (_, letter) => letter.toUpperCase())
+
 class NodeRuntime {
   #lane
   #open = true
@@ -276,11 +278,11 @@ class NodeRuntime {
 
   getMetrics() {
     const flat = this.#lane.native.metrics()
-    const metrics = { refused: {}, dropped: {}, dead: {}, exited: {} }
-    for (let i = 0; i < flat.length; i += 2) {
-      const [group, name] = flat[i].split('.')
-      if (name === undefined) metrics[group] = flat[i + 1]
-      else metrics[group][name] = flat[i + 1]
+    const metrics = {}
+    for (let i = 0; i < flat.length; i += 3) {
+      const [group, name, value] = flat.slice(i, i + 3)
+      if (group === undefined) metrics[camelCase(name)] = value
+      else metrics[group] = { ...metrics[group], [name]: value }
     }
     metrics.loop = { longestHoldMs: this.#lane.longestHold, yields: this.#lane.yields }
     return metrics

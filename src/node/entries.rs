@@ -5,8 +5,8 @@ use super::hot::{call_id, settled};
 use super::raw::{Cx, Js, Ret};
 use crate::config::SpawnOptions;
 use crate::error::{Error, ErrorKind, Result};
-use crate::message::{CrashInfo, ExitInfo, ExitReason, LaneEvent, Payload, PullSignal};
-use crate::runtime::{ActorInfo, BooksSnapshot, DropReason, Refusal, Replied};
+use crate::message::{CrashInfo, ExitInfo, LaneEvent, Payload, PullSignal};
+use crate::runtime::{ActorInfo, Replied};
 use std::time::Duration;
 
 pub(super) fn text(cx: &Cx<'_>, i: usize, what: &str) -> Result<String> {
@@ -291,72 +291,14 @@ pub(super) fn actor_info(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     Ok(cx.ret(cx.array(items.into_iter())))
 }
 
-/// `metrics()`: `[name, value]` pairs, flat; names with a dot are one level deep (`dead.crash`).
+/// `metrics()`: group (or `undefined`), name and value of every number, flat.
 pub(super) fn metrics(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     let inner = face.synced()?;
     inner.rt.check_open()?;
-    let m = inner.rt.metrics();
-    let BooksSnapshot {
-        attempted,
-        accepted,
-        refused,
-        handled,
-        queued,
-        in_flight,
-        expired,
-        forwarded,
-        dropped,
-        dead,
-        late_replies,
-        calls,
-        call_timeouts,
-        spawned,
-        exited,
-    } = m.books;
-    let mut pairs: Vec<(String, f64)> = [
-        ("attempted", attempted),
-        ("accepted", accepted),
-        ("handled", handled),
-        ("queued", queued),
-        ("inFlight", in_flight),
-        ("expired", expired),
-        ("forwarded", forwarded),
-        ("lateReplies", late_replies),
-        ("calls", calls),
-        ("callTimeouts", call_timeouts),
-        ("spawned", spawned),
-        ("actors", m.actors as u64),
-        ("names", m.names as u64),
-        ("openCalls", m.open_calls as u64),
-        ("timers", m.timers as u64),
-        ("delays", m.delays as u64),
-        ("missedTicks", m.missed_ticks),
-        ("uptimeMs", m.uptime_ms),
-    ]
-    .map(|(k, v)| (k.to_owned(), v as f64))
-    .into();
-    let by_exit = |what: &str, counts: [u64; ExitReason::ALL.len()]| {
-        ExitReason::ALL
-            .iter()
-            .zip(counts)
-            .map(|(r, n)| (format!("{what}.{}", r.as_str()), n as f64))
-            .collect::<Vec<_>>()
-    };
-    pairs.extend(by_exit("dead", dead));
-    pairs.extend(by_exit("exited", exited));
-    pairs.extend(
-        Refusal::ALL
-            .iter()
-            .zip(refused)
-            .map(|(r, n)| (format!("refused.{}", r.as_str()), n as f64)),
-    );
-    pairs.extend(
-        DropReason::ALL
-            .iter()
-            .zip(dropped)
-            .map(|(r, n)| (format!("dropped.{}", r.as_str()), n as f64)),
-    );
-    let items: Vec<Js<'_>> = pairs.iter().flat_map(|(k, v)| [cx.str(k), cx.num(*v)]).collect();
+    let mut items = Vec::new();
+    inner.rt.metrics().each(|group, name, n| {
+        items.extend([cx.opt_str(group), cx.str(name), cx.num(n as f64)]);
+    });
     Ok(cx.ret(cx.array(items.into_iter())))
 }
 

@@ -1,7 +1,7 @@
 //! What can be seen from outside: how an actor ended, what is known of a live one, the books.
 
-use crate::message::{ExitInfo, ExitReason};
-use crate::runtime::{ActorInfo, BooksSnapshot, DropReason, Metrics, Refusal};
+use crate::message::ExitInfo;
+use crate::runtime::{ActorInfo, Metrics};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
@@ -81,62 +81,26 @@ impl From<ActorInfo> for PyActorInfo {
 
 /// The books as a dict; every term of both sums is in it.
 pub(super) fn metrics(py: Python<'_>, m: Metrics) -> PyResult<Bound<'_, PyDict>> {
-    let BooksSnapshot {
-        attempted,
-        accepted,
-        refused,
-        handled,
-        queued,
-        in_flight,
-        expired,
-        forwarded,
-        dropped,
-        dead,
-        late_replies,
-        calls,
-        call_timeouts,
-        spawned,
-        exited,
-    } = m.books;
     let books = PyDict::new(py);
-    for (name, n) in [
-        ("attempted", attempted),
-        ("accepted", accepted),
-        ("handled", handled),
-        ("queued", queued),
-        ("in_flight", in_flight),
-        ("expired", expired),
-        ("forwarded", forwarded),
-        ("late_replies", late_replies),
-        ("calls", calls),
-        ("call_timeouts", call_timeouts),
-        ("spawned", spawned),
-        ("actors", m.actors as u64),
-        ("names", m.names as u64),
-        ("open_calls", m.open_calls as u64),
-        ("timers", m.timers as u64),
-        ("delays", m.delays as u64),
-        ("missed_ticks", m.missed_ticks),
-        ("uptime_ms", m.uptime_ms),
-    ] {
-        books.set_item(name, n)?;
-    }
-    let refusals = PyDict::new(py);
-    for (why, n) in Refusal::ALL.iter().zip(refused) {
-        refusals.set_item(why.as_str(), n)?;
-    }
-    books.set_item("refused", refusals)?;
-    let drops = PyDict::new(py);
-    for (why, n) in DropReason::ALL.iter().zip(dropped) {
-        drops.set_item(why.as_str(), n)?;
-    }
-    books.set_item("dropped", drops)?;
-    for (name, counts) in [("dead", dead), ("exited", exited)] {
-        let by_reason = PyDict::new(py);
-        for (why, n) in ExitReason::ALL.iter().zip(counts) {
-            by_reason.set_item(why.as_str(), n)?;
+    let mut failed = None;
+    m.each(|group, name, n| {
+        let set = || match group {
+            None => books.set_item(name, n),
+            Some(group) => match books.get_item(group)? {
+                Some(counts) => counts.set_item(name, n),
+                None => {
+                    let counts = PyDict::new(py);
+                    counts.set_item(name, n)?;
+                    books.set_item(group, counts)
+                }
+            },
+        };
+        if let Err(e) = set() {
+            failed = Some(e);
         }
-        books.set_item(name, by_reason)?;
+    });
+    if let Some(e) = failed {
+        return Err(e);
     }
     Ok(books)
 }

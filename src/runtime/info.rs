@@ -3,7 +3,8 @@
 use super::core::Core;
 use crate::actor::cell::{Body, Life, Sched};
 use crate::id::Pid;
-use crate::scheduler::stats::BooksSnapshot;
+use crate::message::ExitReason;
+use crate::scheduler::stats::{BooksSnapshot, DropReason, Refusal};
 use crate::sync::atomic::Ordering;
 
 /// What is known of a live actor.
@@ -52,6 +53,44 @@ pub struct Metrics {
     pub missed_ticks: u64,
     /// Time since the runtime was made, in milliseconds.
     pub uptime_ms: u64,
+}
+
+impl Metrics {
+    /// Every number with its name, for hosts and exporters: `term(group, name, value)`. Terms that are one counter have no
+    /// group; the others are counted by reason.
+    pub fn each(&self, mut term: impl FnMut(Option<&'static str>, &'static str, u64)) {
+        let b = &self.books;
+        for (name, n) in [
+            ("attempted", b.attempted),
+            ("accepted", b.accepted),
+            ("handled", b.handled),
+            ("queued", b.queued),
+            ("in_flight", b.in_flight),
+            ("expired", b.expired),
+            ("forwarded", b.forwarded),
+            ("late_replies", b.late_replies),
+            ("calls", b.calls),
+            ("call_timeouts", b.call_timeouts),
+            ("spawned", b.spawned),
+            ("actors", self.actors as u64),
+            ("names", self.names as u64),
+            ("open_calls", self.open_calls as u64),
+            ("timers", self.timers as u64),
+            ("delays", self.delays as u64),
+            ("missed_ticks", self.missed_ticks),
+            ("uptime_ms", self.uptime_ms),
+        ] {
+            term(None, name, n);
+        }
+        Refusal::ALL.iter().zip(b.refused).for_each(|(r, n)| term(Some("refused"), r.as_str(), n));
+        DropReason::ALL
+            .iter()
+            .zip(b.dropped)
+            .for_each(|(r, n)| term(Some("dropped"), r.as_str(), n));
+        for (group, counts) in [("dead", b.dead), ("exited", b.exited)] {
+            ExitReason::ALL.iter().zip(counts).for_each(|(r, n)| term(Some(group), r.as_str(), n));
+        }
+    }
 }
 
 impl Core {
