@@ -382,6 +382,53 @@ class Runtime:
         Returns:
             Whether it was still to fire.
         """
+    def hot_swap(self, pid: int, handler: Handler) -> int:
+        """Gives an actor another handler; queue, names and pid stay.
+
+        What is being handled finishes on the old handler; every later message sees the new one. The
+        16 handlers before it are kept for `rollback_behavior`. The new one sees the same variables
+        of `contextvars` as the old, and runs on the same thread; `def` or ``async def``.
+
+        Args:
+            pid: Whose handler. Push actors only.
+            handler: As for `spawn`.
+
+        Returns:
+            The version now in force.
+
+        Raises:
+            NoSuchActor: The actor is unknown or dead.
+            InvalidArgument: It is a pull actor, or `handler` takes neither ``(msg)`` nor
+                ``(msg, ctx)``.
+            InvalidType: `handler` is not callable, or a generator function.
+        """
+    def behavior_version(self, pid: int) -> int:
+        """Tells which handler is in force.
+
+        Args:
+            pid: Whose handler. Push actors only.
+
+        Returns:
+            1 for that of the spawn; each `hot_swap` gives a new number, one more than there were.
+
+        Raises:
+            NoSuchActor: The actor is unknown or dead.
+            InvalidArgument: It is a pull actor.
+        """
+    def rollback_behavior(self, pid: int, steps: int = 1) -> int:
+        """Goes back to an earlier handler; those after it are forgotten.
+
+        Args:
+            pid: Whose handler. Push actors only.
+            steps: How many versions.
+
+        Returns:
+            The version now in force.
+
+        Raises:
+            NoSuchActor: The actor is unknown or dead.
+            InvalidArgument: It is a pull actor, or fewer versions are kept; nothing has changed.
+        """
     def register(self, name: str, pid: int) -> None:
         """Gives a name to a live actor. The same pair again is fine.
 

@@ -22,6 +22,9 @@ PID_CALLS: dict[str, Callable[[Runtime, Any], Any]] = {
     "send_with_backpressure": lambda rt, pid: rt.send_with_backpressure(pid, b""),
     "set_overflow_policy": lambda rt, pid: rt.set_overflow_policy(pid, "block"),
     "mailbox_backpressure": lambda rt, pid: rt.mailbox_backpressure(pid),
+    "hot_swap": lambda rt, pid: rt.hot_swap(pid, lambda msg: None),
+    "behavior_version": lambda rt, pid: rt.behavior_version(pid),
+    "rollback_behavior": lambda rt, pid: rt.rollback_behavior(pid),
     "register": lambda rt, pid: rt.register("name", pid),
     "stop": lambda rt, pid: rt.stop(pid),
     "kill": lambda rt, pid: rt.kill(pid),
@@ -95,6 +98,9 @@ NEEDS_ACTOR = {
     "send_after",
     "send_interval",
     "set_overflow_policy",
+    "hot_swap",
+    "behavior_version",
+    "rollback_behavior",
 }
 # Calls that answer whether the mailbox took the message.
 SENDS = {"send", "send_many", "send_async", "send_with_backpressure"}
@@ -326,6 +332,10 @@ def test_a_handler_that_is_not_callable(rt: Runtime, handler: Any) -> None:
     with pytest.raises(TypeError, match="callable"):
         rt.spawn(handler)
     assert rt.list_actors() == []
+    pid = rt.spawn(lambda msg: msg)
+    with pytest.raises(TypeError, match="callable"):
+        rt.hot_swap(pid, handler)
+    assert rt.behavior_version(pid) == 1
 
 
 def generator(msg: bytes) -> Any:
@@ -364,6 +374,10 @@ def test_a_handler_that_cannot_be_called(rt: Runtime, handler: Any, error: Any) 
     with pytest.raises(error):
         rt.spawn(handler)
     assert rt.list_actors() == []
+    pid = rt.spawn(lambda msg: msg)
+    with pytest.raises(error):
+        rt.hot_swap(pid, handler)
+    assert rt.behavior_version(pid) == 1
 
 
 @pytest.mark.parametrize("hook", [1, "hook", b"", []], ids=repr)

@@ -11,6 +11,7 @@ use super::home::{self, Home, attached};
 use super::lane::Parker;
 use super::outcome::{Awaited, fail_call, reply};
 use super::shared::Shared;
+use super::swap::Past;
 use crate::config::SpawnOptions;
 use crate::error::Result;
 use crate::id::Pid;
@@ -39,10 +40,19 @@ pub(super) fn current_actor() -> u64 {
     CURRENT.get()
 }
 
+/// What handles the messages of an actor.
+pub(super) struct Behavior {
+    pub(super) handler: Py<PyAny>,
+    pub(super) wants_ctx: bool,
+    /// 1 for that of the spawn; no number names two.
+    pub(super) version: u64,
+}
+
 /// An actor's handler.
-struct Slot {
-    handler: Py<PyAny>,
-    wants_ctx: bool,
+pub(super) struct Slot {
+    pub(super) now: Behavior,
+    /// What a hot swap has replaced.
+    pub(super) past: Option<Box<Past>>,
     /// The context that is used for all messages but calls, once there was one.
     ctx: Option<Py<Context>>,
     /// contextvars to run in; `None`: the thread's.
@@ -102,6 +112,8 @@ pub(super) struct Engine {
     /// How the lane's own thread sleeps; `None`: the lane belongs to an event loop.
     pub(super) parker: Option<Arc<Parker>>,
     slots: Mutex<Slots>,
+    /// Counts hot swaps: a handler that is at hand is looked up again.
+    swaps: AtomicU64,
     work: Mutex<Work>,
     epoch: AtomicU64,
     /// Handlers that are being awaited on an event loop.
@@ -111,6 +123,7 @@ pub(super) struct Engine {
 /// A handler with the GIL at hand.
 struct Loaded<'py> {
     pid: Pid,
+    swaps: u64,
     handler: Bound<'py, PyAny>,
     wants_ctx: bool,
     ctx: Option<Bound<'py, Context>>,
@@ -126,6 +139,7 @@ impl Engine {
             lane,
             parker,
             slots: Mutex::default(),
+            swaps: AtomicU64::new(0),
             work: Mutex::default(),
             epoch: AtomicU64::new(0),
             tasks: Mutex::default(),
@@ -149,7 +163,8 @@ impl Engine {
         home: Option<Arc<Home>>,
         options: SpawnOptions,
     ) -> Result<Pid> {
-        let slot = Slot { handler, wants_ctx: shape.wants_ctx, ctx: None, variables, home };
+        let now = Behavior { handler, wants_ctx: shape.wants_ctx, version: 1 };
+        let slot = Slot { now, past: None, ctx: None, variables, home };
         let key = {
             let mut slots = self.slots.lock();
             match slots.free.pop() {
@@ -171,6 +186,22 @@ impl Engine {
         let slot = slots.table.get_mut(key as usize)?.take()?;
         slots.free.push(key);
         Some(slot)
+    }
+
+    /// Looks at, or changes, the handler of an actor of this lane, between two of its messages. With the GIL, which keeps
+    /// the key from being freed meanwhile.
+    pub(super) fn with_slot<R>(
+        &self,
+        _py: Python<'_>,
+        pid: Pid,
+        change: impl FnOnce(&mut Slot) -> R,
+    ) -> Option<R> {
+        let key = self.lane.key_of(pid)?;
+        let mut slots = self.slots.lock();
+        let slot = slots.table.get_mut(key as usize)?.as_mut()?;
+        let result = change(slot);
+        self.swaps.fetch_add(1, Ordering::Release);
+        Some(result)
     }
 
     /// Lets go of every handler: the runtime is closed.
@@ -208,9 +239,10 @@ impl Engine {
                 }
                 Fetch::Events(events) => self.hear(py, events),
                 Fetch::Message(taken) => {
-                    if loaded.as_ref().is_none_or(|l| l.pid != taken.pid) {
+                    let swaps = self.swaps.load(Ordering::Acquire);
+                    if loaded.as_ref().is_none_or(|l| l.pid != taken.pid || l.swaps != swaps) {
                         CURRENT.set(taken.pid.to_bits());
-                        loaded = self.load(py, shared, &taken);
+                        loaded = self.load(py, shared, &taken, swaps);
                     }
                     match &loaded {
                         Some(actor) => self.handle(py, shared, epoch, actor, taken),
@@ -287,14 +319,16 @@ impl Engine {
         py: Python<'py>,
         shared: &Arc<Shared>,
         taken: &Taken,
+        swaps: u64,
     ) -> Option<Loaded<'py>> {
         let mut loaded = {
             let slots = self.slots.lock();
             let slot = slots.table.get(taken.key as usize)?.as_ref()?;
             Loaded {
                 pid: taken.pid,
-                handler: slot.handler.bind(py).clone(),
-                wants_ctx: slot.wants_ctx,
+                swaps,
+                handler: slot.now.handler.bind(py).clone(),
+                wants_ctx: slot.now.wants_ctx,
                 ctx: slot.ctx.as_ref().map(|c| c.bind(py).clone()),
                 variables: slot.variables.as_ref().map(|v| v.bind(py).clone()),
                 run: None,

@@ -9,7 +9,7 @@
 //!  futures.rs  what is awaited: calls, joins    home.rs     an asyncio loop: futures, tasks, a lane of its own
 //!  buffer.rs   all unsafe: buffers, calls       courier.rs  attaches for threads that must not wait for the GIL
 //!  errors.rs   error kind -> class              waits.rs    blocking waits: GIL released, Ctrl-C works
-//!  overflow.rs full mailboxes, load shedding
+//!  overflow.rs full mailboxes, load shedding    swap.rs     hot swap and rollback
 //!  process.rs  fork and interpreter exit        timers.rs   messages that are sent later
 //! ```
 //!
@@ -32,6 +32,7 @@ mod overflow;
 mod process;
 mod runtime;
 mod shared;
+mod swap;
 mod timers;
 mod waits;
 

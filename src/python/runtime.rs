@@ -3,6 +3,7 @@
 use super::args::{Count, Data, Flag, Name, PidArg, Seconds, Slice};
 use super::errors::{OrRaise, fail, wrong_type};
 use super::futures;
+use super::handler::Shape;
 use super::home::{self, attached};
 use super::info::{self, PyActorInfo, PyExitInfo};
 use super::shared::Shared;
@@ -43,6 +44,19 @@ impl PyRuntime {
         Ok(&self.shared)
     }
 
+    /// Looks at a push handler, and keeps the way from its `ctx` to this object.
+    pub(super) fn shape_of(slf: &Bound<'_, Self>, handler: &Bound<'_, PyAny>) -> PyResult<Shape> {
+        if !handler.is_callable() {
+            return Err(wrong_type(handler, "a handler must be callable"));
+        }
+        let shape = handler::inspect(handler)?;
+        let shared = &slf.get().shared;
+        if shape.wants_ctx && !shared.has_handle() {
+            shared.set_handle(PyWeakrefReference::new(slf.as_any())?.unbind());
+        }
+        Ok(shape)
+    }
+
     fn spawn_with(
         slf: &Bound<'_, Self>,
         handler: &Bound<'_, PyAny>,
@@ -51,9 +65,6 @@ impl PyRuntime {
     ) -> PyResult<u64> {
         let py = slf.py();
         let shared = slf.get().open(py)?;
-        if !handler.is_callable() {
-            return Err(wrong_type(handler, "a handler must be callable"));
-        }
         if release_gil.0 {
             return Err(fail(
                 py,
@@ -62,10 +73,7 @@ impl PyRuntime {
             ));
         }
         options.validate().or_raise(py)?;
-        let shape = handler::inspect(handler)?;
-        if shape.wants_ctx && !shared.has_handle() {
-            shared.set_handle(PyWeakrefReference::new(slf.as_any())?.unbind());
-        }
+        let shape = Self::shape_of(slf, handler)?;
         let variables = handler::spawner_context(py)?.map(Bound::unbind);
         let here = home::running_loop(py)?;
         let home = match (here, shape.is_async) {

@@ -229,7 +229,7 @@ impl Shared {
         self.homes.lock().clone()
     }
 
-    fn engines(&self) -> Vec<Arc<Engine>> {
+    pub(super) fn engines(&self) -> Vec<Arc<Engine>> {
         let lane = self.lane.lock().clone();
         let homes = self.all_homes();
         lane.into_iter().chain(homes.iter().filter_map(|h| h.has_engine().cloned())).collect()

@@ -19,7 +19,7 @@
 use super::calls::Replied;
 use super::core::{Core, KEY_IS_SLOT, Sent};
 use super::turns::{Batch, Run};
-use crate::actor::cell::ExitSink;
+use crate::actor::cell::{Body, ExitSink};
 use crate::actor::request::CallSink;
 use crate::config::SpawnOptions;
 use crate::error::{Error, Result};
@@ -54,6 +54,17 @@ impl HostLane {
     /// `InvalidArgument`, `RuntimeClosed`, `AtCapacity`.
     pub fn spawn(&self, key: u32, options: SpawnOptions) -> Result<Pid> {
         self.core.spawn_hosted(&self.lane, key, options)
+    }
+
+    /// The host's name for the handler of a live actor of this lane.
+    #[must_use]
+    pub fn key_of(&self, pid: Pid) -> Option<u32> {
+        let c = self.core.slot(pid)?.lock();
+        let mine = c.lane.as_ref().is_some_and(|l| Arc::ptr_eq(l, &self.lane));
+        match c.body {
+            Body::Hosted(key) if mine && c.is(pid.generation()) => Some(key),
+            _ => None,
+        }
     }
 
     /// As [`spawn`](Self::spawn) with the actor's slot (the low 23 bits of its pid) as the key; answers also whether the
