@@ -37,8 +37,6 @@ const CLOSED = 2
 const NOT_A_PID = 3
 /** `stop` answers: it was not alive (0), has ended (1), or will end. */
 const ENDING = 2
-/** Reasons that the core reports as failures, after everything else about an exit. */
-const FAILURES = new Set(['crash', 'panic', 'timeout'])
 
 /** Bytes of a slab: what a kept message can keep alive beside itself. */
 const SLAB = 16384
@@ -216,17 +214,15 @@ class Lane {
     const stopped = this.native.stop(pid, drain, timeoutMs)
     if (stopped === ENDING && this.#knows(pid) && !this.#stopping.has(pid)) {
       const key = this.#wait()
-      // A failure is news of its own, and the last.
-      this.#resolves[key] = ({ reason }) => FAILURES.has(reason) || this.#stopped(pid)
+      // The core tells of a failure before it answers joins, so this is the last that is heard of the actor.
+      this.#resolves[key] = () => {
+        if (this.#stopping.delete(pid)) this.#release()
+      }
       this.native.join(pid, key)
       this.#stopping.add(pid)
       this.#hold()
     }
     return stopped !== 0
-  }
-
-  #stopped(pid) {
-    if (this.#stopping.delete(pid)) this.#release()
   }
 
   kill(pid) {
@@ -885,7 +881,6 @@ class Lane {
         const error = this.#thrown.get(a)
         this.#thrown.delete(a)
         this.#reportFailure({ pid: a, reason: b, message: c, stack: d, error })
-        this.#stopped(a)
       } else {
         const settle = kind === 1 ? this.#rejects[key] : this.#resolves[key]
         this.#forget(key)

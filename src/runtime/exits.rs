@@ -246,14 +246,15 @@ impl Core {
         if let Some(parent) = extra.parent {
             self.forget_child(parent, sequence);
         }
-        for (_, sink) in extra.joiners {
-            sink.deliver(info.clone());
-        }
+        // Before the joins: who waits for the end finds the failure reported.
         if why.is_failure() {
             let hook = self.failure_hook.lock().clone();
             if let Some(hook) = hook {
-                contain(|| hook(info));
+                contain(|| hook(info.clone()));
             }
+        }
+        for (_, sink) in extra.joiners {
+            sink.deliver(info.clone());
         }
         if self.ending.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.close_if_gone();
