@@ -22,6 +22,8 @@ pub struct Mailbox {
     expired: u32,
     /// Messages that [`pop_oldest`](Self::pop_oldest) took.
     popped: u64,
+    /// Messages that were ever pushed.
+    pushed: u64,
 }
 
 impl Mailbox {
@@ -36,6 +38,18 @@ impl Mailbox {
     #[must_use]
     pub fn len(&self) -> usize {
         self.queue.len() + self.reserved as usize
+    }
+
+    /// The number of the message that was pushed last; the first is 1.
+    #[must_use]
+    pub fn last_pushed(&self) -> u64 {
+        self.pushed
+    }
+
+    /// Whether the message with that number, or one that was pushed before it, may still wait.
+    #[must_use]
+    pub fn may_hold(&self, number: u64) -> bool {
+        self.pushed - (self.len() as u64).min(self.pushed) < number
     }
 
     /// Whether none waits in the queue itself.
@@ -78,6 +92,7 @@ impl Mailbox {
             self.queue.reserve_exact(1);
         }
         self.queue.push_back(envelope);
+        self.pushed += 1;
         let len = self.len() as u32;
         if len > self.high_water {
             self.high_water = len;

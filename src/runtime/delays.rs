@@ -2,7 +2,8 @@
 //!
 //! A delay belongs to its target: it goes when the target ends. All delays of one target are a doubly linked list in the slab,
 //! so that end is O(its delays) and a cancel is O(1). An interval keeps its grid: the next tick is one interval after the
-//! last one was *due*; ticks that were missed meanwhile are skipped and counted.
+//! last one was *due*. Ticks do not pile up: one that was missed, and one whose predecessor still waits in the mailbox, is
+//! skipped and counted.
 
 use super::core::{Core, TimerTask};
 use crate::config::MAX_DELAY_MS;
@@ -61,6 +62,8 @@ struct Live {
     /// Nanoseconds of the runtime's clock.
     due_ns: u64,
     every_ns: Option<u64>,
+    /// The number of the last tick in its target's mailbox; 0: there was none.
+    last_tick: u64,
     key: Option<TimerKey>,
 }
 
@@ -191,7 +194,7 @@ impl Core {
         let every_ns = every.map(nanos);
         let mut s = self.delays.state.lock();
         let id = s
-            .add(Live { target, payload, due_ns, every_ns, key: None })
+            .add(Live { target, payload, due_ns, every_ns, last_tick: 0, key: None })
             .ok_or_else(|| Error::new(ErrorKind::AtCapacity, "16,777,216 timers wait already"))?;
         let key = self.timers.insert_at(due_ns, TimerTask::Send(id));
         if let Some(live) = s.live(id) {
@@ -211,27 +214,47 @@ impl Core {
     /// The time of a delayed message has come.
     pub(super) fn fire_delay(&self, id: TimerId) {
         let now = self.clock.now_ns();
+        let last = self.delays.state.lock().live(id).map(|live| (live.target, live.last_tick));
+        let Some((target, last_tick)) = last else { return };
+        // Not under the lock of the delays: a cell's comes before it.
+        let waits = last_tick != 0 && self.may_hold(target, last_tick);
         let mut s = self.delays.state.lock();
         let Some(live) = s.live(id) else { return };
-        let (target, payload);
+        let (payload, interval);
         if let Some(every) = live.every_ns {
-            (target, payload) = (live.target, live.payload.clone());
-            let missed = now.saturating_sub(live.due_ns) / every;
-            live.due_ns = live.due_ns.saturating_add(every.saturating_mul(missed + 1));
+            interval = true;
+            let late = now.saturating_sub(live.due_ns) / every;
+            live.due_ns = live.due_ns.saturating_add(every.saturating_mul(late + 1));
             live.key = Some(self.timers.insert_at(live.due_ns, TimerTask::Send(id)));
-            if missed != 0 {
-                self.delays.missed.fetch_add(missed, Ordering::Relaxed);
+            self.delays.missed.fetch_add(late + u64::from(waits), Ordering::Relaxed);
+            if waits {
+                return;
             }
+            payload = live.payload.clone();
         } else if let Some(live) = s.remove(id) {
-            (target, payload) = (live.target, live.payload);
+            interval = false;
+            payload = live.payload;
         } else {
             return;
         }
         self.delays.firing.fetch_add(1, Ordering::AcqRel);
         drop(s);
-        self.send(target, payload, None, None);
+        if self.send(target, payload, None, None).is_accepted() && interval {
+            let last_tick = self.slot(target).map_or(0, |slot| slot.lock().mailbox.last_pushed());
+            if let Some(live) = self.delays.state.lock().live(id) {
+                live.last_tick = last_tick;
+            }
+        }
         self.delays.firing.fetch_sub(1, Ordering::AcqRel);
         self.tell_if_no_delays();
+    }
+
+    /// Whether the message of that number may still wait for `pid`.
+    fn may_hold(&self, pid: Pid, number: u64) -> bool {
+        self.slot(pid).is_some_and(|slot| {
+            let c = slot.lock();
+            c.is(pid.generation()) && c.mailbox.may_hold(number)
+        })
     }
 
     /// Whether delayed messages are still to come or on their way to a mailbox.
