@@ -101,7 +101,7 @@ test-rust: ## cargo test of the core (unit, integration, doctests)
 	cargo test $(LOCKED)
 
 test-model: ## The core under shuttle's schedules (tests/model.rs)
-	RUSTFLAGS='--cfg iris_shuttle' cargo test $(LOCKED) --target-dir target/model --test model
+	CARGO_PROFILE_DEV_OPT_LEVEL=1 RUSTFLAGS='--cfg iris_shuttle' cargo test $(LOCKED) --target-dir target/model --test model
 
 test-node: build-node ## node --test over __test__
 	$(if $(NODE_TESTS),,$(error no tests in __test__))
