@@ -213,6 +213,8 @@ export interface ActorInfo {
   ageMs: number
   /** The names it holds. */
   names: string[]
+  /** The version of its handler, from 1 ({@link NodeRuntime.hotSwap}); `null` if this thread does not call it. */
+  behaviorVersion: number | null
 }
 
 /**
@@ -479,6 +481,29 @@ export class NodeRuntime {
   whereis(name: string): Pid | null
   /** The same as {@link whereis}. */
   resolve(name: string): Pid | null
+
+  /**
+   * Puts another handler in the place of an actor's, as Erlang/OTP's code change: a message that is being handled finishes
+   * on the old one, each later message is handled by the new. The pid, the queue, the options and the
+   * `AsyncLocalStorage` context stay those of the spawn.
+   *
+   * @returns the version now in force. The first handler is 1, each swap counts up, and no number is given twice.
+   * @throws `ERR_IRIS_NO_SUCH_ACTOR`; `ERR_IRIS_NOT_LOCAL` for an actor whose handler is not on this thread.
+   */
+  hotSwap(pid: Pid, handler: Handler): number
+
+  /** The version of an actor's handler, from 1. Throws as {@link hotSwap}. */
+  behaviorVersion(pid: Pid): number
+
+  /**
+   * Goes back to an older handler. The 16 versions before the one in force are kept; those that are gone back over are
+   * forgotten.
+   *
+   * @param steps how many versions; default 1.
+   * @returns the version now in force.
+   * @throws as {@link hotSwap}; `ERR_IRIS_INVALID_ARGUMENT` for more steps than versions are kept: nothing was changed.
+   */
+  rollbackBehavior(pid: Pid, steps?: number): number
 
   /**
    * Stops an actor: no message is accepted from now on, the running handler finishes, what is queued becomes dead letters

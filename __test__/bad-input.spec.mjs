@@ -240,6 +240,28 @@ const cases = [
     (rt, v) => rt[name](v),
     TYPE,
   ]),
+  ['hotSwap(handler)', notFunctions, (rt, v, pid) => rt.hotSwap(pid, v), TYPE],
+  ...['hotSwap', 'behaviorVersion', 'rollbackBehavior'].flatMap((name) => [
+    [
+      `${name}(pid)`,
+      notNumbers,
+      (rt, v) => (name === 'hotSwap' ? rt.hotSwap(v, nothing) : rt[name](v)),
+      TYPE,
+    ],
+    [
+      `${name}(pid)`,
+      notPids,
+      (rt, v) => (name === 'hotSwap' ? rt.hotSwap(v, nothing) : rt[name](v)),
+      NOBODY,
+    ],
+  ]),
+  ['rollback steps', [null, '1', {}, 1n], (rt, v, pid) => rt.rollbackBehavior(pid, v), TYPE],
+  [
+    'rollback steps, too many as well',
+    [...notIntegers, 1, 17],
+    (rt, v, pid) => rt.rollbackBehavior(pid, v),
+    RANGE,
+  ],
   ['stop options', [null, 1, ...notObjects], (rt, v, pid) => rt.stop(pid, v), TYPE],
   ['stop drain', [null, 1, 'yes'], (rt, v, pid) => rt.stop(pid, { drain: v }), TYPE],
   ['stop timeoutMs', [null, '1', 1n], (rt, v, pid) => rt.stop(pid, { timeoutMs: v }), TYPE],

@@ -12,7 +12,8 @@ const { createLane } = require('../binding.js')
 const { Context } = require('./context.js')
 const { FastBuffer, copyBytes, isBytes, lengthOf, toBytes } = require('./bytes.js')
 const { closed, crashText, makeError, wrongType } = require('./errors.js')
-const { inRoot } = require('./scope.js')
+const { bindTo, callersContext, inRoot } = require('./scope.js')
+const { Versions } = require('./swap.js')
 const { wait } = require('./options.js')
 
 // The same numbers stand in src/node/hot.rs and src/node/face.rs.
@@ -71,6 +72,7 @@ class Lane {
   longestHold = 0
   /** Times that the loop was given back because the time slice was over. */
   yields = 0
+  versions = new Versions()
 
   #ctl = new Int32Array(memory(64))
   #records = new Int32Array(memory(BATCH_MAX * RECORD * 4))
@@ -90,6 +92,8 @@ class Lane {
   // By handler key (the slot of the pid).
   #handlers = []
   #contexts = []
+  /** What runs a handler in the AsyncLocalStorage context of its spawn, where that had one. */
+  #scopes = []
   /** The pid; negative if the core must be asked before a message is promised: bounded, or about to end. */
   #pids = new Float64Array(1024)
   /** Pids of the actors whose next message does not wait for the promise of the last. */
@@ -180,8 +184,18 @@ class Lane {
   // --- actors -----------------------------------------------------------------------------------
 
   spawn(handler, budget, capacity, reentrant) {
+    const run = callersContext()
     const answer = this.native.spawn(budget, capacity)
     const pid = Math.abs(answer)
+    this.#enter(answer, pid, bindTo(run, handler))
+    const key = pid & SLOT_MASK
+    if (this.#scopes[key] !== run) this.#scopes[key] = run
+    if (reentrant) this.#reentrant.add(pid)
+    return pid
+  }
+
+  /** The slot of `pid` has a new actor; `answer` is negative if the core must be asked about its mailbox. */
+  #enter(answer, pid, handler) {
     const key = pid & SLOT_MASK
     if (key >= this.#pids.length) {
       const grown = new Float64Array(Math.max(key + 1, this.#pids.length * 2))
@@ -193,8 +207,41 @@ class Lane {
     this.#pids[key] = answer
     this.#handlers[key] = handler
     this.#contexts[key] = undefined
-    if (reentrant) this.#reentrant.add(pid)
-    return pid
+  }
+
+  /** Whether `pid` is, or was until just now, an actor whose handler this loop calls. */
+  isPush(pid) {
+    return this.#knows(pid) && typeof this.#handlers[pid & SLOT_MASK] === 'function'
+  }
+
+  /** Throws unless `pid` is a live actor whose handler this loop calls. */
+  checkPush(pid) {
+    if (!this.native.isAlive(pid)) {
+      throw makeError('ERR_IRIS_NO_SUCH_ACTOR', `pid ${pid}: no such actor`)
+    }
+    if (!this.isPush(pid)) {
+      throw makeError(
+        'ERR_IRIS_NOT_LOCAL',
+        `pid ${pid} has no handler on this thread: swap it where it was spawned; pull actors have none`,
+      )
+    }
+  }
+
+  /** The next message is handled by `handler`, in the context of the spawn; answers the version. */
+  swap(pid, handler) {
+    this.checkPush(pid)
+    const key = pid & SLOT_MASK
+    const version = this.versions.push(pid, this.#handlers[key])
+    this.#handlers[key] = bindTo(this.#scopes[key], handler)
+    return version
+  }
+
+  /** Goes back to an older handler; answers its version. */
+  rollback(pid, steps) {
+    this.checkPush(pid)
+    const { version, handler } = this.versions.back(pid, steps)
+    this.#handlers[pid & SLOT_MASK] = handler
+    return version
   }
 
   /** The core must be asked from now on whether this actor takes messages. */
@@ -562,6 +609,7 @@ class Lane {
     this.native.dispose()
     this.#handlers = []
     this.#contexts = []
+    this.#scopes = []
     this.#reentrant.clear()
   }
 
@@ -903,12 +951,14 @@ class Lane {
   #forgetGone() {
     for (const pid of this.#gone) {
       this.#reentrant.delete(pid)
+      this.versions.forget(pid)
       const key = pid & SLOT_MASK
       // A new actor may have the slot already.
       if (this.#pids[key] !== -pid) continue
       this.#pids[key] = 0
       this.#handlers[key] = undefined
       this.#contexts[key] = undefined
+      this.#scopes[key] = undefined
     }
     this.#gone.length = 0
   }

@@ -4,14 +4,13 @@ const { VERSION } = require('../binding.js')
 const { Lane } = require('./dispatch.js')
 const { closed, crashText, makeError, wrongType } = require('./errors.js')
 const { toBytes } = require('./bytes.js')
-const { inCallersContext } = require('./scope.js')
 const check = require('./options.js')
 
 const DEFAULT_BUDGET = 100
 const BOUNDED = ['budget', 'capacity', 'reentrant', 'overflow', 'target']
 
 /** `[state, kind, ...]` of the native half as an object. */
-function actorInfo(pid, fields) {
+function actorInfo(pid, fields, behaviorVersion) {
   const [state, kind, budget, capacity, queue, highWater, handled, ageMs, names] = fields
   return {
     pid,
@@ -24,6 +23,7 @@ function actorInfo(pid, fields) {
     handled,
     ageMs,
     names,
+    behaviorVersion,
   }
 }
 
@@ -106,7 +106,7 @@ class NodeRuntime {
         throw makeError('ERR_IRIS_NO_SUCH_ACTOR', `the overflow target ${target} is no live actor`)
       }
     }
-    const pid = this.#lane.spawn(inCallersContext(handler), budget, capacity, reentrant)
+    const pid = this.#lane.spawn(handler, budget, capacity, reentrant)
     if (overflow !== undefined) this.#setOverflow(pid, overflow, target)
     return pid
   }
@@ -234,6 +234,27 @@ class NodeRuntime {
     return this.#lane.native.whereis(name)
   }
 
+  // --- hot swap ---------------------------------------------------------------------------------
+
+  hotSwap(pid, handler) {
+    this.#checkOpen()
+    if (typeof pid !== 'number') throw wrongType('pid', 'a number', pid)
+    return this.#lane.swap(pid, check.callable(handler, 'handler'))
+  }
+
+  behaviorVersion(pid) {
+    this.#checkOpen()
+    if (typeof pid !== 'number') throw wrongType('pid', 'a number', pid)
+    this.#lane.checkPush(pid)
+    return this.#lane.versions.of(pid)
+  }
+
+  rollbackBehavior(pid, steps = 1) {
+    this.#checkOpen()
+    if (typeof pid !== 'number') throw wrongType('pid', 'a number', pid)
+    return this.#lane.rollback(pid, check.integer(steps, 'steps', 1, 2 ** 53))
+  }
+
   // --- life and death ---------------------------------------------------------------------------
 
   stop(pid, options) {
@@ -273,7 +294,8 @@ class NodeRuntime {
 
   actorInfo(pid) {
     const fields = this.#lane.native.actorInfo(pid)
-    return fields === null ? null : actorInfo(pid, fields)
+    if (fields === null) return null
+    return actorInfo(pid, fields, this.#lane.isPush(pid) ? this.#lane.versions.of(pid) : null)
   }
 
   getMetrics() {

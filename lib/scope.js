@@ -27,11 +27,11 @@ function hasStore() {
   return storesOn(resource).some((key) => resource[key] !== undefined)
 }
 
-/** `handler`, bound to the caller's AsyncLocalStorage context if it has one. */
-function inCallersContext(handler) {
-  if (!hasStore()) return handler
-  const run = AsyncLocalStorage.snapshot()
-  return (message, ctx) => run(handler, message, ctx)
-}
+/** What runs functions in the caller's AsyncLocalStorage context; `undefined`: it has none. */
+const callersContext = () => (hasStore() ? AsyncLocalStorage.snapshot() : undefined)
 
-module.exports = { inRoot, inCallersContext }
+/** `handler`, bound to a context of `callersContext`. */
+const bindTo = (run, handler) =>
+  run === undefined ? handler : (message, ctx) => run(handler, message, ctx)
+
+module.exports = { inRoot, callersContext, bindTo }
