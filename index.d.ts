@@ -56,10 +56,10 @@ export interface Context {
    * Answers the call before the handler returns, or after: what it returns later is no reply then.
    *
    * @param data default: an empty reply.
-   * @returns whether the caller still waited. A late reply is dropped and counted ({@link Metrics.lateReplies}).
+   *   A late one is dropped and counted ({@link Metrics.lateReplies}).
    * @throws `ERR_IRIS_STALE_REPLY` if this is no call, or it has been answered.
    */
-  reply(data?: Message): boolean
+  reply(data?: Message): void
   /**
    * Stops this actor: the handler finishes, what is queued dies.
    *
@@ -127,6 +127,65 @@ export type Pressure = 'NORMAL' | 'HIGH' | 'CRITICAL'
 
 /** A message that is sent later; it fits the 53 bits that a `number` holds exactly. */
 export type TimerId = number
+
+/** A call that a pull actor received. */
+export interface CallMessage {
+  /** The bytes: a Buffer of the receiver's own. */
+  readonly data: Buffer
+  /**
+   * Answers the call.
+   *
+   * @param data default: an empty reply.
+   * @throws `ERR_IRIS_STALE_REPLY` if nothing waits for it: it was answered already, or its deadline has passed.
+   */
+  reply(data?: Message): void
+}
+
+/** What a pull actor receives. */
+export type Received = Buffer | CallMessage
+
+/** The mailbox of a pull actor. Waits end in the order in which they began. */
+export interface Mailbox extends AsyncIterable<Received> {
+  /** The actor itself. */
+  readonly pid: Pid
+  /** Messages that wait. */
+  readonly size: number
+  /** Whether no message comes any more: the actor was stopped or has ended. */
+  readonly closed: boolean
+  /**
+   * Waits for the next message. It does not keep the process alive, its timeout neither.
+   *
+   * @param options or the timeout in seconds. Default: no timeout.
+   * @returns `null`: the time is over or the mailbox is closed ({@link closed} tells which). It rejects with
+   *   `ERR_IRIS_ABORTED`.
+   */
+  recv(options?: number | WaitOptions): Promise<Received | null>
+  /** The next message, or `null` if none waits. */
+  tryRecv(): Received | null
+  /**
+   * Waits for the first message that `matcher` takes, as the selective receive of Erlang/OTP. Those that it refuses keep
+   * their place and order, and the same function never sees them again; another one begins at the front.
+   *
+   * @param matcher gets the bytes (of a call too) and answers at once; what it throws rejects this call and the message
+   *   stays.
+   * @returns as {@link recv}.
+   */
+  selectiveRecv(
+    matcher: (data: Buffer) => boolean,
+    options?: number | WaitOptions,
+  ): Promise<Received | null>
+}
+
+/** A pull actor: it owns its mailbox, and ends when it returns (`normal`) or throws (`crash`). */
+export type PullHandler = (mailbox: Mailbox) => unknown
+
+/** How a pull actor is set up. */
+export interface PullSpawnOptions {
+  /** Messages that it may take before other actors of its loop run. Default 100; 1 to 1,000,000. */
+  budget?: number | undefined
+  /** Messages that may wait: 1 to 2^30. Default: the runtime's. */
+  capacity?: number | undefined
+}
 
 /** How an actor is stopped. */
 export interface StopOptions {
@@ -197,8 +256,8 @@ export interface ActorInfo {
   pid: Pid
   /** `idle`; `queued`: its turn will come; `running`, also while its promise is awaited; `draining`, `stopping`. */
   state: 'idle' | 'queued' | 'running' | 'draining' | 'stopping'
-  /** `push`: a handler of a host language; `native`: a Rust actor. */
-  kind: 'push' | 'native'
+  /** `push`: a handler of a host language; `pull`: a function with a mailbox; `native`: a Rust actor. */
+  kind: 'push' | 'pull' | 'native'
   /** Messages a turn. */
   budget: number
   /** Bound of the mailbox, in messages; `null`: none. */
@@ -367,6 +426,18 @@ export class NodeRuntime {
    */
   spawnBounded(handler: Handler, options: BoundedSpawnOptions): Pid
   spawnBounded(handler: Handler, budget: number, capacity: number): Pid
+
+  /**
+   * Spawns a pull actor: `handler` is called once, not inside of this call but soon after, in the `AsyncLocalStorage`
+   * context of this call.
+   *
+   * A stop closes the mailbox and waits for the function to return, as for a running handler.
+   *
+   * @param options or the budget alone.
+   * @returns its pid.
+   * @throws as {@link spawn}.
+   */
+  spawnWithMailbox(handler: PullHandler, options?: number | PullSpawnOptions): Pid
 
   /**
    * Sends a message and does not wait. The handler never runs inside `send`. Messages from one sender to one receiver

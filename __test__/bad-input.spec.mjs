@@ -136,6 +136,31 @@ const cases = [
     RANGE,
   ],
 
+  ['spawnWithMailbox(handler)', notFunctions, (rt, v) => rt.spawnWithMailbox(v), TYPE],
+  [
+    'spawnWithMailbox options',
+    [null, ...notObjects],
+    (rt, v) => rt.spawnWithMailbox(nothing, v),
+    TYPE,
+  ],
+  [
+    'spawnWithMailbox budget',
+    notIntegers,
+    (rt, v) => rt.spawnWithMailbox(nothing, { budget: v }),
+    RANGE,
+  ],
+  [
+    'spawnWithMailbox capacity',
+    notIntegers,
+    (rt, v) => rt.spawnWithMailbox(nothing, { capacity: v }),
+    RANGE,
+  ],
+  [
+    'an unknown spawnWithMailbox option',
+    ['reentrant', 'overflow'],
+    (rt, v) => rt.spawnWithMailbox(nothing, { [v]: 1 }),
+    RANGE,
+  ],
   ['send(pid)', notNumbers, (rt, v) => rt.send(v, 'x'), TYPE],
   ['send(pid) of a Buffer', notNumbers, (rt, v) => rt.send(v, Buffer.from('x')), TYPE],
   ['send(data)', notData, (rt, v, pid) => rt.send(pid, v), TYPE],

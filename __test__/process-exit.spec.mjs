@@ -55,6 +55,16 @@ describe('a process ends by itself', { concurrency: 2 }, () => {
       'late\n',
     ],
     [
+      'with pull actors that wait, and after what they were sent was received',
+      `const rt = new NodeRuntime()
+       const pid = rt.spawnWithMailbox(async (mailbox) => {
+         for await (const message of mailbox) console.log(String(message))
+       })
+       rt.spawnWithMailbox((mailbox) => mailbox.recv(1e6))
+       rt.send(pid, 'received')`,
+      'received\n',
+    ],
+    [
       'once an interval is cancelled',
       `const rt = new NodeRuntime()
        let n = 0

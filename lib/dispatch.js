@@ -11,7 +11,8 @@ const { markAsUntransferable } = require('node:worker_threads')
 const { createLane } = require('../binding.js')
 const { Context } = require('./context.js')
 const { FastBuffer, copyBytes, isBytes, lengthOf, toBytes } = require('./bytes.js')
-const { closed, crashText, makeError, wrongType } = require('./errors.js')
+const { aborted, closed, crashText, makeError, wrongType } = require('./errors.js')
+const { Mailbox } = require('./mailbox.js')
 const { bindTo, callersContext, inRoot } = require('./scope.js')
 const { Versions } = require('./swap.js')
 const { wait } = require('./options.js')
@@ -101,6 +102,12 @@ class Lane {
   #gone = []
   /** Pids of the actors whose end was asked for; the process lives until they have ended, in time or not. */
   #stopping = new Set()
+  /** Mailboxes of pull actors, by the key that their signals bear. */
+  #mailboxes = new Map()
+  #nextMailbox = 0
+  /** The children of parents that live on this loop. */
+  #children = new Map()
+  #parents = new Map()
   /** Place in the batch of a message whose handler ended its own actor and gave the slot to another. */
   #orphan = -1
 
@@ -183,11 +190,11 @@ class Lane {
 
   // --- actors -----------------------------------------------------------------------------------
 
-  spawn(handler, budget, capacity, reentrant) {
+  spawn(handler, budget, capacity, reentrant, parent = 0) {
     const run = callersContext()
-    const answer = this.native.spawn(budget, capacity)
+    const answer = this.native.spawn(budget, capacity, parent)
     const pid = Math.abs(answer)
-    this.#enter(answer, pid, bindTo(run, handler))
+    this.#enter(answer, pid, bindTo(run, handler), parent)
     const key = pid & SLOT_MASK
     if (this.#scopes[key] !== run) this.#scopes[key] = run
     if (reentrant) this.#reentrant.add(pid)
@@ -195,7 +202,8 @@ class Lane {
   }
 
   /** The slot of `pid` has a new actor; `answer` is negative if the core must be asked about its mailbox. */
-  #enter(answer, pid, handler) {
+  #enter(answer, pid, handler, parent) {
+    if (parent !== 0) this.#adopt(parent, pid)
     const key = pid & SLOT_MASK
     if (key >= this.#pids.length) {
       const grown = new Float64Array(Math.max(key + 1, this.#pids.length * 2))
@@ -207,6 +215,78 @@ class Lane {
     this.#pids[key] = answer
     this.#handlers[key] = handler
     this.#contexts[key] = undefined
+  }
+
+  #adopt(parent, child) {
+    const children = this.#children.get(parent)
+    if (children === undefined) this.#children.set(parent, new Set([child]))
+    else children.add(child)
+    this.#parents.set(child, parent)
+  }
+
+  #orphaned(pid) {
+    this.#children.delete(pid)
+    const parent = this.#parents.get(pid)
+    if (parent === undefined) return
+    this.#parents.delete(pid)
+    const siblings = this.#children.get(parent)
+    siblings?.delete(pid)
+    if (siblings?.size === 0) this.#children.delete(parent)
+  }
+
+  /** Spawns a pull actor: `body` gets its mailbox in a microtask, in the caller's async context. */
+  spawnPull(body, budget, capacity, parent = 0) {
+    const key = this.#nextMailbox++
+    const mailbox = new Mailbox(this, budget)
+    const answer = this.native.spawnPull(budget, capacity, parent, key)
+    const pid = Math.abs(answer)
+    this.#enter(answer, pid, undefined, parent)
+    Mailbox.begin(mailbox, pid)
+    this.#mailboxes.set(key, mailbox)
+    this.#runPull(body, mailbox, pid)
+    return pid
+  }
+
+  async #runPull(body, mailbox, pid) {
+    await undefined
+    if (this.#disposed) return
+    try {
+      // One that was stopped before it began does not begin.
+      if (this.native.isAlive(pid)) await body(mailbox)
+    } catch (error) {
+      this.#pullFailed(pid, error)
+      return
+    }
+    if (this.#disposed) return
+    this.#doubt(pid)
+    this.native.finishPull(pid, false)
+  }
+
+  #pullFailed(pid, error) {
+    const text = crashText(error)
+    const failure = { pid, reason: 'crash', message: text[0], stack: text[1], error }
+    if (this.#disposed) {
+      this.#reportFailure(failure)
+      return
+    }
+    this.#doubt(pid)
+    this.#thrown.set(pid, error)
+    if (this.native.finishPull(pid, true, text[0], text[1])) return
+    this.#thrown.delete(pid)
+    this.#reportFailure(failure)
+  }
+
+  /** Whether the native half is gone. */
+  get disposed() {
+    return this.#disposed
+  }
+
+  /** Whether there is time for more in this turn of the loop. */
+  mayGoOn() {
+    if (this.#disposed) return true
+    if (!this.#fresh) return !this.#sliceIsOver()
+    this.#beginSlice()
+    return true
   }
 
   /** Whether `pid` is, or was until just now, an actor whose handler this loop calls. */
@@ -249,6 +329,8 @@ class Lane {
     if (typeof pid !== 'number') return
     const key = pid & SLOT_MASK
     if (this.#pids[key] === pid) this.#pids[key] = -pid
+    const children = this.#children.get(pid)
+    if (children !== undefined) for (const child of children) this.#doubt(child)
   }
 
   /** Whether this loop still knows `pid` as an actor: it has not ended, or ended just now. */
@@ -611,6 +693,8 @@ class Lane {
     this.#contexts = []
     this.#scopes = []
     this.#reentrant.clear()
+    for (const mailbox of this.#mailboxes.values()) Mailbox.close(mailbox)
+    this.#mailboxes.clear()
   }
 
   // --- answering --------------------------------------------------------------------------------
@@ -698,13 +782,7 @@ class Lane {
     if (this.#disposed) return
     this.#running = true
     this.#armed = false
-    if (this.#fresh) {
-      this.#fresh = false
-      this.native.poll()
-      this.#sliceStart = this.#lastLook = this.#clock[0]
-      this.#left = this.#stride = 1
-      setImmediate(this.#turnOver)
-    }
+    if (this.#fresh) this.#beginSlice()
     let more = false
     try {
       more = this.#work()
@@ -717,6 +795,14 @@ class Lane {
       this.#armed = true
       setImmediate(() => this.#drainFresh())
     }
+  }
+
+  #beginSlice() {
+    this.#fresh = false
+    this.native.poll()
+    this.#sliceStart = this.#lastLook = this.#clock[0]
+    this.#left = this.#stride = 1
+    setImmediate(this.#turnOver)
   }
 
   /** This turn of the loop is over: the next drain begins a slice of its own, and the process may end. */
@@ -925,6 +1011,8 @@ class Lane {
       if (kind === 3) {
         this.#doubt(a)
         this.#gone.push(a)
+      } else if (kind === 5) {
+        this.#pullSignal(key, a)
       } else if (kind === 4) {
         const error = this.#thrown.get(a)
         this.#thrown.delete(a)
@@ -947,11 +1035,28 @@ class Lane {
     }
   }
 
+  /** 0: there is a message; 1: none will come; 2: the actor is gone. */
+  #pullSignal(key, signal) {
+    const mailbox = this.#mailboxes.get(key)
+    if (mailbox === undefined) return
+    if (signal === 0) {
+      Mailbox.look(mailbox)
+      return
+    }
+    if (signal === 2) {
+      this.#mailboxes.delete(key)
+      this.#doubt(mailbox.pid)
+      this.#gone.push(mailbox.pid)
+    }
+    Mailbox.close(mailbox)
+  }
+
   /** Between batches only: a handler may be needed until its batch is over. */
   #forgetGone() {
     for (const pid of this.#gone) {
       this.#reentrant.delete(pid)
       this.versions.forget(pid)
+      this.#orphaned(pid)
       const key = pid & SLOT_MASK
       // A new actor may have the slot already.
       if (this.#pids[key] !== -pid) continue
@@ -974,9 +1079,5 @@ class Lane {
 
 const EMPTY = Buffer.alloc(0)
 const EMPTY_WAIT = { timeoutMs: 0, signal: undefined }
-
-function aborted(signal) {
-  return makeError('ERR_IRIS_ABORTED', 'the wait was aborted', { cause: signal.reason })
-}
 
 module.exports = { Lane }

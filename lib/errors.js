@@ -55,6 +55,9 @@ function makeError(code, message, options) {
 
 const closed = () => makeError('ERR_IRIS_RUNTIME_CLOSED', 'this runtime is closed; make a new one')
 
+const aborted = (signal) =>
+  makeError('ERR_IRIS_ABORTED', 'the wait was aborted', { cause: signal.reason })
+
 const wrongType = (what, wanted, got) =>
   makeError('ERR_IRIS_INVALID_TYPE', `${what} must be ${wanted}, got ${describe(got)}`)
 
@@ -92,4 +95,13 @@ function crashText(error) {
   }
 }
 
-module.exports = { IrisError, makeError, closed, crashText, wrongType, outOfRange, describe }
+module.exports = {
+  IrisError,
+  aborted,
+  makeError,
+  closed,
+  crashText,
+  wrongType,
+  outOfRange,
+  describe,
+}

@@ -111,6 +111,22 @@ class NodeRuntime {
     return pid
   }
 
+  spawnWithMailbox(handler, options) {
+    return this.#spawnPull(handler, options, 0)
+  }
+
+  #spawnPull(handler, options, parent) {
+    check.callable(handler, 'handler')
+    this.#checkOpen()
+    const o =
+      typeof options === 'number'
+        ? { budget: options }
+        : check.object(options, 'options', ['budget', 'capacity'])
+    const budget = check.optional(o.budget, check.budget) ?? DEFAULT_BUDGET
+    const capacity = check.optional(o.capacity, check.capacity) ?? 0
+    return this.#lane.spawnPull(handler, budget, capacity, parent)
+  }
+
   #setOverflow(pid, policy, target) {
     try {
       this.#lane.native.setOverflowPolicy(pid, policy, target)
