@@ -55,7 +55,7 @@ class Context {
       )
     }
     // A caller that has given up is no fault of the handler: its reply is dropped and counted.
-    return this.#lane.reply(this.#low, high, bytes)
+    this.#lane.reply(this.#low, high, bytes)
   }
 
   stop() {

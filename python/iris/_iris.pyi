@@ -123,14 +123,11 @@ class Context:
         """
     def call(self, pid: int, data: Payload, timeout: float | None = None) -> Future[bytes]:
         """Asks in this actor's name; for ``async def`` handlers. See `Runtime.call`."""
-    def reply(self, data: Payload) -> bool:
+    def reply(self, data: Payload) -> None:
         """Answers the call; without it, what the handler returns is the answer.
 
         Args:
-            data: The answer.
-
-        Returns:
-            Whether the caller still waited. A late reply is dropped and counted (`late_replies`).
+            data: The answer. A late one is dropped and counted (`late_replies`).
 
         Raises:
             StaleReply: Nothing waits for this reply: it is no call, or was answered already.

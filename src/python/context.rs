@@ -91,11 +91,12 @@ impl Context {
         futures::call(py, &self.shared, pid.known(py)?, data.0, timeout, Some(self.pid))
     }
 
-    /// Answers the call; False: the caller has given up, and the reply was dropped and counted.
-    fn reply(&self, py: Python<'_>, data: Data) -> PyResult<bool> {
+    /// Answers the call; if the caller has given up, the reply is dropped and counted.
+    fn reply(&self, py: Python<'_>, data: Data) -> PyResult<()> {
         self.shared.check(py)?;
         if let Some(call) = self.take_call() {
-            return Ok(attached(py, &self.shared, || self.shared.rt.reply(call, data.0)));
+            attached(py, &self.shared, || self.shared.rt.reply(call, data.0));
+            return Ok(());
         }
         Err(fail(
             py,
