@@ -187,6 +187,27 @@ export interface PullSpawnOptions {
   capacity?: number | undefined
 }
 
+/** How a child is set up; without a `capacity` its mailbox is the runtime's default. */
+export interface ChildSpawnOptions extends Partial<BoundedSpawnOptions> {}
+
+/** How the members of a pool are set up, and chosen. */
+export interface PoolOptions extends ChildSpawnOptions {
+  /** Who gets the next message: each in turn, or who has the fewest waiting. Default `'roundrobin'`. */
+  routing?: 'roundrobin' | 'shortest' | undefined
+}
+
+/** Children that share the work; iterating over it gives the pids of those that live. */
+export interface Pool extends Iterable<Pid> {
+  /** The members that live. */
+  readonly pids: Pid[]
+  /** How many live. */
+  readonly size: number
+  /** {@link NodeRuntime.send} to the member whose turn it is, or to the next that takes it; `false`: none does. */
+  send(data: Message): boolean
+  /** {@link NodeRuntime.call} to the member whose turn it is. */
+  call(data: Message, options?: number | CallOptions): Promise<Buffer>
+}
+
 /** How an actor is stopped. */
 export interface StopOptions {
   /** `true`: what is queued is handled first. Default `false`: it becomes dead letters. */
@@ -438,6 +459,31 @@ export class NodeRuntime {
    * @throws as {@link spawn}.
    */
   spawnWithMailbox(handler: PullHandler, options?: number | PullSpawnOptions): Pid
+
+  /**
+   * {@link spawn}, {@link spawnBounded} for an actor that ends with its parent (`parent_exit`), whatever ends that, and
+   * before anybody hears of the parent's end.
+   *
+   * @throws as {@link spawn}; `ERR_IRIS_NO_SUCH_ACTOR` if the parent does not live.
+   */
+  spawnChild(parent: Pid, handler: Handler, options?: number | ChildSpawnOptions): Pid
+
+  /** {@link spawnWithMailbox} for a child, as {@link spawnChild}. */
+  spawnChildWithMailbox(parent: Pid, handler: PullHandler, options?: number | PullSpawnOptions): Pid
+
+  /**
+   * Spawns children with one handler that share the work. A member that fails (`crash`, `panic`, `timeout`) is replaced, and
+   * what it had queued is dead; one that is stopped or killed is not.
+   *
+   * @param workers how many: 1 to 65,536.
+   * @param options or the budget alone.
+   */
+  spawnChildPool(
+    parent: Pid,
+    handler: Handler,
+    workers: number,
+    options?: number | PoolOptions,
+  ): Pool
 
   /**
    * Sends a message and does not wait. The handler never runs inside `send`. Messages from one sender to one receiver

@@ -136,6 +136,42 @@ const cases = [
     RANGE,
   ],
 
+  ...['spawnChild', 'spawnChildWithMailbox', 'spawnChildPool'].flatMap((name) => [
+    [`${name}(parent)`, notNumbers, (rt, v) => rt[name](v, nothing, 2), TYPE],
+    [`${name}(parent)`, notPids, (rt, v) => rt[name](v, nothing, 2), NOBODY],
+    [`${name}(handler)`, notFunctions, (rt, v, pid) => rt[name](pid, v, 2), TYPE],
+    [`${name} number`, notIntegers, (rt, v, pid) => rt[name](pid, nothing, v), RANGE],
+  ]),
+  ...['spawnChild', 'spawnChildWithMailbox'].map((name) => [
+    `${name} options`,
+    [null, ...notObjects],
+    (rt, v, pid) => rt[name](pid, nothing, v),
+    TYPE,
+  ]),
+  [
+    'spawnChildPool(workers)',
+    [undefined, null, '1', {}],
+    (rt, v, pid) => rt.spawnChildPool(pid, nothing, v),
+    TYPE,
+  ],
+  [
+    'spawnChildPool options',
+    [null, ...notObjects],
+    (rt, v, pid) => rt.spawnChildPool(pid, nothing, 2, v),
+    TYPE,
+  ],
+  [
+    'pool routing',
+    ['', 'random'],
+    (rt, v, pid) => rt.spawnChildPool(pid, nothing, 2, { routing: v }),
+    RANGE,
+  ],
+  [
+    'pool capacity',
+    notIntegers,
+    (rt, v, pid) => rt.spawnChildPool(pid, nothing, 2, { capacity: v }),
+    RANGE,
+  ],
   ['spawnWithMailbox(handler)', notFunctions, (rt, v) => rt.spawnWithMailbox(v), TYPE],
   [
     'spawnWithMailbox options',

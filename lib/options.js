@@ -85,6 +85,13 @@ function overflow(value, target, what = 'overflow') {
   return value
 }
 
+function routing(value) {
+  if (typeof value !== 'string') throw wrongType('routing', 'a string', value)
+  if (value !== 'roundrobin' && value !== 'shortest') {
+    throw outOfRange('routing', "'roundrobin' or 'shortest'", value)
+  }
+}
+
 /** A bound of the whole runtime; `null` takes it away. */
 const limit = (value, what) => (value === null ? null : integer(value, what, 1, 2 ** 53))
 
@@ -131,5 +138,6 @@ module.exports = {
   capacity,
   overflow,
   limit,
+  routing,
   runtime,
 }

@@ -2,11 +2,14 @@
 
 const { VERSION } = require('../binding.js')
 const { Lane } = require('./dispatch.js')
+const { Pool } = require('./pool.js')
 const { closed, crashText, makeError, wrongType } = require('./errors.js')
 const { toBytes } = require('./bytes.js')
 const check = require('./options.js')
 
 const DEFAULT_BUDGET = 100
+/** Most members of a pool. */
+const MAX_WORKERS = 65_536
 const BOUNDED = ['budget', 'capacity', 'reentrant', 'overflow', 'target']
 
 /** `[state, kind, ...]` of the native half as an object. */
@@ -83,7 +86,7 @@ class NodeRuntime {
     return this.#spawn(handler, o, BOUNDED)
   }
 
-  #spawn(handler, options, known) {
+  #spawn(handler, options, known, parent = 0) {
     check.callable(handler, 'handler')
     this.#checkOpen()
     let budget = DEFAULT_BUDGET
@@ -106,13 +109,45 @@ class NodeRuntime {
         throw makeError('ERR_IRIS_NO_SUCH_ACTOR', `the overflow target ${target} is no live actor`)
       }
     }
-    const pid = this.#lane.spawn(handler, budget, capacity, reentrant)
+    const pid = this.#lane.spawn(handler, budget, capacity, reentrant, parent)
     if (overflow !== undefined) this.#setOverflow(pid, overflow, target)
     return pid
   }
 
   spawnWithMailbox(handler, options) {
     return this.#spawnPull(handler, options, 0)
+  }
+
+  spawnChild(parent, handler, options) {
+    this.#checkParent(parent)
+    return this.#spawn(handler, options, BOUNDED, parent)
+  }
+
+  spawnChildWithMailbox(parent, handler, options) {
+    this.#checkParent(parent)
+    return this.#spawnPull(handler, options, parent)
+  }
+
+  spawnChildPool(parent, handler, workers, options) {
+    this.#checkParent(parent)
+    check.callable(handler, 'handler')
+    check.integer(workers, 'workers', 1, MAX_WORKERS)
+    const o =
+      typeof options === 'number'
+        ? { budget: options }
+        : check.object(options, 'options', [...BOUNDED, 'routing'])
+    const { routing = 'roundrobin', ...each } = o
+    check.routing(routing)
+    const spawn = () => this.spawnChild(parent, handler, each)
+    return new Pool(this, spawn, workers, routing)
+  }
+
+  #checkParent(parent) {
+    this.#checkOpen()
+    if (typeof parent !== 'number') throw wrongType('parent', 'a number', parent)
+    if (!this.#lane.native.isAlive(parent)) {
+      throw makeError('ERR_IRIS_NO_SUCH_ACTOR', `the parent ${parent} is no live actor`)
+    }
   }
 
   #spawnPull(handler, options, parent) {
