@@ -50,7 +50,7 @@ const PACK = 2 ** 20
 /** The low bits of a pid: its slot, which is the key of its handler. */
 const SLOT_MASK = 2 ** 23 - 1
 /** Most messages between two looks at the clock; fewer as soon as handlers take long. */
-const MAX_STRIDE = 16
+const MAX_STRIDE = 4
 const FOREVER = 2 ** 31 - 1
 
 /** Entries that the drain itself calls: it sees what they leave for the lane to do. After any other, the lane is armed. */
@@ -577,8 +577,18 @@ class Lane {
     try {
       return this.#call(pid, data, options, caller)
     } catch (error) {
-      return Promise.reject(error)
+      return this.#refused(error)
     }
+  }
+
+  /** A rejection that gives the loop back once the slice is over: `try { await rt.call() } catch { retry }` is a loop. */
+  #refused(error) {
+    if (this.#disposed) return Promise.reject(error)
+    if (this.#fresh && !this.#running) inRoot(() => this.#beginSlice())
+    if (!this.#sliceIsOver()) return Promise.reject(error)
+    return new Promise((_resolve, reject) => {
+      setImmediate(() => reject(error))
+    })
   }
 
   #call(pid, data, options, caller) {

@@ -3,7 +3,7 @@
 // Errors of iris: an Error, TypeError or RangeError with a `code` of the catalogue (docs/errors.md). `instanceof IrisError`
 // holds for all of them, whatever builtin they extend.
 
-const { types } = require('node:util')
+const { inspect, types } = require('node:util')
 
 const PREFIX = 'ERR_IRIS_'
 
@@ -82,12 +82,24 @@ function inWords(value) {
   return name ? `a ${name}` : 'an object'
 }
 
+/** How much of a thrown value a report shows. */
+const SHOWN = {
+  depth: 3,
+  breakLength: 120,
+  maxArrayLength: 20,
+  maxStringLength: 2000,
+  customInspect: false,
+}
+
 /** What a crash report says of a thrown value: text and stack; never throws, whatever the value is. */
 function crashText(error) {
   try {
     if (error instanceof Error || types.isNativeError(error)) {
+      // With its causes, or its errors if it is many; where there are none, no more of a user's code is run.
       const { stack } = error
-      return [`${error.name}: ${error.message}`, typeof stack === 'string' ? stack : undefined]
+      const more = Object.hasOwn(error, 'cause') || Object.hasOwn(error, 'errors')
+      if (typeof stack !== 'string') return [`${error.name}: ${error.message}`, undefined]
+      return [`${error.name}: ${error.message}`, more ? inspect(error, SHOWN) : stack]
     }
     return [`thrown: ${String(error)}`, undefined]
   } catch {

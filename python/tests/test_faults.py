@@ -8,7 +8,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -278,6 +278,32 @@ def test_fault_08_what_a_given_up_handler_tries_is_refused(rt: Runtime) -> None:
     assert len(refused) == 3
     assert got == []
     check_books(rt)
+
+
+def test_fault_08_a_kill_after_a_stop_does_not_strand_the_lane(rt_quick_stop: Runtime) -> None:
+    rt = rt_quick_stop
+    entered, go = threading.Event(), threading.Event()
+
+    def handler(msg: bytes) -> None:
+        entered.set()
+        assert go.wait(60)
+
+    pid = rt.spawn(handler)
+    rt.send(pid, b"")
+    assert entered.wait(30)
+    rt.stop(pid, timeout=30)
+    rt.kill(pid)
+    assert rt.join(pid, timeout=30).reason == "killed"
+    try:
+        assert rt.call_blocking(rt.spawn(lambda msg: b"ok"), b"", timeout=30) == b"ok"
+    finally:
+        go.set()
+
+
+@pytest.fixture
+def rt_quick_stop() -> Iterator[Runtime]:
+    with Runtime(stop_timeout=0.05) as rt:
+        yield rt
 
 
 SIGTERM_PROGRAM = """

@@ -283,9 +283,8 @@ impl PyRuntime {
         let shared = self.open(py)?;
         let Some(pid) = pid.0 else { return Ok(false) };
         let killed = attached(py, shared, || shared.rt.kill(pid));
-        if killed {
-            shared.watch_killed(pid);
-        }
+        // Also one that was stopping, and so no more alive: its stop's own watch has ended with it.
+        shared.watch_killed(pid);
         Ok(killed)
     }
 
