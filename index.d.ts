@@ -40,7 +40,7 @@ export interface Context {
   readonly runtime: NodeRuntime
   /** The actor that sent this message in its own name, with `ctx.send` or `ctx.call`; otherwise `null`. */
   readonly sender: Pid | null
-  /** Whether somebody still waits for a reply to this message. */
+  /** Whether this message is a call that has not been answered. Its caller may have given up meanwhile. */
   readonly isCall: boolean
   /**
    * {@link NodeRuntime.send} in this actor's name: the receiver sees it as `ctx.sender`. `false` also if this actor has
@@ -114,7 +114,7 @@ export type OverflowPolicy =
   | 'dropold'
   /** It goes to the target: `send` is `true` if the target takes it. */
   | 'redirect'
-  /** The oldest that waits moves to the target, the new one is taken: nothing is lost. */
+  /** The oldest that waits moves to the target, the new one is taken. A target that is full or has ended loses it, counted. */
   | 'spill'
   /** The sender waits for room with {@link NodeRuntime.sendAsync}; `send`, which cannot wait, is `false`. */
   | 'block'
@@ -337,8 +337,10 @@ export interface Metrics {
   dropped: {
     /** A newer message took its place (`dropold`). */
     displaced: number
-    /** It was to be moved, and the other actor did not take it. */
+    /** It was to be moved (`spill`), and the other actor has ended. */
     target_gone: number
+    /** It was to be moved (`spill`), and the other actor's mailbox was full too. */
+    target_full: number
   }
   /** Messages that died with their actor, by the reason of its end. */
   dead: Record<ExitReason, number>

@@ -70,7 +70,7 @@ fn fault_07_dropold_keeps_the_newest() {
     assert_eq!(w.flood(a), [true; 5]);
     assert_eq!(w.rt.mailbox_size(a), Some(2));
     assert_eq!(w.drain(), [(1, 3), (1, 4)]);
-    assert_eq!(w.rt.metrics().books.dropped, [3, 0]);
+    assert_eq!(w.rt.metrics().books.dropped, [3, 0, 0]);
     w.rt.audit().unwrap();
 }
 
@@ -111,9 +111,28 @@ fn a_dead_target_is_a_drop_that_says_so() {
     assert_eq!(w.flood(c), [true; 5]);
     let books = w.rt.metrics().books;
     assert_eq!(books.refused[Refusal::TargetGone as usize], 4);
-    assert_eq!(books.dropped, [0, 4]);
+    assert_eq!(books.dropped, [0, 4, 0]);
     assert_eq!(w.drain(), [(1, 0), (3, 4)]);
     w.rt.audit().unwrap();
+}
+
+#[test]
+fn a_spill_to_a_full_mailbox_is_a_drop_that_says_so() {
+    let w = world();
+    let (a, b) = (w.actor(1, Some(1)), w.actor(2, Some(1)));
+    w.rt.set_overflow_policy(a, Overflow::Spill(b)).unwrap();
+    assert_eq!(w.flood(a), [true; 5]);
+    assert_eq!(w.rt.metrics().books.dropped, [0, 0, 3]);
+    assert_eq!(w.drain(), [(1, 4), (2, 0)]);
+    w.rt.audit().unwrap();
+}
+
+#[test]
+fn an_unbounded_mailbox_has_no_policy() {
+    let w = world();
+    let a = w.actor(1, None);
+    let kind = w.rt.set_overflow_policy(a, Overflow::DropOld).map_err(|e| e.kind());
+    assert_eq!(kind, Err(ErrorKind::InvalidArgument));
 }
 
 #[test]

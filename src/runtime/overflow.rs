@@ -92,8 +92,11 @@ impl Core {
                         self.books.forwarded();
                         Ok(arm)
                     }
-                    (Err(_), Some(old)) => {
-                        self.lose(old, DropReason::TargetGone, to);
+                    (Err(why), Some(old)) => {
+                        let full = matches!(why, Refusal::Full | Refusal::Shed);
+                        let why =
+                            if full { DropReason::TargetFull } else { DropReason::TargetGone };
+                        self.lose(old, why, to);
                         Ok(false)
                     }
                     (Err(_), None) => Ok(false),
@@ -141,6 +144,12 @@ impl Core {
         if !c.takes(pid.generation()) {
             drop(c);
             return Err(self.no_such_actor(pid));
+        }
+        if c.mailbox.capacity().is_none() {
+            return Err(Error::new(
+                ErrorKind::InvalidArgument,
+                format!("the mailbox of pid {pid} is unbounded and never full; spawn it bounded"),
+            ));
         }
         c.extra().overflow = policy;
         Ok(())

@@ -58,13 +58,15 @@ impl Refusal {
 pub enum DropReason {
     /// A newer message took its place (`dropold`).
     Displaced,
-    /// It was to be moved (`spill`), and the other actor did not take it.
+    /// It was to be moved (`spill`), and the other actor has ended.
     TargetGone,
+    /// It was to be moved (`spill`), and the other actor's mailbox was full too.
+    TargetFull,
 }
 
 impl DropReason {
     /// Every reason, in order.
-    pub const ALL: [Self; 2] = [Self::Displaced, Self::TargetGone];
+    pub const ALL: [Self; 3] = [Self::Displaced, Self::TargetGone, Self::TargetFull];
 
     /// The word in metrics.
     #[must_use]
@@ -72,6 +74,7 @@ impl DropReason {
         match self {
             Self::Displaced => "displaced",
             Self::TargetGone => "target_gone",
+            Self::TargetFull => "target_full",
         }
     }
 }
