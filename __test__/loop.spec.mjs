@@ -157,3 +157,32 @@ test('a handler that holds the loop is seen in the metrics', async (t) => {
   assert.ok(loop.longestHoldMs >= 19, `${loop.longestHoldMs} ms`)
   assert.ok(loop.yields >= 2, `${loop.yields} yields`)
 })
+
+test('callers who try again at once when a mailbox is full starve neither the loop nor the actor', async (t) => {
+  const rt = runtime(t)
+  const pid = rt.spawnBounded((m) => m, { capacity: 1 })
+  let ended = false
+  let ticks = 0
+  let replies = 0
+  const ticking = setInterval(() => {
+    if (++ticks === 5) ended = true
+  }, 1)
+  t.after(() => clearInterval(ticking))
+  const client = async () => {
+    while (!ended) {
+      try {
+        await rt.call(pid, 'x')
+        replies++
+      } catch (error) {
+        assert.equal(error.code, 'ERR_IRIS_MAILBOX_FULL')
+      }
+    }
+  }
+  await Promise.all([client(), client(), client()])
+  assert.ok(replies > 0)
+  const gone = rt.spawn(() => {})
+  rt.kill(gone)
+  ended = false
+  ticks = 0
+  while (!ended) await rt.call(gone, 'x').catch(() => {})
+})
