@@ -69,6 +69,23 @@ describe('children', () => {
     assert.deepEqual(rt.listActors(), [])
   })
 
+  test('have a policy only with a bound, their own or the runtime’s', (t) => {
+    const rt = runtime(t)
+    const parent = rt.spawn(() => {})
+    const policy = { overflow: 'dropold' }
+    throws(() => rt.spawnChild(parent, () => {}, policy), 'ERR_IRIS_INVALID_ARGUMENT')
+    throws(() => rt.spawnChildPool(parent, () => {}, 2, policy), 'ERR_IRIS_INVALID_ARGUMENT')
+    assert.equal(rt.getMetrics().spawned, 1)
+    const other = runtime(t, { defaultCapacity: 1 })
+    const child = other.spawnChild(
+      other.spawn(() => {}),
+      () => {},
+      policy,
+    )
+    assert.deepEqual([other.send(child, x), other.send(child, x)], [true, true])
+    assert.equal(other.mailboxSize(child), 1)
+  })
+
   test('spawned by a parent that stops itself do not outlive it', async (t) => {
     const rt = runtime(t)
     const children = []

@@ -3,7 +3,7 @@
 const { VERSION } = require('../binding.js')
 const { Lane } = require('./dispatch.js')
 const { Pool } = require('./pool.js')
-const { closed, crashText, makeError, wrongType } = require('./errors.js')
+const { closed, crashText, makeError, outOfRange, wrongType } = require('./errors.js')
 const { toBytes } = require('./bytes.js')
 const check = require('./options.js')
 
@@ -36,6 +36,8 @@ class NodeRuntime {
   #lane
   #open = true
   #closing = undefined
+  /** Whether mailboxes are bounded that do not say. */
+  #bounded
   #onCrash
   #logger
 
@@ -43,6 +45,7 @@ class NodeRuntime {
     const o = check.runtime(options)
     this.#onCrash = o.onCrash
     this.#logger = o.logger
+    this.#bounded = o.native.defaultCapacity !== undefined
     this.#lane = new Lane(this, o, (info) => this.#crashed(info))
   }
 
@@ -104,6 +107,9 @@ class NodeRuntime {
       ;({ overflow, target } = o)
       if (overflow !== undefined || target !== undefined) {
         check.overflow(overflow ?? 'dropnew', target)
+        if (capacity === 0 && !this.#bounded) {
+          throw outOfRange('capacity', 'given with overflow: an unbounded mailbox is never full', 0)
+        }
       }
       if (target !== undefined && !this.#lane.native.isAlive(target)) {
         throw makeError('ERR_IRIS_NO_SUCH_ACTOR', `the overflow target ${target} is no live actor`)
