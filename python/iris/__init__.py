@@ -20,7 +20,15 @@ except ImportError as e:
     ) from e
 
 from iris import _support, errors
-from iris._iris import ActorInfo, Context, ExitInfo, Runtime, __version__
+from iris._iris import (
+    ActorInfo,
+    CallMessage,
+    Context,
+    ExitInfo,
+    Mailbox,
+    Runtime,
+    __version__,
+)
 from iris._types import (
     CrashHook,
     ExitReason,
@@ -29,6 +37,7 @@ from iris._types import (
     OverflowPolicy,
     Payload,
     Pressure,
+    PullHandler,
 )
 from iris.errors import IrisError
 
@@ -36,16 +45,19 @@ _support.install(_iris)
 
 __all__ = [
     "ActorInfo",
+    "CallMessage",
     "Context",
     "CrashHook",
     "ExitInfo",
     "ExitReason",
     "Handler",
     "IrisError",
+    "Mailbox",
     "Metrics",
     "OverflowPolicy",
     "Payload",
     "Pressure",
+    "PullHandler",
     "Runtime",
     "__version__",
     "errors",

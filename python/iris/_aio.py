@@ -1,11 +1,17 @@
 """What the native half asks of asyncio; imported when the first ``async def`` handler needs it."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import os
 import threading
-from collections.abc import Awaitable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from contextvars import Context
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from iris._iris import CallMessage, Mailbox
 
 
 async def await_handler(answer: Awaitable[Any]) -> tuple[Any, BaseException | None]:
@@ -60,3 +66,130 @@ stop_own_loop = _own.stop
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_own.forget)
+
+
+class _Waker:
+    """Hears from the native half, as a future would, that it is time to look again."""
+
+    def __init__(self, rung: asyncio.Event) -> None:
+        self._rung = rung
+
+    def done(self) -> bool:
+        return False
+
+    def set_result(self, _: None) -> None:
+        self._rung.set()
+
+
+class AsyncMailbox:
+    """The mailbox of a pull actor whose function is ``async def``; for one task at a time."""
+
+    def __init__(self, native: Mailbox) -> None:
+        self._native = native
+        self._rung = asyncio.Event()
+        self._waker = _Waker(self._rung)
+
+    @property
+    def pid(self) -> int:
+        """This actor."""
+        return self._native.pid
+
+    @property
+    def size(self) -> int:
+        """Messages that wait."""
+        return self._native.size
+
+    @property
+    def closed(self) -> bool:
+        """Whether no message will come any more."""
+        return self._native.closed
+
+    def try_recv(self) -> bytes | CallMessage | None:
+        """Take the next message if there is one. See `Mailbox.try_recv`."""
+        return self._native.try_recv()
+
+    # `timeout` as everywhere in iris: what it ends is an answer, None, and no error.
+    async def recv(self, timeout: float | None = None) -> bytes | CallMessage | None:  # noqa: ASYNC109
+        """Take the next message. See `Mailbox.recv`; a cancelled wait takes none."""
+        return await self._receive(self._native.try_recv, timeout)
+
+    async def selective_recv(
+        self,
+        matcher: Callable[[bytes], object],
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> bytes | CallMessage | None:
+        """Take the next message that `matcher` likes. See `Mailbox.selective_recv`."""
+        return await self._receive(lambda: self._native._try_select(matcher), timeout)
+
+    def __aiter__(self) -> AsyncMailbox:
+        return self
+
+    async def __anext__(self) -> bytes | CallMessage:
+        message = await self.recv()
+        if message is None:
+            raise StopAsyncIteration
+        return message
+
+    async def _receive(
+        self,
+        look: Callable[[], bytes | CallMessage | None],
+        timeout: float | None,  # noqa: ASYNC109
+    ) -> bytes | CallMessage | None:
+        self._native._arm(self._waker, timeout)
+        deadline = asyncio.timeout(timeout)
+        try:
+            async with deadline:
+                while True:
+                    self._rung.clear()
+                    self._native._arm(self._waker)
+                    message = look()
+                    if message is not None or self._native.closed:
+                        return message
+                    await self._rung.wait()
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            return None
+
+
+class _Gone:
+    """Cancels the task of a pull actor that has ended."""
+
+    def __init__(self, task: asyncio.Task[None]) -> None:
+        self._task = task
+        self.done = task.done
+
+    def set_result(self, _: None) -> None:
+        self._task.cancel()
+
+
+_tasks: set[asyncio.Task[None]] = set()
+
+
+async def _pull(function: Callable[[AsyncMailbox], Awaitable[object]], native: Mailbox) -> None:
+    error: BaseException | None = None
+    try:
+        await function(AsyncMailbox(native))
+    except BaseException as e:
+        error = e
+    native._finish(error)
+
+
+def begin_pull(
+    loop: asyncio.AbstractEventLoop,
+    function: Callable[[AsyncMailbox], Awaitable[object]],
+    native: Mailbox,
+    context: Context | None,
+) -> None:
+    """Start the task of a pull actor."""
+
+    def begin() -> None:
+        task = loop.create_task(_pull(function, native), context=context or Context())
+        _tasks.add(task)
+        task.add_done_callback(_tasks.discard)
+        native._when_gone(_Gone(task))
+
+    if asyncio._get_running_loop() is loop:
+        begin()
+    else:
+        loop.call_soon_threadsafe(begin)

@@ -6,7 +6,7 @@ closed or in a forked child, and never half-applies.
 """
 
 from asyncio import Future
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import ClassVar, Self, final
 
@@ -18,13 +18,16 @@ from iris._types import (
     OverflowPolicy,
     Payload,
     Pressure,
+    PullHandler,
 )
 
 __all__ = [
     "ERROR_CODES",
     "ActorInfo",
+    "CallMessage",
     "Context",
     "ExitInfo",
+    "Mailbox",
     "Runtime",
     "__version__",
     "after_fork_in_child",
@@ -66,7 +69,7 @@ class ActorInfo:
         """``idle``, ``queued``, ``running``, ``draining`` or ``stopping``."""
     @property
     def kind(self) -> str:
-        """``push`` for Python handlers."""
+        """``push`` or ``pull``."""
     @property
     def budget(self) -> int:
         """Messages a turn."""
@@ -139,6 +142,90 @@ class Context:
         Returns:
             Whether the actor was alive.
         """
+
+@final
+class CallMessage:
+    """A call, as a pull mailbox receives it."""
+
+    @property
+    def data(self) -> bytes:
+        """The request."""
+    @property
+    def sender(self) -> int | None:
+        """The actor that called in its own name; else None."""
+    def reply(self, data: Payload) -> None:
+        """Answers the call.
+
+        Args:
+            data: The answer.
+
+        Raises:
+            StaleReply: Nothing waits for this reply: answered, or too late.
+            BufferError: `data` is not C-contiguous.
+        """
+
+@final
+class Mailbox:
+    """A pull actor's mailbox; iterating over it receives until it is closed."""
+
+    @property
+    def pid(self) -> int:
+        """This actor."""
+    @property
+    def size(self) -> int:
+        """Messages that wait."""
+    @property
+    def closed(self) -> bool:
+        """Whether no message will come any more: the actor was stopped, or has ended."""
+    def recv(self, timeout: float | None = None) -> bytes | CallMessage | None:
+        """Takes the next message; waits for it with the GIL released.
+
+        On the main thread, and only there, Ctrl-C ends the wait.
+
+        Args:
+            timeout: In seconds. Default: for ever.
+
+        Returns:
+            The message; a call as `CallMessage`. None: the time is over, or none will come
+            (`closed` tells).
+
+        Raises:
+            WouldDeadlock: This thread runs handlers or an event loop.
+            InvalidArgument: `timeout` is out of range.
+        """
+    def try_recv(self) -> bytes | CallMessage | None:
+        """Takes the next message if there is one.
+
+        Returns:
+            As `recv`.
+        """
+    def selective_recv(
+        self, matcher: Callable[[bytes], object], timeout: float | None = None
+    ) -> bytes | CallMessage | None:
+        """Takes the next message that `matcher` likes; the others keep their place and order.
+
+        As long as it is the same object, a matcher is not asked again about what it has refused.
+
+        Args:
+            matcher: Called with the bytes of a message. What it raises is raised here, and the
+                message stays.
+            timeout: In seconds. Default: for ever.
+
+        Returns:
+            As `recv`.
+
+        Raises:
+            InvalidType: `matcher` is not callable.
+            WouldDeadlock: This thread runs handlers or an event loop, or another selective receive
+                is under way.
+            InvalidArgument: `timeout` is out of range.
+        """
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> bytes | CallMessage: ...
+    def _try_select(self, matcher: Callable[[bytes], object]) -> bytes | CallMessage | None: ...
+    def _arm(self, waker: object, timeout: float | None = None) -> None: ...
+    def _when_gone(self, waker: object) -> None: ...
+    def _finish(self, error: BaseException | None) -> None: ...
 
 @final
 class Runtime:
@@ -216,6 +303,62 @@ class Runtime:
             InvalidArgument: As for `spawn`, and if `capacity` is out of range.
             InvalidType: As for `spawn`.
             AtCapacity: As for `spawn`.
+        """
+    def spawn_with_mailbox(self, handler: PullHandler, budget: int = 100) -> int:
+        """Spawns a pull actor: a function that receives from its mailbox itself.
+
+        A `def` function gets a `Mailbox` and a thread of its own, with a stack of 4 MiB; an
+        ``async def`` function an `AsyncMailbox`, on the running event loop of this thread or, if
+        there is none, on iris' own. The actor ends when the function returns or raises.
+
+        Args:
+            handler: Called once, with ``(mailbox)``.
+            budget: As for `spawn`.
+
+        Returns:
+            The pid of the actor.
+
+        Raises:
+            InvalidArgument: `budget` is out of range, or `handler` does not take ``(mailbox)``.
+            InvalidType: `handler` is not callable, or a generator function.
+            AtCapacity: No slot or no thread is free.
+        """
+    def spawn_child(
+        self, parent: int, handler: Handler, budget: int = 100, release_gil: bool = False
+    ) -> int:
+        """Spawns an actor that ends with its parent, whatever ends that.
+
+        Args:
+            parent: Whose child it is.
+            handler: As for `spawn`.
+            budget: As for `spawn`.
+            release_gil: As for `spawn`.
+
+        Returns:
+            The pid of the actor.
+
+        Raises:
+            NoSuchActor: The parent is unknown or dead; nothing is spawned.
+            InvalidArgument: As for `spawn`.
+            InvalidType: As for `spawn`.
+            AtCapacity: As for `spawn`.
+        """
+    def spawn_child_with_mailbox(self, parent: int, handler: PullHandler, budget: int = 100) -> int:
+        """Spawns a pull actor that ends with its parent.
+
+        Args:
+            parent: Whose child it is.
+            handler: As for `spawn_with_mailbox`.
+            budget: As for `spawn`.
+
+        Returns:
+            The pid of the actor.
+
+        Raises:
+            NoSuchActor: The parent is unknown or dead; nothing is spawned.
+            InvalidArgument: As for `spawn_with_mailbox`.
+            InvalidType: As for `spawn_with_mailbox`.
+            AtCapacity: As for `spawn_with_mailbox`.
         """
     def send(self, pid: int, data: Payload) -> bool:
         """Sends a message. Never runs the handler.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-    from iris._iris import Context, ExitInfo
+    from iris._aio import AsyncMailbox
+    from iris._iris import Context, ExitInfo, Mailbox
 
 Payload: TypeAlias = "Buffer"
 """A message to send: any C-contiguous bytes-like object."""
@@ -18,6 +19,9 @@ Handler: TypeAlias = "Callable[[bytes], object] | Callable[[bytes, Context], obj
 
 What it returns (bytes-like, str or None) is the reply if the message is a call.
 """
+
+PullHandler: TypeAlias = "Callable[[Mailbox], object] | Callable[[AsyncMailbox], Awaitable[object]]"
+"""The function of a pull actor, `def` or `async def`."""
 
 CrashHook: TypeAlias = "Callable[[ExitInfo], object]"
 """Who hears of actors that fail."""

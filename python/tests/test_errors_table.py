@@ -23,6 +23,8 @@ PID_CALLS: dict[str, Callable[[Runtime, Any], Any]] = {
     "set_overflow_policy": lambda rt, pid: rt.set_overflow_policy(pid, "block"),
     "mailbox_backpressure": lambda rt, pid: rt.mailbox_backpressure(pid),
     "hot_swap": lambda rt, pid: rt.hot_swap(pid, lambda msg: None),
+    "spawn_child": lambda rt, pid: rt.spawn_child(pid, lambda msg: None),
+    "spawn_child_with_mailbox": lambda rt, pid: rt.spawn_child_with_mailbox(pid, lambda box: None),
     "behavior_version": lambda rt, pid: rt.behavior_version(pid),
     "rollback_behavior": lambda rt, pid: rt.rollback_behavior(pid),
     "register": lambda rt, pid: rt.register("name", pid),
@@ -70,12 +72,14 @@ COUNT_CALLS: dict[str, Callable[[Runtime, Any], Any]] = {
     "budget": lambda rt, n: rt.spawn(lambda msg: None, budget=n),
     "bounded budget": lambda rt, n: rt.spawn_py_handler_bounded(lambda msg: None, n, 1),
     "capacity": lambda rt, n: rt.spawn_py_handler_bounded(lambda msg: None, 1, n),
+    "pull budget": lambda rt, n: rt.spawn_with_mailbox(lambda box: None, n),
     "default_capacity": lambda rt, n: Runtime(default_capacity=n),
     "workers": lambda rt, n: Runtime(workers=n),
 }
 OTHER_CALLS: dict[str, Callable[[Runtime], Any]] = {
     "spawn": lambda rt: rt.spawn(lambda msg: None),
     "spawn_py_handler_bounded": lambda rt: rt.spawn_py_handler_bounded(lambda msg: None, 1, 1),
+    "spawn_with_mailbox": lambda rt: rt.spawn_with_mailbox(lambda box: None),
     "unregister": lambda rt: rt.unregister("name"),
     "resolve": lambda rt: rt.resolve("name"),
     "whereis": lambda rt: rt.whereis("name"),
@@ -99,6 +103,8 @@ NEEDS_ACTOR = {
     "send_interval",
     "set_overflow_policy",
     "hot_swap",
+    "spawn_child",
+    "spawn_child_with_mailbox",
     "behavior_version",
     "rollback_behavior",
 }
@@ -331,6 +337,8 @@ def test_a_count_of_the_wrong_type(rt: Runtime, call: Any, n: Any) -> None:
 def test_a_handler_that_is_not_callable(rt: Runtime, handler: Any) -> None:
     with pytest.raises(TypeError, match="callable"):
         rt.spawn(handler)
+    with pytest.raises(TypeError, match="callable"):
+        rt.spawn_with_mailbox(handler)
     assert rt.list_actors() == []
     pid = rt.spawn(lambda msg: msg)
     with pytest.raises(TypeError, match="callable"):
@@ -373,6 +381,8 @@ class Yields:
 def test_a_handler_that_cannot_be_called(rt: Runtime, handler: Any, error: Any) -> None:
     with pytest.raises(error):
         rt.spawn(handler)
+    with pytest.raises(error):
+        rt.spawn_with_mailbox(handler)
     assert rt.list_actors() == []
     pid = rt.spawn(lambda msg: msg)
     with pytest.raises(error):

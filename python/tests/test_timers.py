@@ -80,13 +80,13 @@ def test_the_end_of_the_actor_takes_its_timers_along(rt: Runtime, inbox: Inbox) 
         rt.send_after(pid, 1, b"")
 
 
-def test_ticks_do_not_pile_up_behind_a_thread_that_holds_the_clock(
+def test_ticks_go_on_behind_a_handler_that_stands_still(
     rt: Runtime, gate: Gate, wait_until: Callable[[Callable[[], bool]], None]
 ) -> None:
     pid = rt.spawn(gate)
     timer = rt.send_interval(pid, 1, b"tick")
     gate.wait_entered()
-    wait_until(lambda: (rt.mailbox_size(pid) or 0) >= 3)
+    wait_until(lambda: (rt.mailbox_size(pid) or 0) >= 1)
     assert rt.cancel_timer(timer)
     gate.opened.set()
     settle(rt)

@@ -13,7 +13,7 @@ use super::outcome::{Awaited, fail_call, reply};
 use super::shared::Shared;
 use super::swap::Past;
 use crate::config::SpawnOptions;
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::id::Pid;
 use crate::message::{CrashInfo, Envelope, ExitReason, LaneEvent, Payload};
 use crate::runtime::{Batch, HostLane};
@@ -46,6 +46,11 @@ pub(super) struct Behavior {
     pub(super) wants_ctx: bool,
     /// 1 for that of the spawn; no number names two.
     pub(super) version: u64,
+}
+
+/// From now on this thread runs only this actor.
+pub(super) fn set_current(pid: Pid) {
+    CURRENT.set(pid.to_bits());
 }
 
 /// An actor's handler.
@@ -163,6 +168,7 @@ impl Engine {
         home: Option<Arc<Home>>,
         options: SpawnOptions,
     ) -> Result<Pid> {
+        let has_parent = options.parent.is_some();
         let now = Behavior { handler, wants_ctx: shape.wants_ctx, version: 1 };
         let slot = Slot { now, past: None, ctx: None, variables, home };
         let key = {
@@ -178,7 +184,12 @@ impl Engine {
                 }
             }
         };
-        self.lane.spawn(key, options).inspect_err(|_| drop(self.free(key)))
+        self.lane.spawn(key, options).inspect_err(|e| {
+            // A child whose parent is gone has lived: its key is freed when the lane hears of its end.
+            if !(has_parent && e.kind() == ErrorKind::NoSuchActor) {
+                drop(self.free(key));
+            }
+        })
     }
 
     fn free(&self, key: u32) -> Option<Slot> {

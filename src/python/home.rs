@@ -51,6 +51,7 @@ pub(super) enum Outcome {
     Called(CallOutcome),
     Ended(ExitInfo),
     Sent(bool),
+    Rung,
     Closed,
 }
 
@@ -307,6 +308,7 @@ fn complete(py: Python<'_>, shared: &Arc<Shared>, waiting: Waiting, outcome: Out
         Outcome::Called(outcome) => futures::called(py, shared, waiting.call, outcome),
         Outcome::Ended(info) => Bound::new(py, PyExitInfo::from(info)).map(Bound::into_any),
         Outcome::Sent(took) => Ok(PyBool::new(py, took).to_owned().into_any()),
+        Outcome::Rung => Ok(py.None().into_bound(py)),
         Outcome::Closed => {
             shared.finish_close(py, Duration::ZERO);
             Ok(py.None().into_bound(py))

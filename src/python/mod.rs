@@ -9,6 +9,7 @@
 //!  futures.rs  what is awaited: calls, joins    home.rs     an asyncio loop: futures, tasks, a lane of its own
 //!  buffer.rs   all unsafe: buffers, calls       courier.rs  attaches for threads that must not wait for the GIL
 //!  errors.rs   error kind -> class              waits.rs    blocking waits: GIL released, Ctrl-C works
+//!  mailbox.rs  pull actors                      children.rs children
 //!  overflow.rs full mailboxes, load shedding    swap.rs     hot swap and rollback
 //!  process.rs  fork and interpreter exit        timers.rs   messages that are sent later
 //! ```
@@ -18,6 +19,7 @@
 
 mod args;
 mod buffer;
+mod children;
 mod context;
 mod courier;
 mod engine;
@@ -27,6 +29,7 @@ mod handler;
 mod home;
 mod info;
 mod lane;
+mod mailbox;
 mod outcome;
 mod overflow;
 mod process;
@@ -49,6 +52,8 @@ fn iris_module(m: &Bound<'_, PyModule>) -> PyResult<()> {
     }
     m.add_class::<runtime::PyRuntime>()?;
     m.add_class::<context::Context>()?;
+    m.add_class::<mailbox::Mailbox>()?;
+    m.add_class::<mailbox::CallMessage>()?;
     m.add_class::<info::PyExitInfo>()?;
     m.add_class::<info::PyActorInfo>()?;
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;

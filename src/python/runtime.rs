@@ -8,7 +8,7 @@ use super::home::{self, attached};
 use super::info::{self, PyActorInfo, PyExitInfo};
 use super::shared::Shared;
 use super::waits::{self, Answer};
-use super::{buffer, handler, process};
+use super::{buffer, engine, handler, mailbox, process};
 use crate::config::{Config, SpawnOptions};
 use crate::error::ErrorKind;
 use crate::id::Pid;
@@ -57,7 +57,7 @@ impl PyRuntime {
         Ok(shape)
     }
 
-    fn spawn_with(
+    pub(super) fn spawn_with(
         slf: &Bound<'_, Self>,
         handler: &Bound<'_, PyAny>,
         options: SpawnOptions,
@@ -222,8 +222,9 @@ impl PyRuntime {
         let answer = Answer::new();
         let sink = answer.clone();
         let pid = pid.known(py)?;
+        let caller = (engine::current_actor() == pid.to_bits()).then_some(pid);
         let call = attached(py, shared, || {
-            shared.rt.call_with(pid, data.0, timeout, None, move |outcome| sink.give(outcome))
+            shared.rt.call_with(pid, data.0, timeout, caller, move |outcome| sink.give(outcome))
         })
         .or_raise(py)?;
         match answer.wait_for(py, &shared.clock, None) {
@@ -294,6 +295,9 @@ impl PyRuntime {
         let shared = self.open(py)?;
         waits::check(py, "join")?;
         let pid = pid.known(py)?;
+        if engine::current_actor() == pid.to_bits() {
+            return Err(fail(py, ErrorKind::WouldDeadlock, "an actor cannot wait for its own end"));
+        }
         let answer = Answer::new();
         let sink = answer.clone();
         let token = attached(py, shared, || shared.rt.join_with(pid, move |info| sink.give(info)));
@@ -381,6 +385,13 @@ impl PyRuntime {
             return Ok(());
         }
         waits::check(py, "close")?;
+        if mailbox::runs_here(shared.id) {
+            return Err(fail(
+                py,
+                ErrorKind::WouldDeadlock,
+                "close waits for this pull actor, which would wait for close; use another thread",
+            ));
+        }
         let closed = Answer::new();
         let told = closed.clone();
         attached(py, shared, || shared.rt.close_with(timeout.0, move || told.give(())));

@@ -7,6 +7,7 @@ use super::errors::{OrRaise, fail};
 use super::home::{Home, attached};
 use super::info::PyExitInfo;
 use super::lane::{self, Parker};
+use super::mailbox::Pullers;
 use super::process;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -38,6 +39,7 @@ pub(super) struct Shared {
     pub(super) call_timeout: Duration,
     pub(super) stop_timeout: Duration,
     pub(super) courier: Arc<Courier>,
+    pub(super) pullers: Arc<Pullers>,
     /// What handlers threw in calls, until the caller gets it.
     pub(super) causes: Mutex<HashMap<u64, Py<PyAny>>>,
     me: Weak<Self>,
@@ -61,6 +63,7 @@ impl Shared {
             rt,
             id: IDS.fetch_add(1, Ordering::Relaxed),
             courier: Courier::new(clock.clone()),
+            pullers: Arc::default(),
             clock,
             slice_ns: nanoseconds(slice),
             call_timeout,
@@ -319,7 +322,7 @@ impl Shared {
         self.courier.quit();
         let ended = py.detach(|| {
             let lanes = engines.iter().filter_map(|e| e.parker.as_ref()).all(|p| p.join(join));
-            lanes & self.courier.join(join)
+            lanes & self.courier.join(join) & self.pullers.join(join)
         });
         for engine in &engines {
             engine.clear(py);

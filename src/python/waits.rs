@@ -61,7 +61,7 @@ impl<T: Send> Answer<T> {
         let end = timeout.map(|t| clock.now_ns().saturating_add(nanoseconds(t)));
         loop {
             let left = end.map(|e| Duration::from_nanos(e.saturating_sub(clock.now_ns())));
-            let slice = if on_main { Some(left.map_or(LOOK, |l| l.min(LOOK))) } else { left };
+            let slice = slice(on_main, left);
             if let Some(value) = py.detach(|| self.wait(slice)) {
                 return Ok(Some(value));
             }
@@ -73,6 +73,11 @@ impl<T: Send> Answer<T> {
             }
         }
     }
+}
+
+/// How long to wait at once: on the main thread until the next look for signals.
+pub(super) fn slice(on_main: bool, left: Option<Duration>) -> Option<Duration> {
+    if on_main { Some(left.map_or(LOOK, |l| l.min(LOOK))) } else { left }
 }
 
 /// Waits until `done`, at most for `timeout`; answers whether it is. Not with the GIL.
@@ -95,7 +100,7 @@ pub(super) fn wait_until<T>(
     true
 }
 
-fn is_main_thread(py: Python<'_>) -> PyResult<bool> {
+pub(super) fn is_main_thread(py: Python<'_>) -> PyResult<bool> {
     let threading = py.import("threading")?;
     let main = threading.call_method0("main_thread")?.getattr("ident")?;
     main.eq(threading.call_method0("get_ident")?)
