@@ -173,6 +173,21 @@ export async function wrong(rt: iris.NodeRuntime): Promise<void> {
   rt.spawn((message: string) => message)
   // @ts-expect-error no such option
   rt.spawn(() => {}, { budgets: 1 })
+  rt.spawnWithMailbox(async (mailbox) => {
+    for await (const received of mailbox) same<typeof received, iris.Received>(true)
+    const got = await mailbox.recv({ timeoutMs: 1 })
+    same<typeof got, iris.Received | null>(true)
+    // @ts-expect-error a matcher answers a boolean at once
+    mailbox.selectiveRecv(async () => true)
+  })
+  const timer: iris.TimerId = rt.sendAfter(1, 1, 'x')
+  const cancelled = rt.cancelTimer(timer)
+  same<typeof cancelled, boolean>(true)
+  const pool = rt.spawnChildPool(1, (message) => message, 2, { routing: 'shortest', capacity: 5 })
+  const pids = [...pool]
+  same<typeof pids, iris.Pid[]>(true)
+  // @ts-expect-error a version is a number
+  rt.rollbackBehavior(1, '1')
   // @ts-expect-error capacity is spawnBounded's
   rt.spawn(() => {}, { capacity: 1 })
   // @ts-expect-error capacity is required
