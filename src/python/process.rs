@@ -26,6 +26,14 @@ pub(super) fn is_exiting() -> bool {
     EXITING.load(Ordering::Acquire)
 }
 
+/// Where a daemon thread stays that would come back from a wait to an interpreter that is ending: CPython before 3.14 would
+/// end it by unwinding through Rust, which aborts the process. It goes with the process, a moment later.
+pub(super) fn stay() -> ! {
+    loop {
+        std::thread::park();
+    }
+}
+
 /// Closes it at interpreter exit.
 pub(super) fn remember(shared: &Arc<Shared>) {
     let mut all = RUNTIMES.lock();

@@ -3,6 +3,7 @@
 use super::args::nanoseconds;
 use super::errors::{OrRaise, fail};
 use super::home;
+use super::process;
 use crate::clock::Clock;
 use crate::error::ErrorKind;
 use crate::runtime::check_may_block;
@@ -62,7 +63,14 @@ impl<T: Send> Answer<T> {
         loop {
             let left = end.map(|e| Duration::from_nanos(e.saturating_sub(clock.now_ns())));
             let slice = slice(on_main, left);
-            if let Some(value) = py.detach(|| self.wait(slice)) {
+            let value = py.detach(|| {
+                let value = self.wait(slice);
+                if !on_main && process::is_exiting() {
+                    process::stay();
+                }
+                value
+            });
+            if let Some(value) = value {
                 return Ok(Some(value));
             }
             if on_main {
