@@ -65,6 +65,7 @@ class Drops(TypedDict):
 
     displaced: int
     target_gone: int
+    target_full: int
 
 
 class ByExit(TypedDict):
