@@ -26,6 +26,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// The lane keeps the GIL at least this long while it has messages: twice CPython's switch interval. A thread that waits for the
+/// GIL asks for it after one interval, and what asks is served: bytecode gives it up, and so does the end of a slice, until
+/// another thread has it. A slice that ended before could be taken back before the waiting thread is awake, again and again.
+const FORCED_NS: u64 = 10_000_000;
 /// Messages a lane takes at once.
 const BATCH: usize = 512;
 /// Messages between two looks at the clock.
@@ -237,7 +241,7 @@ impl Engine {
         shared: &Arc<Shared>,
         epoch: u64,
     ) -> Pause {
-        let until = shared.clock.now_ns().saturating_add(shared.slice_ns);
+        let until = shared.clock.now_ns().saturating_add(shared.slice_ns.max(FORCED_NS));
         let mut loaded: Option<Loaded<'_>> = None;
         let mut handled = 0_u32;
         let pause = loop {
