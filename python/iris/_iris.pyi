@@ -257,8 +257,9 @@ class Runtime:
             default_capacity: Mailbox bound of actors that do not say, in messages.
                 Default: unbounded.
             time_slice_ms: How long handlers run before other threads get the GIL, or the event loop
-                its turn, in milliseconds. Default 5. The thread that runs ``def`` handlers lets go of
-                the GIL by itself after 10 ms at the least; a thread that asks for it gets it earlier.
+                its turn, in milliseconds. Default 5. The thread that runs ``def``
+                handlers lets go of the GIL by itself after 10 ms at the least; a
+                thread that asks for it gets it earlier.
 
         Raises:
             InvalidArgument: An option is out of range.
