@@ -699,6 +699,8 @@ export type IrisErrorCode =
   | 'ERR_IRIS_STALE_REPLY'
   | 'ERR_IRIS_ABORTED'
   | 'ERR_IRIS_NOT_LOCAL'
+  | 'ERR_IRIS_NO_SUCH_BUFFER'
+  | 'ERR_IRIS_NO_SUCH_CODEC'
   | 'ERR_IRIS_INTERNAL'
 
 /**

@@ -56,6 +56,10 @@ kinds! {
     Aborted = "ERR_IRIS_ABORTED",
     /// The call needs the actor's own thread or process.
     NotLocal = "ERR_IRIS_NOT_LOCAL",
+    /// No buffer that waits to be sent has this id: it was sent, or its owner has ended.
+    NoSuchBuffer = "ERR_IRIS_NO_SUCH_BUFFER",
+    /// Nobody has registered a codec of this name here.
+    NoSuchCodec = "ERR_IRIS_NO_SUCH_CODEC",
     /// A bug in iris: report it.
     Internal = "ERR_IRIS_INTERNAL",
 }

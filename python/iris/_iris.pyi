@@ -91,6 +91,9 @@ class ActorInfo:
     @property
     def names(self) -> list[str]:
         """Names it holds."""
+    @property
+    def codec(self) -> str | None:
+        """What its messages are encoded with; None: they are bytes."""
 
 @final
 class Context:

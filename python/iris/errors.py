@@ -20,6 +20,8 @@ __all__ = [
     "MailboxFull",
     "NameTaken",
     "NoSuchActor",
+    "NoSuchBuffer",
+    "NoSuchCodec",
     "NotLocal",
     "RuntimeClosed",
     "SelfCall",
@@ -130,6 +132,22 @@ class NotLocal(IrisError, RuntimeError):
     """The call needs the actor's own thread or process."""
 
     code = "ERR_IRIS_NOT_LOCAL"
+
+
+class NoSuchBuffer(IrisError, KeyError):
+    """No buffer that waits to be sent has this id: it was sent, or its owner has ended."""
+
+    code = "ERR_IRIS_NO_SUCH_BUFFER"
+
+    __str__ = Exception.__str__
+
+
+class NoSuchCodec(IrisError, KeyError):
+    """Nobody has registered a codec of this name here."""
+
+    code = "ERR_IRIS_NO_SUCH_CODEC"
+
+    __str__ = Exception.__str__
 
 
 class Internal(IrisError, RuntimeError):

@@ -100,6 +100,8 @@ pub struct Extra {
     pub joiners: Vec<(u64, ExitSink)>,
     /// The deadline of its stop.
     pub stop: Option<StopWatch>,
+    /// What its messages are encoded with; `None`: they are bytes.
+    pub codec: Option<Arc<str>>,
 }
 
 impl Default for Extra {
@@ -113,6 +115,7 @@ impl Default for Extra {
             open_calls: Vec::new(),
             joiners: Vec::new(),
             stop: None,
+            codec: None,
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::id::Pid;
 use crate::message::ExitReason;
 use crate::scheduler::stats::{BooksSnapshot, DropReason, Refusal};
 use crate::sync::atomic::Ordering;
+use std::sync::Arc;
 
 /// What is known of a live actor.
 #[derive(Clone, Debug)]
@@ -30,6 +31,8 @@ pub struct ActorInfo {
     pub age_ms: u64,
     /// Names it holds.
     pub names: Vec<String>,
+    /// What its messages are encoded with; `None`: they are bytes.
+    pub codec: Option<Arc<str>>,
 }
 
 /// What is known of a runtime.
@@ -121,6 +124,7 @@ impl Core {
             handled: c.handled,
             age_ms: self.clock.now_ms().saturating_sub(c.born_ms),
             names: c.extra.iter().flat_map(|x| x.names.iter().map(ToString::to_string)).collect(),
+            codec: c.extra.as_ref().and_then(|x| x.codec.clone()),
         })
     }
 

@@ -1,6 +1,7 @@
 //! The one facade that Rust programs and both hosts use.
 
 mod calls;
+mod codec;
 mod core;
 mod delays;
 mod embed;

@@ -1,0 +1,25 @@
+//! The name of the codec that an actor's messages are encoded with. The core carries it; hosts encode and decode.
+
+use super::Runtime;
+use crate::id::Pid;
+use std::sync::Arc;
+
+impl Runtime {
+    /// Says what the messages of a new actor are encoded with, before anybody is told its pid; `false`: it has ended.
+    pub fn set_codec(&self, pid: Pid, name: Arc<str>) -> bool {
+        let Some(slot) = self.core.slot(pid) else { return false };
+        let mut c = slot.lock();
+        let lives = c.is(pid.generation());
+        if lives {
+            c.extra().codec = Some(name);
+        }
+        lives
+    }
+
+    /// What the messages of an actor are encoded with; `None`: they are bytes, or there is no such actor.
+    #[must_use]
+    pub fn codec_of(&self, pid: Pid) -> Option<Arc<str>> {
+        let c = self.core.slot(pid)?.lock();
+        c.extra.as_ref().filter(|_| c.is(pid.generation()))?.codec.clone()
+    }
+}
