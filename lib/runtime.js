@@ -1,7 +1,7 @@
 'use strict'
 
 const { VERSION } = require('../binding.js')
-const { Lane } = require('./dispatch.js')
+const { Lane } = require('./lane.js')
 const { Pool } = require('./pool.js')
 const { closed, crashText, makeError, outOfRange, wrongType } = require('./errors.js')
 const { toBytes } = require('./bytes.js')
@@ -303,7 +303,7 @@ class NodeRuntime {
     this.#checkOpen()
     if (typeof pid !== 'number') throw wrongType('pid', 'a number', pid)
     this.#lane.checkPush(pid)
-    return this.#lane.versions.of(pid)
+    return this.#lane.versionOf(pid)
   }
 
   rollbackBehavior(pid, steps = 1) {
@@ -352,7 +352,7 @@ class NodeRuntime {
   actorInfo(pid) {
     const fields = this.#lane.native.actorInfo(pid)
     if (fields === null) return null
-    return actorInfo(pid, fields, this.#lane.isPush(pid) ? this.#lane.versions.of(pid) : null)
+    return actorInfo(pid, fields, this.#lane.isPush(pid) ? this.#lane.versionOf(pid) : null)
   }
 
   getMetrics() {

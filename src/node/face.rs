@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Places in the control array that both sides share (lib/dispatch.js has the same names).
+/// Places in the control array that both sides share (lib/border.js has the same names).
 pub(super) mod ctl {
     /// Messages of the batch that are over (written by JS).
     pub(crate) const FINISHED: usize = 0;

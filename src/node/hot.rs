@@ -8,7 +8,7 @@ use crate::message::Payload;
 use crate::runtime::{Refusal, Replied, Sent};
 use std::time::Duration;
 
-/// Answers of the sends (lib/dispatch.js has the same names); accepted and nothing to do is `undefined`.
+/// Answers of the sends (lib/border.js has the same names); accepted and nothing to do is `undefined`.
 const REFUSED: i32 = 0;
 const ARM: i32 = 1;
 const CLOSED: i32 = 2;

@@ -397,7 +397,7 @@ impl Reference {
     }
 }
 
-/// Memory that JS allocated, pinned by a reference and never transferred (lib/dispatch.js marks it), used by both sides on
+/// Memory that JS allocated, pinned by a reference and never transferred (lib/border.js marks it), used by both sides on
 /// the one thread of the environment.
 pub(super) struct Shared {
     data: *mut u8,
@@ -464,7 +464,7 @@ impl Shared {
     /// All bytes, to be written. `&mut`: one writer at a time, and no JS runs meanwhile.
     #[inline]
     pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as in `range`; lib/dispatch.js reads only what was written before.
+        // SAFETY: as in `range`; lib/drain.js reads only what was written before.
         unsafe { std::slice::from_raw_parts_mut(self.data, self.len) }
     }
 

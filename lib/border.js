@@ -1,0 +1,117 @@
+'use strict'
+
+// What V8 and the core share: the native functions of one lane, and the memory through which batches cross without a
+// handle a message. The same numbers stand in src/node/hot.rs and src/node/face.rs.
+
+const { markAsUntransferable } = require('node:worker_threads')
+const { createLane } = require('../binding.js')
+const { makeError } = require('./errors.js')
+
+/** Messages up to this size travel in shared memory; larger ones one by one. */
+const SMALL_MAX = 4096
+const BATCH_MAX = 512
+/** 32-bit numbers a record: key, offset, length, flags, call low, call high. */
+const RECORD = 6
+const FLAG_CALL = 1
+const FLAG_SENDER = 2
+const FLAG_BIG = 4
+
+// Places in the control array.
+const FINISHED = 0
+const IN_HANDLER = 1
+const CONTROL = 2
+const EVENTS = 3
+const TAKEN = 4
+const CALL_LOW = 5
+const CALL_HIGH = 6
+const OUT_COUNT = 7
+const OUT_BYTES = 8
+const ARMED = 9
+
+// Answers of the sends; accepted and nothing to do is `undefined`.
+const ARM = 1
+const CLOSED = 2
+const NOT_A_PID = 3
+/** `stop` answers: it was not alive (0), has ended (1), or will end. */
+const ENDING = 2
+
+/** Bytes of a slab: what a kept message can keep alive beside itself. */
+const SLAB = 16384
+/** Bytes and messages of the outbox. */
+const STAGE = 65536
+const OUT_MAX = 1024
+
+/** Entries that the drain itself calls: it sees what they leave for the lane to do. After any other, the lane is armed. */
+const OF_THE_DRAIN = ['take', 'slab', 'poll', 'suspend', 'crash', 'cut', 'big', 'events', 'dispose']
+
+/** Memory of our own, not cleared and never transferred. */
+function memory(bytes) {
+  const { buffer } = Buffer.allocUnsafeSlow(bytes)
+  markAsUntransferable(buffer)
+  return buffer
+}
+
+class Border {
+  /** The native functions. */
+  native
+  ctl = new Int32Array(memory(64))
+  records = new Int32Array(memory(BATCH_MAX * RECORD * 4))
+  senders = new Float64Array(memory(BATCH_MAX * 8))
+  clock = new Float64Array(memory(8))
+  stage = new Uint8Array(memory(STAGE))
+  outPids = new Float64Array(memory(OUT_MAX * 16))
+  outLengths = new Int32Array(memory(OUT_MAX * 4))
+  outCalls = new Float64Array(memory(OUT_MAX * 16))
+
+  /** `wake` is called when another thread woke the loop, `arm` when this very thread gave the lane something to do. */
+  constructor(options, wake, arm) {
+    this.ctl.fill(0)
+    const { ctl, records, senders, clock, stage, outPids, outLengths, outCalls } = this
+    const shared = { ctl, records, senders, clock, stage, outPids, outLengths, outCalls }
+    try {
+      // No closure of this lane makes errors: the native half refers to it for as long as the lane refers to the native half.
+      this.native = createLane(options, shared, wake, makeError)
+    } catch (error) {
+      // napi-rs gives its errors a code of its own.
+      const [, code, message] = /^(ERR_IRIS_\w+): (.*)$/s.exec(error.message) ?? []
+      throw code === undefined ? error : makeError(code, message)
+    }
+    for (const [name, entry] of Object.entries(this.native)) {
+      if (typeof entry !== 'function' || OF_THE_DRAIN.includes(name)) continue
+      this.native[name] = (a, b, c, d, e) => {
+        const answer = entry(a, b, c, d, e)
+        if (ctl[ARMED] !== 0) {
+          ctl[ARMED] = 0
+          arm()
+        }
+        return answer
+      }
+    }
+  }
+}
+
+module.exports = {
+  Border,
+  memory,
+  SMALL_MAX,
+  RECORD,
+  FLAG_CALL,
+  FLAG_SENDER,
+  FLAG_BIG,
+  FINISHED,
+  IN_HANDLER,
+  CONTROL,
+  EVENTS,
+  TAKEN,
+  CALL_LOW,
+  CALL_HIGH,
+  OUT_COUNT,
+  OUT_BYTES,
+  ARM,
+  CLOSED,
+  NOT_A_PID,
+  ENDING,
+  SLAB,
+  STAGE,
+  OUT_MAX,
+}

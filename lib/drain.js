@@ -1,0 +1,272 @@
+'use strict'
+
+// The drain: takes batches of messages from the core and calls the handlers. The core decides who runs.
+
+const { Context } = require('./context.js')
+const { FastBuffer, isBytes, toBytes } = require('./bytes.js')
+const { crashText } = require('./errors.js')
+const {
+  CONTROL,
+  EVENTS,
+  FINISHED,
+  FLAG_BIG,
+  FLAG_CALL,
+  FLAG_SENDER,
+  IN_HANDLER,
+  RECORD,
+  SLAB,
+  TAKEN,
+  memory,
+} = require('./border.js')
+
+const EMPTY = Buffer.alloc(0)
+
+const isThenable = (value) =>
+  value !== undefined && value !== null && typeof value.then === 'function'
+
+class Drain {
+  #lane
+  #turns
+  #actors
+  #requests
+  #failures
+  #events
+  #native
+  #ctl
+  #records
+  #senders
+
+  #slab = memory(0)
+  #position = 0
+  #count = 0
+  #careful = false
+  /** Place in the batch of a message whose handler ended its own actor and gave the slot to another. */
+  #orphan = -1
+
+  /** `events` fetches what the core has to tell. */
+  constructor(lane, border, { turns, actors, requests, failures, events }) {
+    this.#lane = lane
+    this.#turns = turns
+    this.#actors = actors
+    this.#requests = requests
+    this.#failures = failures
+    this.#events = events
+    this.#native = border.native
+    this.#ctl = border.ctl
+    this.#records = border.records
+    this.#senders = border.senders
+  }
+
+  /** The pid whose handler is running right now, synchronously; 0 outside. */
+  get current() {
+    const ctl = this.#ctl
+    const at = ctl[FINISHED]
+    if (ctl[IN_HANDLER] === 0 || at === this.#orphan) return 0
+    return Math.abs(this.#actors.pids[this.#records[at * RECORD]])
+  }
+
+  /** A slot was given to a new actor. */
+  reused(key) {
+    const at = this.#ctl[FINISHED]
+    if (this.#ctl[IN_HANDLER] !== 0 && this.#records[at * RECORD] === key) this.#orphan = at
+  }
+
+  /** Handles messages until there are none (`false`) or the slice is over (`true`). */
+  work() {
+    try {
+      return this.#work()
+    } finally {
+      this.#ctl[IN_HANDLER] = 0
+    }
+  }
+
+  #work() {
+    const ctl = this.#ctl
+    const records = this.#records
+    const native = this.#native
+    const turns = this.#turns
+    const { handlers, contexts } = this.#actors
+    for (;;) {
+      if (this.#position >= this.#count) {
+        ctl[IN_HANDLER] = 0
+        // A user can take the memory away with `message.buffer.transfer()` (Node 22): nobody may write to it then.
+        if (this.#slab.byteLength !== SLAB) this.#newSlab()
+        native.take()
+        const n = ctl[TAKEN]
+        this.#position = 0
+        this.#orphan = -1
+        this.#count = Math.max(n, 0)
+        this.#careful = ctl[CONTROL] !== 0
+        if (n <= 0) {
+          if (n === -1) return false
+          // The core opens no turns while there are events, nor without room for their messages.
+          if (n === -2) this.#newSlab()
+          if (ctl[EVENTS] !== 0) this.#events()
+          this.#actors.forgetEnded()
+          continue
+        }
+      }
+      const slab = this.#slab
+      const count = this.#count
+      while (this.#position < count) {
+        const i = this.#position
+        ctl[FINISHED] = i
+        ctl[IN_HANDLER] = 1
+        if (ctl[CONTROL] !== 0) {
+          ctl[CONTROL] = 0
+          this.#careful = true
+        }
+        if (this.#careful) {
+          const end = native.cut(i)
+          if (end >= 0) {
+            this.#position = end
+            ctl[FINISHED] = end
+            continue
+          }
+        }
+        const at = i * RECORD
+        const key = records[at]
+        const flags = records[at + 3]
+        if (flags === 0) {
+          const message =
+            slab.byteLength === 0
+              ? native.big(i)
+              : new FastBuffer(slab, records[at + 1], records[at + 2])
+          const context = contexts[key] ?? this.#newContext(key)
+          context._sender = null
+          const handler = handlers[key]
+          let result
+          let promised = false
+          try {
+            result = handler(message, context)
+            promised = result !== undefined && isThenable(result)
+          } catch (error) {
+            this.#position = this.#crashed(i, context, error, 0)
+            continue
+          }
+          this.#position = promised ? this.#awaits(i, context, result, 0) : i + 1
+        } else {
+          this.#position = this.#special(i, at, key, flags)
+        }
+        if (--turns.left <= 0) {
+          ctl[FINISHED] = this.#position
+          ctl[IN_HANDLER] = 0
+          if (turns.look()) return true
+        }
+      }
+      ctl[FINISHED] = count
+      ctl[IN_HANDLER] = 0
+    }
+  }
+
+  #newSlab() {
+    this.#slab = memory(SLAB)
+    this.#native.slab(new Uint8Array(this.#slab))
+  }
+
+  /** The context of an actor for all its messages but calls; a reentrant one gets its own for each message. */
+  #newContext(key) {
+    const actors = this.#actors
+    const pid = Math.abs(actors.pids[key])
+    const context = new Context(this.#lane, pid)
+    if (!actors.reentrant.has(pid)) actors.contexts[key] = context
+    return context
+  }
+
+  /** A message that is a call, has a sender, or is large; answers the next position. */
+  #special(i, at, key, flags) {
+    const records = this.#records
+    const actors = this.#actors
+    const message =
+      (flags & FLAG_BIG) !== 0 || this.#slab.byteLength === 0
+        ? this.#native.big(i)
+        : new FastBuffer(this.#slab, records[at + 1], records[at + 2])
+    const isCall = (flags & FLAG_CALL) !== 0
+    const low = records[at + 4]
+    const context = isCall
+      ? new Context(this.#lane, Math.abs(actors.pids[key]), low, records[at + 5])
+      : (actors.contexts[key] ?? this.#newContext(key))
+    context._sender = (flags & FLAG_SENDER) !== 0 ? this.#senders[i] : null
+    const handler = actors.handlers[key]
+    let result
+    try {
+      result = handler(message, context)
+      if (isBytes(result) || !isThenable(result)) {
+        if (isCall) this.#answer(context, low, result)
+        return i + 1
+      }
+    } catch (error) {
+      return this.#crashed(i, context, error, low)
+    }
+    return this.#awaits(i, context, result, low)
+  }
+
+  /** The reply of a handler that returned, unless it has replied; nothing if this was no call. */
+  #answer(context, low, result) {
+    if (!context.isCall) return
+    // A result that is no message throws here, while the call can still be failed with it.
+    const bytes = result === undefined || result === null ? EMPTY : toBytes(result, 'a reply')
+    this.#requests.reply(low, context._take(), bytes)
+  }
+
+  /** The handler answered a promise: the actor waits for it, the lane does not. */
+  #awaits(i, context, promise, low) {
+    // Not by key: the handler may have ended its actor and given the slot to another.
+    if (this.#actors.reentrant.has(context.pid)) {
+      this.#outcome(promise, context, low, true)
+      return i + 1
+    }
+    const next = this.#native.suspend(i)
+    this.#outcome(promise, context, low, false)
+    return next
+  }
+
+  /** `await` and nothing else reads the promise: it may be any thenable, and what it runs must not throw at the lane. */
+  async #outcome(promise, context, low, reentrant) {
+    try {
+      const result = await promise
+      if (this.#lane.disposed) return
+      this.#answer(context, low, result)
+    } catch (error) {
+      this.#failed(context, error, low, reentrant)
+      return
+    }
+    if (!reentrant && this.#native.resume(context.pid)) this.#turns.arm()
+  }
+
+  /** A promise was broken: the actor dies of it, a reentrant one in the middle of whatever else it does. */
+  #failed(context, error, low, reentrant) {
+    const { pid } = context
+    const text = crashText(error)
+    if (this.#lane.disposed) {
+      this.#failures.crashed(pid, text, error)
+      return
+    }
+    this.#requests.fail(low, context._take(), error, text)
+    this.#actors.doubt(pid)
+    const native = this.#native
+    this.#failures.during(pid, text, error, () =>
+      reentrant
+        ? native.crashNow(pid, text[0], text[1])
+        : native.crashAwaited(pid, text[0], text[1]),
+    )
+    this.#events()
+  }
+
+  /** The handler of message `i` threw; answers the next position. */
+  #crashed(i, context, error, low) {
+    const { pid } = context
+    const text = crashText(error)
+    this.#actors.doubt(pid)
+    this.#requests.fail(low, context._take(), error, text)
+    let next = i + 1
+    this.#failures.during(pid, text, error, () => {
+      const answer = this.#native.crash(i, text[0], text[1])
+      next = Math.abs(answer)
+      return answer >= 0
+    })
+    return next
+  }
+}
+
+module.exports = { Drain }

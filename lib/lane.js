@@ -1,0 +1,308 @@
+'use strict'
+
+// The lane of one event loop: what must run inside V8. See docs/architecture.md, "A message's way".
+//
+//   border.js    memory and functions that V8 and the core share
+//   outbox.js    messages on their way to the core
+//   turns.js     when the drain runs, and for how long
+//   drain.js     takes messages from the core and calls the handlers
+//   actors.js    handlers, contexts, pids, versions, children
+//   pulls.js     pull actors; mailbox.js: their mailboxes
+//   requests.js  calls, joins, waiting sends, replies
+//   waits.js     their promises
+//   hold.js      what keeps the process alive
+//   failures.js  what crashed actors threw
+
+const { ARM, Border, CLOSED, ENDING, NOT_A_PID } = require('./border.js')
+const { isBytes, lengthOf, toBytes } = require('./bytes.js')
+const { closed, makeError, wrongType } = require('./errors.js')
+const { callersContext, inRoot } = require('./scope.js')
+const { Actors, SLOT_MASK } = require('./actors.js')
+const { Drain } = require('./drain.js')
+const { Failures } = require('./failures.js')
+const { Hold } = require('./hold.js')
+const { Outbox } = require('./outbox.js')
+const { Pulls } = require('./pulls.js')
+const { Requests } = require('./requests.js')
+const { Turns } = require('./turns.js')
+const { Waits } = require('./waits.js')
+
+/** Bytes that `sendMany` packs for one crossing. */
+const PACK = 2 ** 20
+
+class Lane {
+  runtime
+  native
+  /** Whether the runtime is closing: nothing new is taken. */
+  closing = false
+  /** Whether the native half is gone. */
+  disposed = false
+
+  #turns
+  #actors = new Actors()
+  #outbox
+  #drain
+  #hold
+  #requests
+  #pulls
+  #failures
+
+  constructor(runtime, options, report) {
+    this.runtime = runtime
+    const actors = this.#actors
+    const failures = new Failures(report)
+    const turns = new Turns(
+      options.timeSliceMs,
+      () => this.#drain.work(),
+      () => hold.settle(),
+    )
+    const hold = new Hold(
+      () => turns.note(),
+      () => this.native.hasDelays(),
+    )
+    inRoot(() => {
+      const border = new Border(
+        options.native,
+        () => turns.wake(),
+        () => turns.arm(),
+      )
+      this.native = border.native
+      const outbox = new Outbox(border)
+      const waits = new Waits()
+      const shared = { turns, actors, waits, hold, outbox, failures }
+      const requests = new Requests(this, border, shared, options.callTimeoutMs)
+      this.#outbox = outbox
+      this.#requests = requests
+      this.#pulls = new Pulls(this, border, shared)
+      const events = () => this.#events()
+      this.#drain = new Drain(this, border, { turns, actors, requests, failures, events })
+      turns.begin(border)
+    })
+    this.#turns = turns
+    this.#hold = hold
+    this.#failures = failures
+  }
+
+  get longestHold() {
+    return this.#turns.longestHold
+  }
+
+  get yields() {
+    return this.#turns.yields
+  }
+
+  // --- actors -----------------------------------------------------------------------------------
+
+  spawn(handler, budget, capacity, reentrant, parent = 0) {
+    const run = callersContext()
+    const answer = this.native.spawn(budget, capacity, parent)
+    const pid = Math.abs(answer)
+    this.#drain.reused(pid & SLOT_MASK)
+    this.#actors.enterPush(answer, handler, run, reentrant, parent)
+    return pid
+  }
+
+  spawnPull(body, budget, capacity, parent = 0) {
+    return this.#pulls.spawn(body, budget, capacity, parent, (answer) => {
+      this.#drain.reused(Math.abs(answer) & SLOT_MASK)
+      this.#actors.enter(answer, undefined, parent)
+    })
+  }
+
+  /** Whether there is time for more in this turn of the loop. */
+  mayGoOn() {
+    return this.#turns.mayGoOn()
+  }
+
+  /** Whether `pid` is, or was until just now, an actor whose handler this loop calls. */
+  isPush(pid) {
+    return this.#actors.isPush(pid)
+  }
+
+  /** Throws unless `pid` is a live actor whose handler this loop calls. */
+  checkPush(pid) {
+    if (!this.native.isAlive(pid)) {
+      throw makeError('ERR_IRIS_NO_SUCH_ACTOR', `pid ${pid}: no such actor`)
+    }
+    this.#actors.checkPush(pid)
+  }
+
+  swap(pid, handler) {
+    this.checkPush(pid)
+    return this.#actors.swap(pid, handler)
+  }
+
+  rollback(pid, steps) {
+    this.checkPush(pid)
+    return this.#actors.rollback(pid, steps)
+  }
+
+  /** The version of the handler of `pid`. */
+  versionOf(pid) {
+    return this.#actors.versions.of(pid)
+  }
+
+  stop(pid, drain, timeoutMs) {
+    this.#actors.doubt(pid)
+    const stopped = this.native.stop(pid, drain, timeoutMs)
+    if (stopped === ENDING) this.#requests.stopping(pid)
+    return stopped !== 0
+  }
+
+  kill(pid) {
+    this.#actors.doubt(pid)
+    return this.native.kill(pid)
+  }
+
+  /** The pid whose handler is running right now, synchronously; 0 outside. */
+  get current() {
+    return this.#drain.current
+  }
+
+  // --- sending ----------------------------------------------------------------------------------
+
+  send(pid, data, sender = 0) {
+    const actors = this.#actors
+    if (
+      typeof pid === 'number' &&
+      actors.pids[pid & SLOT_MASK] === pid &&
+      pid > 0 &&
+      isBytes(data) &&
+      (sender === 0 || actors.knows(sender)) &&
+      this.#outbox.post(pid, data, sender, -1, 0)
+    ) {
+      const turns = this.#turns
+      if (!turns.running) turns.arm()
+      return true
+    }
+    const bytes = toBytes(data, 'data')
+    if (this.closing) throw closed()
+    // What an actor tries after its end is refused; 0 is nobody's pid.
+    const to = sender === 0 || typeof pid !== 'number' || actors.knows(sender) ? pid : 0
+    const answer = this.native.send(to, bytes, sender)
+    return answer === undefined ? true : this.#sent(answer, pid)
+  }
+
+  #sent(answer, pid) {
+    if (answer === ARM) {
+      this.#turns.arm()
+      return true
+    }
+    if (answer === CLOSED) throw closed()
+    if (answer === NOT_A_PID) throw wrongType('pid', 'a number', pid)
+    return false
+  }
+
+  sendMany(pid, messages) {
+    if (typeof pid !== 'number') throw wrongType('pid', 'a number', pid)
+    if (
+      messages === null ||
+      messages === undefined ||
+      typeof messages[Symbol.iterator] !== 'function'
+    ) {
+      throw wrongType('messages', 'an iterable', messages)
+    }
+    if (typeof messages === 'string' || ArrayBuffer.isView(messages)) {
+      throw wrongType('messages', 'an iterable of messages', messages)
+    }
+    // Every message is looked at before the first is sent: a wrong one in the middle sends none.
+    const all = Array.from(messages, (m, i) => toBytes(m, `messages[${i}]`))
+    if (this.closing) throw closed()
+    let accepted = 0
+    for (let from = 0; from < all.length; ) {
+      let size = 0
+      let to = from
+      do size += 4 + lengthOf(all[to++])
+      while (to < all.length && size + lengthOf(all[to]) <= PACK)
+      accepted += this.#sendPack(pid, all, from, to, size)
+      from = to
+    }
+    return accepted
+  }
+
+  /** Sends messages `from` to `to` in one crossing: each is its length and its bytes, `size` bytes in all. */
+  #sendPack(pid, all, from, to, size) {
+    const packed = Buffer.allocUnsafe(size)
+    let at = 0
+    for (let i = from; i < to; i++) {
+      at = packed.writeUInt32LE(lengthOf(all[i]), at)
+      packed.set(all[i], at)
+      at += lengthOf(all[i])
+    }
+    const accepted = this.native.sendPacked(pid, packed, to - from)
+    if (accepted >= 0) return accepted
+    this.#turns.arm()
+    return -accepted - 1
+  }
+
+  /** Sends later: `entry` is `sendAfter` or `sendInterval`. */
+  delay(entry, pid, ms, data) {
+    if (typeof pid !== 'number') throw wrongType('pid', 'a number', pid)
+    const bytes = toBytes(data, 'data')
+    if (this.closing) throw closed()
+    const timer = this.native[entry](pid, ms, bytes)
+    this.#hold.holdForDelays()
+    return timer
+  }
+
+  sendAsync(pid, data, signal) {
+    return this.#requests.sendAsync(pid, data, signal)
+  }
+
+  shedLoad(on) {
+    this.native.setLoadShedding(on)
+    this.#outbox.shut(on)
+  }
+
+  // --- asking -----------------------------------------------------------------------------------
+
+  call(pid, data, options, caller) {
+    return this.#requests.call(pid, data, options, caller)
+  }
+
+  /** Answers a call; `false`: it was over. */
+  reply(low, high, bytes) {
+    return this.#requests.reply(low, high, bytes)
+  }
+
+  join(pid, options) {
+    return this.#requests.join(pid, options)
+  }
+
+  /** Keeps the process alive whether or not anything is pending, or lets go of it again. */
+  hold(held) {
+    this.#hold.set(held)
+  }
+
+  close(timeoutMs) {
+    this.closing = true
+    this.#actors.doubtAll()
+    return this.#requests.close(timeoutMs)
+  }
+
+  /** After the core is gone: nothing is called any more. */
+  dispose() {
+    this.disposed = true
+    this.#turns.dispose()
+    this.#hold.dispose()
+    this.native.dispose()
+    this.#actors.dispose()
+    this.#pulls.dispose()
+  }
+
+  // --- events -----------------------------------------------------------------------------------
+
+  /** What the core has to tell beside messages. */
+  #events() {
+    for (const [kind, key, a, b, c, d] of this.native.events()) {
+      if (kind === 0) this.#requests.done(key, a)
+      else if (kind === 1) this.#requests.failed(key, a, b, c)
+      else if (kind === 2) this.#requests.joined(key, { pid: a, reason: b, message: c, stack: d })
+      else if (kind === 3) this.#actors.ended(a)
+      else if (kind === 4) this.#failures.ended(a, b, c, d)
+      else this.#pulls.signal(key, a)
+    }
+  }
+}
+
+module.exports = { Lane }
