@@ -366,6 +366,8 @@ export interface Metrics {
   delays: number
   /** Ticks of intervals that were skipped because they came too late. */
   missedTicks: number
+  /** Buffers that were allocated and not sent. */
+  buffers: number
   /** Age of the runtime, in milliseconds. */
   uptimeMs: number
   /** How this event loop was shared. */

@@ -29,10 +29,10 @@ pub use clock::Clock;
 pub use config::{Config, SpawnOptions};
 pub use error::{Error, ErrorKind, Result};
 pub use id::{CallId, Pid};
-pub use message::{CrashInfo, ExitInfo, ExitReason, Payload};
+pub use message::{CrashInfo, ExitInfo, ExitReason, ForeignBytes, Payload};
 pub use runtime::{
-    ActorInfo, Batch, BooksSnapshot, DropReason, HostLane, Metrics, Overflow, Peeked, Pressure,
-    PullSignal, Pulled, Refusal, Replied, Run, Runtime, Sent, TimerId,
+    ActorInfo, Batch, BooksSnapshot, DropReason, HostLane, KeptBuffer, Metrics, Overflow, Peeked,
+    Pressure, PullSignal, Pulled, Refusal, Replied, Run, Runtime, Sent, TimerId,
 };
 
 #[cfg(any(feature = "node", feature = "python"))]

@@ -112,4 +112,5 @@ class Metrics(TypedDict):
     timers: int
     delays: int
     missed_ticks: int
+    buffers: int
     uptime_ms: int

@@ -3,6 +3,7 @@
 //! Lock order: a cell, then (a lane | the call table | the free list | a shard of names | the exits), then the timers.
 //! Nothing foreign (handler, waker, sink, hook) is called while one is held, and what it panics with ends there.
 
+use super::buffers::Buffers;
 use super::delays::{Delays, TimerId};
 use super::overflow::Shedding;
 use crate::actor::behavior::Actor;
@@ -81,6 +82,7 @@ pub(crate) struct Core {
     pub(super) pool: Pool,
     pub(super) timers: Timers<TimerTask>,
     pub(super) delays: Delays,
+    pub(super) buffers: Buffers,
     pub(super) shedding: Shedding,
     pub(super) books: Books,
     /// Actors that have not ended.
@@ -151,6 +153,7 @@ impl Core {
                 names: Names::default(),
                 calls: CallTable::default(),
                 delays: Delays::default(),
+                buffers: Buffers::default(),
                 shedding: Shedding::default(),
                 books: Books::default(),
                 live: AtomicUsize::new(0),

@@ -216,6 +216,7 @@ impl Core {
         if has_delays {
             self.forget_delays(pid);
         }
+        self.buffers.forget_owner(pid);
         self.bury_queue(pid, why, queue);
         if awaiting {
             self.books.dead_in_flight(why, 1);
@@ -400,6 +401,7 @@ impl Core {
         {
             return;
         }
+        self.buffers.clear();
         self.pool.close();
         self.timers.close();
         let done = std::mem::take(&mut self.closing.lock().done);

@@ -54,6 +54,8 @@ pub struct Metrics {
     pub delays: usize,
     /// Ticks of intervals that were skipped because they came too late.
     pub missed_ticks: u64,
+    /// Buffers that were allocated and not sent.
+    pub buffers: usize,
     /// Time since the runtime was made, in milliseconds.
     pub uptime_ms: u64,
 }
@@ -81,6 +83,7 @@ impl Metrics {
             ("timers", self.timers as u64),
             ("delays", self.delays as u64),
             ("missed_ticks", self.missed_ticks),
+            ("buffers", self.buffers as u64),
             ("uptime_ms", self.uptime_ms),
         ] {
             term(None, name, n);
@@ -137,6 +140,7 @@ impl Core {
         let (delays, missed_ticks) = self.delay_counts();
         Metrics {
             delays,
+            buffers: self.buffers.waiting(),
             missed_ticks,
             books: self.books.snapshot(),
             actors: self.live.load(Ordering::Acquire),

@@ -1,5 +1,6 @@
 //! The one facade that Rust programs and both hosts use.
 
+mod buffers;
 mod calls;
 mod codec;
 mod core;
@@ -14,6 +15,7 @@ mod turns;
 
 pub use self::core::Sent;
 pub use crate::message::PullSignal;
+pub use buffers::KeptBuffer;
 pub use calls::Replied;
 pub use delays::{TimerId, delay_from_ms};
 pub use host::HostLane;
