@@ -53,6 +53,17 @@ impl Config {
     }
 }
 
+/// What the spawn of a virtual actor says beside [`SpawnOptions`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct VirtualOptions {
+    /// How long it stays active without a message. `None` (the default), or more than 24 days: until it ends.
+    pub idle_timeout: Option<Duration>,
+    /// The host is to run a hook before the first message after a sleep.
+    pub on_activate: bool,
+    /// The host is to run a hook before an active actor is stopped. Of passivations it hears in any case.
+    pub on_deactivate: bool,
+}
+
 /// What a spawn may say.
 #[derive(Clone, Copy, Debug)]
 pub struct SpawnOptions {

@@ -26,7 +26,7 @@ mod python;
 pub use actor::behavior::{Actor, Crash, Message};
 pub use actor::context::Context;
 pub use clock::Clock;
-pub use config::{Config, SpawnOptions};
+pub use config::{Config, SpawnOptions, VirtualOptions};
 pub use error::{Error, ErrorKind, Result};
 pub use id::{CallId, Pid};
 pub use message::{CrashInfo, ExitInfo, ExitReason, ForeignBytes, Payload};

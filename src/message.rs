@@ -273,6 +273,16 @@ pub enum LaneEvent {
         /// The host's key of its handler.
         key: u32,
     },
+    /// A virtual actor of this lane is to be activated, or deactivated: the host runs the hook and says when it is done. Its
+    /// turn is open until then.
+    Hook {
+        /// Who.
+        pid: Pid,
+        /// The host's key of its handler.
+        key: u32,
+        /// Which of the two.
+        activate: bool,
+    },
     /// An actor failed and nobody supervises it.
     Failed(ExitInfo),
     /// A pull actor of this lane should look at its mailbox.

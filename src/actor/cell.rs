@@ -1,5 +1,6 @@
 //! An actor's cell: everything the core knows of it, under one lock.
 
+use super::activation::{Phase, Virtual};
 use super::behavior::Actor;
 use crate::id::{CallId, Pid};
 use crate::mailbox::Mailbox;
@@ -42,11 +43,15 @@ pub enum Body {
     Empty,
     /// A handler that a host keeps under this key.
     Hosted(u32),
+    /// A handler of a host's whose actor is virtual.
+    Virtual(Virtual),
     /// A Rust actor.
     Native(Box<dyn Actor>),
     /// A function of a host's that takes its messages itself, and what tells it that there are any.
     Pull(Arc<dyn Fn(PullSignal) + Send + Sync>),
 }
+
+const _: () = assert!(size_of::<Body>() == 24);
 
 /// Who hears how an actor ended.
 pub enum ExitSink {
@@ -209,6 +214,13 @@ impl Cell {
     #[must_use]
     pub fn may_schedule(&self) -> bool {
         self.sched == Sched::Idle && !self.pulls && !self.mailbox.is_empty()
+    }
+
+    /// Whether it must be deactivated before it is stopped.
+    #[must_use]
+    pub fn owes_deactivation(&self) -> bool {
+        matches!(&self.body, Body::Virtual(v)
+            if v.on_deactivate && matches!(v.phase, Phase::Active | Phase::Deactivating))
     }
 
     /// What tells a pull actor.

@@ -17,6 +17,7 @@
 //! *Alive* takes messages; *Draining* handles what it has; *Stopping* waits for the handler that is running. A turn that
 //! outlives its actor finds another generation in the slot and leaves it alone.
 
+pub mod activation;
 pub mod behavior;
 pub mod cell;
 pub mod context;

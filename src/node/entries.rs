@@ -145,7 +145,8 @@ fn exit_items<'a>(cx: &Cx<'a>, info: &ExitInfo) -> [Js<'a>; 4] {
 
 /// `events()`: what the lane was told, as arrays: `[0, key, Buffer]` or `[1, key, code, message, stack]` for calls,
 /// `[2, key, pid, reason, message, stack]` for joins, `[3, key, pid]` for actors to forget, `[4, 0, pid, reason, message,
-/// stack]` for failures, `[5, key, signal]` for pull actors: 0 look, 1 closing, 2 gone.
+/// stack]` for failures, `[5, key, signal]` for pull actors: 0 look, 1 closing, 2 gone; `[6, key, pid, activate]` for the hooks
+/// of virtual actors.
 pub(super) fn events(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     let mut events = Vec::new();
     face.inner()?.lane.take_events(&mut events);
@@ -173,6 +174,10 @@ pub(super) fn events(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
         LaneEvent::Failed(info) => {
             let [pid, reason, message, stack] = exit_items(cx, &info);
             cx.array([cx.num(4.0), cx.num(0.0), pid, reason, message, stack].into_iter())
+        }
+        LaneEvent::Hook { pid, key, activate } => {
+            let items = [6.0, f64::from(key), number(pid), f64::from(u8::from(activate))];
+            cx.array(items.map(|n| cx.num(n)).into_iter())
         }
         LaneEvent::Pull { key, signal } => {
             let signal = match signal {

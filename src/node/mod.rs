@@ -8,6 +8,7 @@
 //!  timers.rs   delayed messages
 //!  overflow.rs full mailboxes, pressure, load shedding
 //!  mailbox.rs  pull actors
+//!  virtuals.rs virtual actors
 //!  entries.rs  the rest
 //! ```
 
@@ -21,6 +22,7 @@ mod mailbox;
 mod overflow;
 mod raw;
 mod timers;
+mod virtuals;
 
 use crate::config::Config;
 use crate::runtime::Runtime;
@@ -104,6 +106,8 @@ const ENTRIES: &[(&CStr, usize, Entry)] = &[
     (c"peek", 2, mailbox::peek),
     (c"takePeeked", 2, mailbox::take_peeked),
     (c"finishPull", 4, mailbox::finish_pull),
+    (c"spawnVirtual", 5, virtuals::spawn_virtual),
+    (c"hookDone", 1, virtuals::hook_done),
     (c"close", 2, entries::close),
     (c"dispose", 0, entries::dispose),
     (c"panic", 0, entries::panic),

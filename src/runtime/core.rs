@@ -6,6 +6,7 @@
 use super::buffers::Buffers;
 use super::delays::{Delays, TimerId};
 use super::overflow::Shedding;
+use crate::actor::activation::Virtual;
 use crate::actor::behavior::Actor;
 use crate::actor::cell::{Body, Cell, Life, Sched};
 use crate::actor::request::CallTable;
@@ -36,6 +37,8 @@ pub(crate) enum TimerTask {
     Close,
     /// A delayed message.
     Send(TimerId),
+    /// The idle time of a virtual actor.
+    Idle(Pid),
 }
 
 /// Key of a hosted actor that means its slot.
@@ -176,6 +179,7 @@ impl Core {
             TimerTask::Stop(pid) => self.abandon(pid),
             TimerTask::Close => self.close_overdue(),
             TimerTask::Send(id) => self.fire_delay(id),
+            TimerTask::Idle(pid) => self.idle_is_over(pid),
         }
     }
 
@@ -276,6 +280,9 @@ impl Core {
             c.lane = lane;
             c.body = match body {
                 Body::Hosted(KEY_IS_SLOT) => Body::Hosted(slot),
+                Body::Virtual(v) if v.key == KEY_IS_SLOT => {
+                    Body::Virtual(Virtual { key: slot, ..v })
+                }
                 other => other,
             };
             c.handled = 0;

@@ -1,6 +1,7 @@
 //! How actors end: stop, kill, crash, and what is cleaned up.
 
 use super::core::{Core, REMEMBERED_BITS, TimerTask};
+use crate::actor::activation::Virtual;
 use crate::actor::cell::{Body, Cell, ExitSink, Extra, Life, Sched, StopWatch};
 use crate::error::{Error, ErrorKind};
 use crate::id::{CallId, Pid};
@@ -52,7 +53,16 @@ impl Core {
         }
         let pulls = matches!(c.body, Body::Pull(_));
         if c.sched != Sched::Running && !pulls && (!drain || c.mailbox.is_empty()) {
-            self.exit_locked(c, pid, why, None);
+            if !c.owes_deactivation() {
+                self.exit_locked(c, pid, why, None);
+                return true;
+            }
+            let dead = c.mailbox.drain_all();
+            self.watch_stop(&mut c, pid, timeout.unwrap_or(self.config.stop_timeout));
+            let wake = self.retire(&mut c, pid, why, None);
+            drop(c);
+            self.wake(wake);
+            self.bury_queue(pid, why, dead);
             return true;
         }
         let dead = if drain && !(pulls && c.mailbox.is_empty()) {
@@ -217,6 +227,9 @@ impl Core {
             self.forget_delays(pid);
         }
         self.buffers.forget_owner(pid);
+        if let Body::Virtual(v) = &body {
+            self.timers.cancel(v.timer);
+        }
         self.bury_queue(pid, why, queue);
         if awaiting {
             self.books.dead_in_flight(why, 1);
@@ -233,7 +246,7 @@ impl Core {
         self.table.release(pid.slot(), pid.generation());
 
         match body {
-            Body::Hosted(key) => {
+            Body::Hosted(key) | Body::Virtual(Virtual { key, .. }) => {
                 if let Some(lane) = lane
                     && lane.push_event(LaneEvent::Gone { pid, key })
                 {

@@ -19,9 +19,10 @@
 use super::calls::Replied;
 use super::core::{Core, KEY_IS_SLOT, Sent};
 use super::turns::{Batch, Run};
+use crate::actor::activation::Virtual;
 use crate::actor::cell::{Body, ExitSink};
 use crate::actor::request::CallSink;
-use crate::config::SpawnOptions;
+use crate::config::{SpawnOptions, VirtualOptions};
 use crate::error::{Error, Result};
 use crate::id::{CallId, Pid};
 use crate::message::{CrashInfo, Envelope, LaneEvent, Payload, PullSignal};
@@ -62,7 +63,11 @@ impl HostLane {
         let c = self.core.slot(pid)?.lock();
         let mine = c.lane.as_ref().is_some_and(|l| Arc::ptr_eq(l, &self.lane));
         match c.body {
-            Body::Hosted(key) if mine && c.is(pid.generation()) => Some(key),
+            Body::Hosted(key) | Body::Virtual(Virtual { key, .. })
+                if mine && c.is(pid.generation()) =>
+            {
+                Some(key)
+            }
             _ => None,
         }
     }
@@ -248,6 +253,39 @@ impl HostLane {
     /// The promise of `pid` was kept; answers whether this lane must be armed.
     pub fn resume(&self, pid: Pid) -> bool {
         self.core.resume(pid, Some(&self.lane))
+    }
+
+    /// Spawns a virtual actor, as [`spawn`](Self::spawn): what is to be done when it wakes and before it sleeps comes as
+    /// [`LaneEvent::Hook`].
+    ///
+    /// # Errors
+    /// As [`spawn`](Self::spawn).
+    pub fn spawn_virtual(&self, key: u32, options: SpawnOptions, v: VirtualOptions) -> Result<Pid> {
+        self.core.spawn_virtual(&self.lane, key, options, v)
+    }
+
+    /// As [`spawn_virtual`](Self::spawn_virtual) with the actor's slot as the key, as
+    /// [`spawn_keyed_by_slot`](Self::spawn_keyed_by_slot).
+    ///
+    /// # Errors
+    /// As [`spawn`](Self::spawn).
+    pub fn spawn_virtual_keyed_by_slot(
+        &self,
+        options: SpawnOptions,
+        v: VirtualOptions,
+    ) -> Result<(Pid, bool)> {
+        let bounded = options.capacity.or(self.core.config.default_capacity).is_some();
+        Ok((self.core.spawn_virtual(&self.lane, KEY_IS_SLOT, options, v)?, bounded))
+    }
+
+    /// The hook of `pid` is over; answers whether this lane must be armed.
+    pub fn hook_done(&self, pid: Pid) -> bool {
+        self.core.hook_done(pid, Some(&self.lane))
+    }
+
+    /// [`hook_done`](Self::hook_done) from a thread that is not this lane's.
+    pub fn hook_done_elsewhere(&self, pid: Pid) {
+        self.core.hook_done(pid, None);
     }
 
     /// Message `index` made its handler throw.

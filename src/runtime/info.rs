@@ -1,6 +1,7 @@
 //! What can be seen from outside.
 
 use super::core::Core;
+use crate::actor::activation::Phase;
 use crate::actor::cell::{Body, Life, Sched};
 use crate::id::Pid;
 use crate::message::ExitReason;
@@ -13,9 +14,11 @@ use std::sync::Arc;
 pub struct ActorInfo {
     /// Who.
     pub pid: Pid,
-    /// `idle`, `queued`, `running`, `draining` or `stopping`.
+    /// `idle`, `queued`, `running`, `draining` or `stopping`; of virtual actors `dormant`, `activating`, `active` or
+    /// `deactivating` in the place of the first three.
     pub state: &'static str,
-    /// `push` for handlers of a host, `pull` for functions that own a mailbox, `native` for Rust actors.
+    /// `push` for handlers of a host, `virtual` if they sleep when idle, `pull` for functions that own a mailbox, `native` for
+    /// Rust actors.
     pub kind: &'static str,
     /// Messages a turn.
     pub budget: u32,
@@ -105,18 +108,25 @@ impl Core {
         if !c.is(pid.generation()) {
             return None;
         }
-        let state = match (c.life, c.sched) {
-            (Life::Draining, _) => "draining",
-            (Life::Stopping(_), _) => "stopping",
-            (_, Sched::Idle) => "idle",
-            (_, Sched::Queued) => "queued",
-            (_, Sched::Running) => "running",
+        let state = match (c.life, &c.body, c.sched) {
+            (Life::Draining, ..) => "draining",
+            (Life::Stopping(_), ..) => "stopping",
+            (_, Body::Virtual(v), _) => match v.phase {
+                Phase::Dormant => "dormant",
+                Phase::Activating => "activating",
+                Phase::Active => "active",
+                Phase::Deactivating => "deactivating",
+            },
+            (.., Sched::Idle) => "idle",
+            (.., Sched::Queued) => "queued",
+            (.., Sched::Running) => "running",
         };
         Some(ActorInfo {
             pid,
             state,
             kind: match c.body {
                 Body::Hosted(_) => "push",
+                Body::Virtual(_) => "virtual",
                 Body::Pull(_) => "pull",
                 Body::Native(_) | Body::Empty => "native",
             },

@@ -1,5 +1,6 @@
 //! The one facade that Rust programs and both hosts use.
 
+mod activation;
 mod buffers;
 mod calls;
 mod codec;

@@ -63,8 +63,8 @@ impl Core {
     ) {
         debug_assert!(batch.envelopes.is_empty() && batch.runs.is_empty());
         batch.settled = 0;
-        let mut full = false;
-        while !full && batch.envelopes.len() < max {
+        let (mut full, mut hooks) = (false, 0);
+        while !full && batch.envelopes.len() + hooks < max {
             let Some(r) = lane.pop() else { break };
             let Some(slot) = self.table.get(r.slot) else { continue };
             let start = batch.envelopes.len();
@@ -72,7 +72,20 @@ impl Core {
             if !c.is(r.generation) || c.sched != Sched::Queued {
                 continue; // the actor ended since
             }
-            let Body::Hosted(key) = c.body else { continue };
+            let key = match &c.body {
+                Body::Hosted(key) => *key,
+                Body::Virtual(_) => {
+                    let pid = self.pid_of(r.slot, r.generation);
+                    match self.open_virtual(&mut c, lane, pid) {
+                        Some(key) => key,
+                        None => {
+                            hooks += 1;
+                            continue;
+                        }
+                    }
+                }
+                _ => continue,
+            };
             let limit = if c.one_at_a_time { 1 } else { (c.budget as usize).min(max - start) };
             let n = c.mailbox.take(limit, &mut batch.envelopes, |e| {
                 let ok = fits(e);
@@ -247,6 +260,12 @@ impl Core {
         c.handled += handled as u64;
         c.mailbox.set_reserved(0);
         if let Life::Stopping(why) = c.life {
+            if c.owes_deactivation() {
+                let wake = self.retire(&mut c, pid, why, here);
+                drop(c);
+                self.bury_in_flight(pid, why, rest);
+                return wake;
+            }
             drop(c);
             self.bury_in_flight(pid, why, rest);
             self.exit(pid, why, None);
@@ -260,6 +279,7 @@ impl Core {
             let told = self.admit(&mut c);
             c.sched = Sched::Idle;
             let wake = if c.may_schedule() { self.schedule(&mut c, pid, here) } else { Wake::None };
+            self.note_rest(&mut c, pid);
             drop(c);
             told.into_iter().for_each(|done| contain(|| done(true)));
             return wake;
@@ -268,9 +288,14 @@ impl Core {
             c.sched = Sched::Idle;
             c.mailbox.rest();
             if c.life == Life::Draining {
+                if c.owes_deactivation() {
+                    return self.retire(&mut c, pid, ExitReason::Shutdown, here);
+                }
                 drop(c);
                 self.exit(pid, ExitReason::Shutdown, None);
+                return Wake::None;
             }
+            self.note_rest(&mut c, pid);
             return Wake::None;
         }
         self.schedule(&mut c, pid, here)
