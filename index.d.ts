@@ -293,6 +293,8 @@ export interface ActorInfo {
   ageMs: number
   /** The names it holds. */
   names: string[]
+  /** The paths it holds. */
+  paths: string[]
   /** The version of its handler, from 1 ({@link NodeRuntime.hotSwap}); `null` if this thread does not call it. */
   behaviorVersion: number | null
 }
@@ -358,6 +360,8 @@ export interface Metrics {
   actors: number
   /** Names held. */
   names: number
+  /** Paths held. */
+  paths: number
   /** Calls without an outcome. */
   openCalls: number
   /** Timers that wait: deadlines of calls and stops. */
@@ -694,6 +698,7 @@ export type IrisErrorCode =
   | 'ERR_IRIS_TIMEOUT'
   | 'ERR_IRIS_MAILBOX_FULL'
   | 'ERR_IRIS_NAME_TAKEN'
+  | 'ERR_IRIS_INVALID_PATH'
   | 'ERR_IRIS_RUNTIME_CLOSED'
   | 'ERR_IRIS_WOULD_DEADLOCK'
   | 'ERR_IRIS_AT_CAPACITY'

@@ -41,10 +41,12 @@ class IrisRangeError extends RangeError {
 
 const NAMES = { ERR_IRIS_TIMEOUT: 'TimeoutError', ERR_IRIS_ABORTED: 'AbortError' }
 
+const OUT_OF_RANGE = new Set(['ERR_IRIS_INVALID_ARGUMENT', 'ERR_IRIS_INVALID_PATH'])
+
 /** An error of the catalogue. */
 function makeError(code, message, options) {
   if (code === 'ERR_IRIS_INVALID_TYPE') return new IrisTypeError(code, message, options)
-  if (code === 'ERR_IRIS_INVALID_ARGUMENT') return new IrisRangeError(code, message, options)
+  if (OUT_OF_RANGE.has(code)) return new IrisRangeError(code, message, options)
   const error = new IrisError(code, message, options)
   const name = NAMES[code]
   if (name !== undefined) {

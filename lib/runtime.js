@@ -14,7 +14,7 @@ const BOUNDED = ['budget', 'capacity', 'reentrant', 'overflow', 'target']
 
 /** `[state, kind, ...]` of the native half as an object. */
 function actorInfo(pid, fields, behaviorVersion) {
-  const [state, kind, budget, capacity, queue, highWater, handled, ageMs, names] = fields
+  const [state, kind, budget, capacity, queue, highWater, handled, ageMs, names, paths] = fields
   return {
     pid,
     state,
@@ -26,6 +26,7 @@ function actorInfo(pid, fields, behaviorVersion) {
     handled,
     ageMs,
     names,
+    paths,
     behaviorVersion,
   }
 }

@@ -73,11 +73,13 @@ pub struct SpawnOptions {
     pub capacity: Option<u32>,
     /// The actor that ends this one by ending. Default: none.
     pub parent: Option<Pid>,
+    /// Whether a push actor gets [system messages](crate::SystemMessage) too; pull actors always do. Default: no.
+    pub system: bool,
 }
 
 impl Default for SpawnOptions {
     fn default() -> Self {
-        Self { budget: DEFAULT_BUDGET, capacity: None, parent: None }
+        Self { budget: DEFAULT_BUDGET, capacity: None, parent: None, system: false }
     }
 }
 

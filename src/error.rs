@@ -42,6 +42,8 @@ kinds! {
     MailboxFull = "ERR_IRIS_MAILBOX_FULL",
     /// The name belongs to another live actor.
     NameTaken = "ERR_IRIS_NAME_TAKEN",
+    /// The path is not absolute, too long, or has an empty segment.
+    InvalidPath = "ERR_IRIS_INVALID_PATH",
     /// The runtime was closed, or belongs to the process before a fork.
     RuntimeClosed = "ERR_IRIS_RUNTIME_CLOSED",
     /// Waiting here would stop a lane, an event loop, a timer or I/O thread.

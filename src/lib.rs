@@ -12,6 +12,7 @@ pub mod error;
 pub mod id;
 pub mod mailbox;
 pub mod message;
+pub mod path;
 pub mod registry;
 pub mod runtime;
 pub mod scheduler;
@@ -29,7 +30,9 @@ pub use clock::Clock;
 pub use config::{Config, SpawnOptions, VirtualOptions};
 pub use error::{Error, ErrorKind, Result};
 pub use id::{CallId, Pid};
-pub use message::{CrashInfo, ExitInfo, ExitReason, ForeignBytes, Payload};
+pub use message::{
+    CrashInfo, ExitInfo, ExitReason, ForeignBytes, Meta, Payload, SystemKind, SystemMessage,
+};
 pub use runtime::{
     ActorInfo, Batch, BooksSnapshot, DropReason, HostLane, KeptBuffer, Metrics, Overflow, Peeked,
     Pressure, PullSignal, Pulled, Refusal, Replied, Run, Runtime, Sent, TimerId,

@@ -17,6 +17,7 @@ enum Repr {
     Inline { len: u8, bytes: [u8; INLINE_MAX] },
     Heap(Box<[u8]>),
     Foreign(Box<dyn ForeignBytes>),
+    System(Box<SystemMessage>),
 }
 
 /// Bytes that a host lends to the core until they are handled, so that a large message need not be copied.
@@ -45,6 +46,22 @@ impl Payload {
         }
     }
 
+    /// What the runtime itself tells an actor; it has no bytes.
+    #[must_use]
+    pub fn system(message: SystemMessage) -> Self {
+        Self(Repr::System(Box::new(message)))
+    }
+
+    /// The system message, if it is one.
+    #[inline]
+    #[must_use]
+    pub fn as_system(&self) -> Option<&SystemMessage> {
+        match &self.0 {
+            Repr::System(m) => Some(m),
+            _ => None,
+        }
+    }
+
     /// A payload of no bytes.
     #[must_use]
     pub const fn empty() -> Self {
@@ -58,6 +75,7 @@ impl Payload {
             Repr::Inline { len, bytes } => bytes[..usize::from(len)].to_vec(),
             Repr::Heap(b) => b.into_vec(),
             Repr::Foreign(b) => b.bytes().to_vec(),
+            Repr::System(_) => Vec::new(),
         }
     }
 }
@@ -69,6 +87,7 @@ impl Clone for Payload {
             Repr::Inline { len, bytes } => Self(Repr::Inline { len: *len, bytes: *bytes }),
             Repr::Heap(b) => Self(Repr::Heap(b.clone())),
             Repr::Foreign(b) => Self(Repr::Heap(b.bytes().into())),
+            Repr::System(m) => Self(Repr::System(m.clone())),
         }
     }
 }
@@ -81,6 +100,7 @@ impl Deref for Payload {
             Repr::Inline { len, bytes } => &bytes[..usize::from(*len)],
             Repr::Heap(b) => b,
             Repr::Foreign(b) => b.bytes(),
+            Repr::System(_) => &[],
         }
     }
 }
@@ -128,7 +148,10 @@ impl From<String> for Payload {
 
 impl fmt::Debug for Payload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Payload({} B)", self.len())
+        match &self.0 {
+            Repr::System(m) => m.fmt(f),
+            _ => write!(f, "Payload({} B)", self.len()),
+        }
     }
 }
 
@@ -212,6 +235,77 @@ impl ExitReason {
     #[must_use]
     pub const fn is_failure(self) -> bool {
         matches!(self, Self::Crash | Self::Panic | Self::Timeout)
+    }
+}
+
+/// What a [`SystemMessage`] is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SystemKind {
+    /// A linked actor has ended, and the receiver traps exits.
+    Exit,
+    /// A monitored actor has ended.
+    Down,
+    /// An actor's handler was replaced.
+    HotSwap,
+    /// Someone asks for a sign of life.
+    Ping,
+    /// The sign of life.
+    Pong,
+}
+
+impl SystemKind {
+    /// The word that both languages use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Exit => "EXIT",
+            Self::Down => "DOWN",
+            Self::HotSwap => "HOT_SWAP",
+            Self::Ping => "PING",
+            Self::Pong => "PONG",
+        }
+    }
+}
+
+/// A value in the metadata of a [`SystemMessage`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Meta {
+    /// Words: a crash's message, its stack.
+    Text(String),
+    /// A number: a monitor's reference, a version.
+    Number(u64),
+}
+
+/// What the runtime itself tells an actor, in its mailbox and in the order of everything else there.
+///
+/// It goes to pull actors and to those that were spawned with [`SpawnOptions::system`](crate::SpawnOptions); bounds and load
+/// shedding do not hold for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SystemMessage {
+    /// What it is about.
+    pub kind: SystemKind,
+    /// The actor that it is about, or that asks.
+    pub from: Option<Pid>,
+    /// Who gets it.
+    pub target: Pid,
+    /// How `from` ended, for `EXIT` and `DOWN`.
+    pub reason: Option<ExitReason>,
+    /// What else is known, each under its name.
+    pub metadata: Vec<(&'static str, Meta)>,
+}
+
+impl SystemMessage {
+    /// The news of an actor's end for `target`: [`SystemKind::Exit`], or [`SystemKind::Down`] with the monitor's reference.
+    #[must_use]
+    pub fn of_exit(kind: SystemKind, info: &ExitInfo, target: Pid, reference: Option<u64>) -> Self {
+        let mut metadata = Vec::new();
+        metadata.extend(reference.map(|n| ("ref", Meta::Number(n))));
+        if let Some(crash) = &info.crash {
+            metadata.push(("message", Meta::Text(crash.message.clone())));
+            metadata.extend(crash.stack.clone().map(|s| ("stack", Meta::Text(s))));
+        }
+        Self { kind, from: Some(info.pid), target, reason: Some(info.reason), metadata }
     }
 }
 

@@ -92,6 +92,9 @@ class ActorInfo:
     def names(self) -> list[str]:
         """Names it holds."""
     @property
+    def paths(self) -> list[str]:
+        """Paths it holds."""
+    @property
     def codec(self) -> str | None:
         """What its messages are encoded with; None: they are bytes."""
 

@@ -109,6 +109,7 @@ class Metrics(TypedDict):
     exited: ByExit
     actors: int
     names: int
+    paths: int
     timers: int
     delays: int
     missed_ticks: int

@@ -15,6 +15,7 @@ __all__ = [
     "HandlerFailed",
     "Internal",
     "InvalidArgument",
+    "InvalidPath",
     "InvalidType",
     "IrisError",
     "MailboxFull",
@@ -90,6 +91,12 @@ class NameTaken(IrisError, ValueError):
     """The name belongs to another live actor."""
 
     code = "ERR_IRIS_NAME_TAKEN"
+
+
+class InvalidPath(IrisError, ValueError):
+    """The path is not absolute, too long, or has an empty segment."""
+
+    code = "ERR_IRIS_INVALID_PATH"
 
 
 class RuntimeClosed(IrisError, RuntimeError):

@@ -6,6 +6,7 @@ use crate::id::{CallId, Pid};
 use crate::mailbox::Mailbox;
 use crate::mailbox::overflow::Overflow;
 use crate::message::{ExitInfo, ExitReason, LaneEvent, Payload, PullSignal};
+use crate::path::Path;
 use crate::scheduler::lane::Lane;
 use crate::sync::contain;
 use crate::timer::wheel::TimerKey;
@@ -99,6 +100,8 @@ pub struct Extra {
     pub children: BTreeMap<u64, Pid>,
     /// Names it holds.
     pub names: Vec<Box<str>>,
+    /// Paths it holds.
+    pub paths: Vec<Path>,
     /// Calls that its handler owes an answer.
     pub open_calls: Vec<CallId>,
     /// Who waits for its end, each under the token that takes it back.
@@ -117,6 +120,7 @@ impl Default for Extra {
             parent: None,
             children: BTreeMap::new(),
             names: Vec::new(),
+            paths: Vec::new(),
             open_calls: Vec::new(),
             joiners: Vec::new(),
             stop: None,
@@ -155,6 +159,8 @@ pub struct Cell {
     pub pulls: bool,
     /// It has looked for a message and found none.
     pub waits: bool,
+    /// It gets system messages.
+    pub hears: bool,
     /// Its queue.
     pub mailbox: Mailbox,
     /// The host lane it runs on; `None`: the pool.
@@ -185,6 +191,7 @@ impl Cell {
             budget: 0,
             pulls: false,
             waits: false,
+            hears: false,
             mailbox: Mailbox::new(0),
             lane: None,
             body: Body::Empty,

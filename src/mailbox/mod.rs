@@ -20,6 +20,8 @@ pub struct Mailbox {
     reserved: u32,
     high_water: u32,
     expired: u32,
+    /// System messages in the queue, for which the bound does not hold.
+    exempt: u32,
     /// Messages that [`pop_oldest`](Self::pop_oldest) took.
     popped: u64,
     /// Messages that were ever pushed.
@@ -33,11 +35,11 @@ impl Mailbox {
         Self { capacity, ..Self::default() }
     }
 
-    /// Messages that wait, those included that a lane holds but has not begun.
+    /// User messages that wait, those included that a lane holds but has not begun.
     #[inline]
     #[must_use]
     pub fn len(&self) -> usize {
-        self.queue.len() + self.reserved as usize
+        self.queue.len() + self.reserved as usize - self.exempt as usize
     }
 
     /// The number of the message that was pushed last; the first is 1.
@@ -49,7 +51,8 @@ impl Mailbox {
     /// Whether the message with that number, or one that was pushed before it, may still wait.
     #[must_use]
     pub fn may_hold(&self, number: u64) -> bool {
-        self.pushed - (self.len() as u64).min(self.pushed) < number
+        let waiting = self.queue.len() as u64 + u64::from(self.reserved);
+        self.pushed - waiting.min(self.pushed) < number
     }
 
     /// Whether none waits in the queue itself.
@@ -99,11 +102,36 @@ impl Mailbox {
         }
     }
 
+    /// Appends a message for which the bound does not hold.
+    pub fn push_exempt(&mut self, envelope: Envelope) {
+        self.exempt += 1;
+        self.push(envelope);
+    }
+
+    /// Counts exempt messages that have left the queue.
+    #[inline]
+    fn left(exempt: &mut u32, gone: &[Envelope]) {
+        if *exempt != 0 {
+            let gone = gone.iter().filter(|e| e.payload.as_system().is_some()).count();
+            *exempt = exempt.saturating_sub(gone as u32);
+        }
+    }
+
     /// Takes the oldest queued message out.
     pub fn pop_oldest(&mut self) -> Option<Envelope> {
-        let e = self.queue.pop_front();
-        self.popped += u64::from(e.is_some());
-        e
+        let e = self.queue.pop_front()?;
+        self.popped += 1;
+        Self::left(&mut self.exempt, std::slice::from_ref(&e));
+        Some(e)
+    }
+
+    /// Takes the oldest queued message of a user's out.
+    pub fn pop_oldest_user(&mut self) -> Option<Envelope> {
+        if self.exempt == 0 {
+            return self.pop_oldest();
+        }
+        let at = self.queue.iter().position(|e| e.payload.as_system().is_none())?;
+        self.queue.remove(at)
     }
 
     /// The message at `place`, or the first after it, and where that is. Places count what was ever at the front of this
@@ -119,7 +147,9 @@ impl Mailbox {
     /// Takes the message at `place` out; those behind it move up by one place.
     pub fn remove(&mut self, place: u64) -> Option<Envelope> {
         let index = usize::try_from(place.checked_sub(self.popped)?).ok()?;
-        self.queue.remove(index)
+        let e = self.queue.remove(index)?;
+        Self::left(&mut self.exempt, std::slice::from_ref(&e));
+        Some(e)
     }
 
     /// Moves up to `max` messages to `out`, as long as `fits` agrees with each; they stay reserved.
@@ -131,6 +161,7 @@ impl Mailbox {
         mut fits: impl FnMut(&Envelope) -> bool,
     ) -> usize {
         let most = max.min(self.queue.len());
+        let before = out.len();
         out.reserve(most);
         let mut n = 0;
         while n < most
@@ -140,6 +171,7 @@ impl Mailbox {
             out.push(e);
             n += 1;
         }
+        Self::left(&mut self.exempt, &out[before..]);
         self.reserved = n as u32;
         n
     }
@@ -152,7 +184,10 @@ impl Mailbox {
 
     /// Puts messages back in front, in their order.
     pub fn put_back(&mut self, rest: impl DoubleEndedIterator<Item = Envelope>) {
-        rest.rev().for_each(|e| self.queue.push_front(e));
+        rest.rev().for_each(|e| {
+            self.exempt += u32::from(e.payload.as_system().is_some());
+            self.queue.push_front(e);
+        });
     }
 
     /// Gives the queue's memory back if it is empty and large.
@@ -184,6 +219,7 @@ impl Mailbox {
     #[must_use]
     pub fn drain_all(&mut self) -> VecDeque<Envelope> {
         self.reserved = 0;
+        self.exempt = 0;
         std::mem::take(&mut self.queue)
     }
 }

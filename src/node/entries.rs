@@ -32,6 +32,7 @@ pub(super) fn options(cx: &Cx<'_>) -> Result<SpawnOptions> {
             None | Some(0.0) => None,
             Some(_) => Some(pid(cx, 2)?),
         },
+        system: false,
     })
 }
 
@@ -272,7 +273,8 @@ pub(super) fn list_actors(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     Ok(cx.ret(cx.array(pids.into_iter().map(|pid| cx.num(number(pid))))))
 }
 
-/// `actorInfo(pid)`: `[state, kind, budget, capacity, queue, highWater, handled, ageMs, names]`, or `null`.
+/// `actorInfo(pid)`: `[state, kind, budget, capacity, queue, highWater, handled, ageMs, names, paths]`,
+/// or `null`.
 pub(super) fn actor_info(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     let inner = face.synced()?;
     inner.rt.check_open()?;
@@ -280,7 +282,17 @@ pub(super) fn actor_info(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
         return Ok(Ret::Null);
     };
     let ActorInfo {
-        state, kind, budget, capacity, queue, high_water, handled, age_ms, names, ..
+        state,
+        kind,
+        budget,
+        capacity,
+        queue,
+        high_water,
+        handled,
+        age_ms,
+        names,
+        paths,
+        ..
     } = info;
     let items = [
         cx.str(state),
@@ -292,6 +304,7 @@ pub(super) fn actor_info(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
         cx.num(handled as f64),
         cx.num(age_ms as f64),
         cx.array(names.iter().map(|n| cx.str(n))),
+        cx.array(paths.iter().map(|p| cx.str(p))),
     ];
     Ok(cx.ret(cx.array(items.into_iter())))
 }

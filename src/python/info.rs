@@ -50,6 +50,7 @@ pub(super) struct PyActorInfo {
     handled: u64,
     age_ms: u64,
     names: Vec<String>,
+    paths: Vec<String>,
     codec: Option<String>,
 }
 
@@ -76,6 +77,7 @@ impl From<ActorInfo> for PyActorInfo {
             handled: i.handled,
             age_ms: i.age_ms,
             names: i.names,
+            paths: i.paths,
             codec: i.codec.map(|name| name.as_ref().to_owned()),
         }
     }

@@ -1,3 +1,4 @@
-//! Names: who is called what on this runtime.
+//! Names and paths: who is called what on this runtime.
 
 pub mod names;
+pub mod paths;

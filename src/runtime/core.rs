@@ -18,6 +18,7 @@ use crate::id::{CallId, Pid, TAG_BITS};
 use crate::mailbox::Mailbox;
 use crate::message::{Envelope, ExitInfo, ExitReason, Payload, PullSignal};
 use crate::registry::names::Names;
+use crate::registry::paths::Paths;
 use crate::scheduler::lane::{Lane, Runnable};
 use crate::scheduler::pool::Pool;
 use crate::scheduler::stats::{Books, Refusal};
@@ -81,6 +82,7 @@ pub(crate) struct Core {
     pub(super) clock: Clock,
     pub(super) table: Table,
     pub(super) names: Names,
+    pub(super) paths: Paths,
     pub(super) calls: CallTable,
     pub(super) pool: Pool,
     pub(super) timers: Timers<TimerTask>,
@@ -154,6 +156,7 @@ impl Core {
                 clock,
                 table: Table::default(),
                 names: Names::default(),
+                paths: Paths::default(),
                 calls: CallTable::default(),
                 delays: Delays::default(),
                 buffers: Buffers::default(),
@@ -276,6 +279,7 @@ impl Core {
             (c.one_at_a_time, c.awaiting, c.has_delays) = (false, false, false);
             c.budget = o.budget;
             (c.pulls, c.waits) = (matches!(body, Body::Pull(_)), false);
+            c.hears = c.pulls || o.system;
             c.mailbox = Mailbox::new(o.capacity.or(self.config.default_capacity).unwrap_or(0));
             c.lane = lane;
             c.body = match body {

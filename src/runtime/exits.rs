@@ -241,6 +241,9 @@ impl Core {
         for name in &extra.names {
             self.names.release(name, pid);
         }
+        for path in &extra.paths {
+            self.paths.release(path, pid);
+        }
         self.books.exited(why);
         self.live.fetch_sub(1, Ordering::AcqRel);
         self.table.release(pid.slot(), pid.generation());

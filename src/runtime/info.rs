@@ -36,6 +36,8 @@ pub struct ActorInfo {
     pub names: Vec<String>,
     /// What its messages are encoded with; `None`: they are bytes.
     pub codec: Option<Arc<str>>,
+    /// Paths it holds.
+    pub paths: Vec<String>,
 }
 
 /// What is known of a runtime.
@@ -49,6 +51,8 @@ pub struct Metrics {
     pub ending: usize,
     /// Names held.
     pub names: usize,
+    /// Paths held.
+    pub paths: usize,
     /// Calls without an outcome.
     pub open_calls: usize,
     /// Timers that wait, the core's own deadlines included.
@@ -82,6 +86,7 @@ impl Metrics {
             ("spawned", b.spawned),
             ("actors", self.actors as u64),
             ("names", self.names as u64),
+            ("paths", self.paths as u64),
             ("open_calls", self.open_calls as u64),
             ("timers", self.timers as u64),
             ("delays", self.delays as u64),
@@ -138,6 +143,7 @@ impl Core {
             age_ms: self.clock.now_ms().saturating_sub(c.born_ms),
             names: c.extra.iter().flat_map(|x| x.names.iter().map(ToString::to_string)).collect(),
             codec: c.extra.as_ref().and_then(|x| x.codec.clone()),
+            paths: c.extra.iter().flat_map(|x| x.paths.iter().map(ToString::to_string)).collect(),
         })
     }
 
@@ -156,6 +162,7 @@ impl Core {
             actors: self.live.load(Ordering::Acquire),
             ending: self.ending.load(Ordering::Acquire),
             names: self.names.len(),
+            paths: self.paths.len(),
             open_calls: self.calls.len(),
             timers: self.timers.pending(),
             uptime_ms: self.clock.now_ms(),
@@ -165,7 +172,7 @@ impl Core {
     /// Compares the books, the names and the open calls with the actors themselves; meaningful only while the runtime is
     /// quiet.
     pub(crate) fn audit(&self) -> Result<(), String> {
-        let (mut queued, mut live, mut names) = (0, 0, 0);
+        let (mut queued, mut live, mut names, mut paths) = (0, 0, 0, 0);
         for (slot, cell) in self.table.iter() {
             let c = cell.lock();
             if c.life == Life::Free {
@@ -183,6 +190,10 @@ impl Core {
                 if let Some(lost) = x.names.iter().find(|n| self.names.get(n) != Some(pid)) {
                     return Err(format!("pid {pid} lists name {lost:?}, which is not its own"));
                 }
+                paths += x.paths.len();
+                if let Some(lost) = x.paths.iter().find(|p| self.paths.get(p) != Some(pid)) {
+                    return Err(format!("pid {pid} lists path {lost}, which is not its own"));
+                }
             }
         }
         let m = self.metrics();
@@ -198,6 +209,9 @@ impl Core {
                 "{live} actors are alive, {} are counted, the books say {:?}",
                 m.actors, m.books
             ));
+        }
+        if paths > m.paths {
+            return Err(format!("{paths} paths are held, {} are known", m.paths));
         }
         if names > m.names {
             return Err(format!("{names} names are held, {} are known", m.names));

@@ -11,7 +11,9 @@ mod exits;
 mod host;
 mod info;
 mod overflow;
+mod paths;
 mod pull;
+mod system;
 mod turns;
 
 pub use self::core::Sent;

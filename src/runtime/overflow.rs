@@ -61,7 +61,7 @@ impl Core {
             }
             Overflow::DropOld | Overflow::Spill(_) => {
                 // What the lane has in its hands is not taken back: then the queue is empty, and the new one is next.
-                let old = c.mailbox.pop_oldest();
+                let old = c.mailbox.pop_oldest_user();
                 c.mailbox.push(envelope(pid));
                 self.books.accepted();
                 drop(c);
