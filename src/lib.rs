@@ -10,6 +10,8 @@ pub mod clock;
 pub mod config;
 pub mod error;
 pub mod id;
+#[cfg(feature = "jit")]
+pub mod jit;
 pub mod mailbox;
 pub mod message;
 pub mod path;

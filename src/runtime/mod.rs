@@ -17,6 +17,8 @@ mod system;
 mod turns;
 
 pub use self::core::Sent;
+#[cfg(feature = "jit")]
+pub use crate::jit as offload;
 pub use crate::message::PullSignal;
 pub use buffers::KeptBuffer;
 pub use calls::Replied;

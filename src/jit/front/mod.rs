@@ -1,0 +1,2 @@
+//! The front ends: source to IR. Each builds with `ModuleBuilder` and `FuncBuilder` and knows its language's rules; what
+//! comes after knows neither language.

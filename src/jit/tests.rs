@@ -1,0 +1,133 @@
+use super::ir::{Elem, Fit, Inst, Module, Op, Reason, Reg, Ty};
+use super::map::{Input, Output, elementwise};
+use super::{
+    Budget, Buffer, Frame, FuncBuilder, Hook, Kernel, ModuleBuilder, Options, Outcome, Pos,
+};
+
+fn buffer(values: &mut [f64]) -> Buffer {
+    // SAFETY: each test keeps `values` until after its calls.
+    #[allow(unsafe_code, reason = "tests lend memory as a host does")]
+    unsafe {
+        Buffer::new(values.as_mut_ptr().cast(), values.len(), Elem::F64, true)
+    }
+}
+
+/// `for i in range(n): total += i` with overflow guards.
+fn triangle() -> Module {
+    let mut m = ModuleBuilder::new();
+    let entry = m.declare();
+    let overflow = m.exit(Reason::Overflow, Pos::new(2, 4));
+    let stop = m.exit(Reason::Interrupted, Pos::default());
+    let mut f = FuncBuilder::new("triangle", &[Ty::I64]);
+    let shape = f.shape(&[Ty::I64]);
+    let (i, total) = (f.reg(Ty::I64), f.reg(Ty::I64));
+    let zero = f.i64(0);
+    f.copy(i, zero);
+    f.copy(total, zero);
+    let [head, body, end] = std::array::from_fn(|_| f.block());
+    f.jump(head);
+    f.switch_to(head);
+    let more = f.op(Op::I64Lt, &[i, Reg(0)], None);
+    f.branch(more, body, end);
+    f.switch_to(body);
+    f.op_to(total, Op::PyAddI64, &[total, i], Some(overflow));
+    let one = f.i64(1);
+    f.op_to(i, Op::I64AddWrap, &[i, one], None);
+    f.poll(stop);
+    f.jump(head);
+    f.switch_to(end);
+    f.ret(shape, &[total]);
+    m.define(entry, f.finish());
+    m.finish()
+}
+
+/// `x / y` as Python divides.
+fn quotient() -> Module {
+    let mut m = ModuleBuilder::new();
+    let entry = m.declare();
+    let zero = m.exit(Reason::ZeroDivision, Pos::new(1, 10));
+    let mut f = FuncBuilder::new("quotient", &[Ty::F64, Ty::F64]);
+    let shape = f.shape(&[Ty::F64]);
+    let result = f.op(Op::PyTrueDivF64, &[Reg(0), Reg(1)], Some(zero));
+    f.ret(shape, &[result]);
+    m.define(entry, f.finish());
+    m.finish()
+}
+
+#[test]
+fn a_loop_returns_what_it_added_up() {
+    let kernel = Kernel::compile(triangle(), &Options::default()).unwrap();
+    let mut frame = Frame::default();
+    let outcome = kernel.call(&[1_000], &[], Budget::default(), &mut frame, &mut ()).unwrap();
+    assert_eq!(outcome, Outcome::Returned(0));
+    assert_eq!(frame.values, [499_500]);
+}
+
+#[test]
+fn a_hook_stops_a_loop() {
+    struct Third(u32);
+    impl Hook for Third {
+        fn poll(&mut self) -> Option<u64> {
+            self.0 += 1;
+            (self.0 < 3).then_some(10)
+        }
+    }
+    let kernel = Kernel::compile(triangle(), &Options::default()).unwrap();
+    let mut hook = Third(0);
+    let budget = Budget { fuel: 10, ..Budget::default() };
+    let args = [i64::MAX.cast_unsigned()];
+    let outcome = kernel.call(&args, &[], budget, &mut Frame::default(), &mut hook).unwrap();
+    let Outcome::Left(exit) = outcome else { panic!("it should have been stopped: {outcome:?}") };
+    assert_eq!(kernel.module().exits[exit.at()].reason, Reason::Interrupted);
+    assert_eq!(hook.0, 3);
+}
+
+#[test]
+fn a_map_marks_the_element_that_left() {
+    let output = Output { elem: Elem::F64, shape: 0, fit: Fit::Leave };
+    let inputs = [Input::Buffer(Elem::F64), Input::Buffer(Elem::F64)];
+    let map = elementwise(&quotient(), &inputs, output).unwrap();
+    let kernel = Kernel::compile(map, &Options::default()).unwrap();
+    let (mut x, mut y, mut out) = ([1.0, 2.0, 3.0, 4.0], [2.0, 4.0, 0.0, 8.0], [0.0; 4]);
+    let buffers = [buffer(&mut x), buffer(&mut y), buffer(&mut out)];
+    let mut frame = Frame::default();
+    let mut call = |start: u64| {
+        let args = [start, 4];
+        kernel.call(&args, &buffers, Budget::default(), &mut frame, &mut ()).unwrap();
+        frame.mark
+    };
+    assert_eq!(call(0), 2);
+    assert_eq!(call(3), 3);
+    assert_eq!(out, [0.5, 0.5, 0.0, 0.5]);
+}
+
+#[test]
+fn arguments_that_do_not_fit_are_refused() {
+    let kernel = Kernel::compile(triangle(), &Options::default()).unwrap();
+    let mut frame = Frame::default();
+    assert!(kernel.call(&[], &[], Budget::default(), &mut frame, &mut ()).is_err());
+    let lent = [buffer(&mut [])];
+    assert!(kernel.call(&[1], &lent, Budget::default(), &mut frame, &mut ()).is_err());
+}
+
+#[test]
+fn ill_formed_ir_is_refused() {
+    let mut m = ModuleBuilder::new();
+    let entry = m.declare();
+    let mut f = FuncBuilder::new("reads too early", &[]);
+    let shape = f.shape(&[Ty::I64]);
+    let never = f.reg(Ty::I64);
+    f.ret(shape, &[never]);
+    m.define(entry, f.finish());
+    let error = Kernel::compile(m.finish(), &Options::default()).unwrap_err();
+    assert!(error.message.contains("before it is written"), "{error}");
+
+    let mut m = ModuleBuilder::new();
+    let entry = m.declare();
+    let mut f = FuncBuilder::new("mixes types", &[Ty::I64]);
+    let dst = f.reg(Ty::F64);
+    f.push(Inst::Copy { dst, src: Reg(0) });
+    f.ret(0, &[]);
+    m.define(entry, f.finish());
+    assert!(Kernel::compile(m.finish(), &Options::default()).is_err());
+}
