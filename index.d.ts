@@ -43,6 +43,12 @@ export interface Context {
   /** Whether this message is a call that has not been answered. Its caller may have given up meanwhile. */
   readonly isCall: boolean
   /**
+   * A value of the actor's own, the same in all its contexts; `undefined` at first. What `onActivate` of a virtual actor
+   * answers is put here; it is gone when the actor sleeps or ends.
+   */
+  // biome-ignore lint/suspicious/noExplicitAny: only the handler knows what it keeps there.
+  state: any
+  /**
    * {@link NodeRuntime.send} in this actor's name: the receiver sees it as `ctx.sender`. `false` also if this actor has
    * ended meanwhile.
    */
@@ -104,6 +110,35 @@ export interface BoundedSpawnOptions extends SpawnOptions {
   overflow?: OverflowPolicy | undefined
   /** The other actor of `redirect` and `spill`. */
   target?: Pid | undefined
+}
+
+/**
+ * A hook of a virtual actor. It may be `async`: what is sent meanwhile waits. If it throws or rejects, the actor ends with
+ * `crash`, and what waited is dead.
+ *
+ * @param ctx the actor: its pid, its state, `ctx.send` and `ctx.call`.
+ */
+export type VirtualHook = (ctx: Context) => unknown
+
+/** How a virtual actor is set up. */
+export interface VirtualSpawnOptions {
+  /** Messages that it may handle before other actors of its loop run. Default 100; 1 to 1,000,000. */
+  budget?: number | undefined
+  /**
+   * How long it stays active without a message, in milliseconds: 0 to 2^53 (more than 24 days: until it ends). Default:
+   * until it ends.
+   */
+  idleTimeoutMs?: number | null | undefined
+  /** Messages that may wait: 1 to 2^30. Default: the runtime's. */
+  capacity?: number | undefined
+  /** What happens to a message that finds the mailbox full. Default `'dropnew'`. */
+  overflow?: OverflowPolicy | undefined
+  /** The other actor of `redirect` and `spill`. */
+  target?: Pid | undefined
+  /** Runs before the first message, and before the first after each sleep; what it answers becomes `ctx.state`. */
+  onActivate?: VirtualHook | undefined
+  /** Runs before an active actor sleeps, and before it is stopped or closed; not if it crashes or is killed. */
+  onDeactivate?: VirtualHook | undefined
 }
 
 /** What happens to a message that finds the mailbox full. */
@@ -275,10 +310,25 @@ export interface CrashReport {
 /** What is known of an actor. */
 export interface ActorInfo {
   pid: Pid
-  /** `idle`; `queued`: its turn will come; `running`, also while its promise is awaited; `draining`, `stopping`. */
-  state: 'idle' | 'queued' | 'running' | 'draining' | 'stopping'
-  /** `push`: a handler of a host language; `pull`: a function with a mailbox; `native`: a Rust actor. */
-  kind: 'push' | 'pull' | 'native'
+  /**
+   * `idle`; `queued`: its turn will come; `running`, also while its promise is awaited; `draining`, `stopping`. Of virtual
+   * actors `dormant`, `activating`, `active` or `deactivating` instead of the first three.
+   */
+  state:
+    | 'idle'
+    | 'queued'
+    | 'running'
+    | 'dormant'
+    | 'activating'
+    | 'active'
+    | 'deactivating'
+    | 'draining'
+    | 'stopping'
+  /**
+   * `push`: a handler of a host language; `virtual`: one that sleeps when it is idle; `pull`: a function with a mailbox;
+   * `native`: a Rust actor.
+   */
+  kind: 'push' | 'virtual' | 'pull' | 'native'
   /** Messages a turn. */
   budget: number
   /** Bound of the mailbox, in messages; `null`: none. */
@@ -455,6 +505,21 @@ export class NodeRuntime {
    */
   spawnBounded(handler: Handler, options: BoundedSpawnOptions): Pid
   spawnBounded(handler: Handler, budget: number, capacity: number): Pid
+
+  /**
+   * Spawns a virtual actor, as Orleans' grains: its pid is good from now on, and nothing is made for it until the first
+   * message. Without a message for `idleTimeoutMs` it sleeps again, and costs what it did at first; the next message wakes it.
+   *
+   * `stop`, also with `drain`, and `close` end an active one after its `onDeactivate`, a dormant one at once; `kill` and a crash
+   * run no hook. Monitors, joins, names and timers see none of its sleep. It does not hold the process: one that ends takes
+   * no leave of its actors; close the runtime for that.
+   *
+   * @param options or the budget alone.
+   * @returns its pid.
+   * @throws as {@link spawn}.
+   */
+  spawnVirtual(handler: Handler, options?: VirtualSpawnOptions): Pid
+  spawnVirtual(handler: Handler, budget: number, idleTimeoutMs?: number | null): Pid
 
   /**
    * Spawns a pull actor: `handler` is called once, not inside of this call but soon after, in the `AsyncLocalStorage`

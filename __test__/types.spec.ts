@@ -68,6 +68,13 @@ export async function everyCall(): Promise<void> {
   const bounded: BoundedSpawnOptions = { capacity: 10, overflow: 'dropnew' }
   rt.spawnBounded(handler, bounded)
   rt.spawnBounded(handler, 100, 10)
+  rt.spawnVirtual(handler)
+  rt.spawnVirtual(handler, 100, 1000)
+  rt.spawnVirtual(handler, {
+    idleTimeoutMs: 1000,
+    onActivate: async (ctx) => ({ pid: ctx.pid }),
+    onDeactivate: (ctx) => ctx.state.pid,
+  })
   rt.spawnBounded(handler, { capacity: 1, budget: 1, reentrant: false })
 
   same<ReturnType<typeof rt.send>, boolean>(true)
@@ -188,6 +195,10 @@ export async function wrong(rt: iris.NodeRuntime): Promise<void> {
   same<typeof pids, iris.Pid[]>(true)
   // @ts-expect-error a version is a number
   rt.rollbackBehavior(1, '1')
+  // @ts-expect-error a hook gets a context
+  rt.spawnVirtual(() => {}, { onActivate: (pid: number) => pid })
+  // @ts-expect-error a virtual actor is not reentrant
+  rt.spawnVirtual(() => {}, { reentrant: true })
   // @ts-expect-error capacity is spawnBounded's
   rt.spawn(() => {}, { capacity: 1 })
   // @ts-expect-error capacity is required

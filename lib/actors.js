@@ -17,6 +17,8 @@ class Actors {
   /** Pids of the actors whose next message does not wait for the promise of the last. */
   reentrant = new Set()
   versions = new Versions()
+  /** `ctx.state` of those that have one, by pid. */
+  states = new Map()
   /** What runs a handler in the AsyncLocalStorage context of its spawn, where that had one. */
   #scopes = []
   #gone = []
@@ -126,6 +128,7 @@ class Actors {
     for (const pid of this.#gone) {
       this.reentrant.delete(pid)
       this.versions.forget(pid)
+      this.states.delete(pid)
       this.#orphaned(pid)
       const key = pid & SLOT_MASK
       // A new actor may have the slot already.
@@ -142,6 +145,7 @@ class Actors {
     this.handlers = []
     this.contexts = []
     this.#scopes = []
+    this.states.clear()
     this.reentrant.clear()
   }
 }

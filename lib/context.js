@@ -13,6 +13,8 @@ class Context {
   #high
   /** Set by the dispatch loop before each message. */
   _sender = null
+  /** The hooks of a virtual actor. */
+  _hooks = undefined
 
   constructor(lane, pid, low = 0, high = 0) {
     this.#lane = lane
@@ -35,6 +37,14 @@ class Context {
 
   get isCall() {
     return this.#high !== 0
+  }
+
+  get state() {
+    return this.#lane.stateOf(this.#pid)
+  }
+
+  set state(value) {
+    this.#lane.setState(this.#pid, value)
   }
 
   send(pid, data) {

@@ -31,6 +31,7 @@ class Drain {
   #requests
   #failures
   #events
+  #virtuals
   #native
   #ctl
   #records
@@ -44,12 +45,13 @@ class Drain {
   #orphan = -1
 
   /** `events` fetches what the core has to tell. */
-  constructor(lane, border, { turns, actors, requests, failures, events }) {
+  constructor(lane, border, { turns, actors, requests, failures, virtuals, events }) {
     this.#lane = lane
     this.#turns = turns
     this.#actors = actors
     this.#requests = requests
     this.#failures = failures
+    this.#virtuals = virtuals
     this.#events = events
     this.#native = border.native
     this.#ctl = border.ctl
@@ -85,10 +87,12 @@ class Drain {
     const records = this.#records
     const native = this.#native
     const turns = this.#turns
+    const virtuals = this.#virtuals
     const { handlers, contexts } = this.#actors
     for (;;) {
       if (this.#position >= this.#count) {
         ctl[IN_HANDLER] = 0
+        if (virtuals.pending && virtuals.work()) return true
         // A user can take the memory away with `message.buffer.transfer()` (Node 22): nobody may write to it then.
         if (this.#slab.byteLength !== SLAB) this.#newSlab()
         native.take()

@@ -8,6 +8,7 @@
 //   drain.js     takes messages from the core and calls the handlers
 //   actors.js    handlers, contexts, pids, versions, children
 //   pulls.js     pull actors; mailbox.js: their mailboxes
+//   virtuals.js  the hooks of virtual actors
 //   requests.js  calls, joins, waiting sends, replies
 //   waits.js     their promises
 //   hold.js      what keeps the process alive
@@ -25,6 +26,7 @@ const { Outbox } = require('./outbox.js')
 const { Pulls } = require('./pulls.js')
 const { Requests } = require('./requests.js')
 const { Turns } = require('./turns.js')
+const { Virtuals } = require('./virtuals.js')
 const { Waits } = require('./waits.js')
 
 /** Bytes that `sendMany` packs for one crossing. */
@@ -45,6 +47,7 @@ class Lane {
   #hold
   #requests
   #pulls
+  #virtuals
   #failures
 
   constructor(runtime, options, report) {
@@ -75,7 +78,9 @@ class Lane {
       this.#requests = requests
       this.#pulls = new Pulls(this, border, shared)
       const events = () => this.#events()
-      this.#drain = new Drain(this, border, { turns, actors, requests, failures, events })
+      const virtuals = new Virtuals(this, border, shared)
+      this.#virtuals = virtuals
+      this.#drain = new Drain(this, border, { ...shared, requests, virtuals, events })
       turns.begin(border)
     })
     this.#turns = turns
@@ -100,6 +105,28 @@ class Lane {
     this.#drain.reused(pid & SLOT_MASK)
     this.#actors.enterPush(answer, handler, run, reentrant, parent)
     return pid
+  }
+
+  /** `idleMs` and the hooks may be `undefined`. */
+  spawnVirtual(handler, budget, capacity, { idleMs, onActivate, onDeactivate }) {
+    const run = callersContext()
+    const virtuals = this.#virtuals
+    const [answer, hooks] = virtuals.spawn(budget, capacity, idleMs, onActivate, onDeactivate, run)
+    const pid = Math.abs(answer)
+    this.#drain.reused(pid & SLOT_MASK)
+    this.#actors.enterPush(answer, handler, run, false, 0)
+    this.#actors.contexts[pid & SLOT_MASK] = hooks
+    return pid
+  }
+
+  /** `ctx.state` of an actor. */
+  stateOf(pid) {
+    return this.#actors.states.get(pid)
+  }
+
+  setState(pid, value) {
+    // One that has ended keeps nothing.
+    if (this.#actors.knows(pid)) this.#actors.states.set(pid, value)
   }
 
   spawnPull(body, budget, capacity, parent = 0) {
@@ -156,7 +183,7 @@ class Lane {
 
   /** The pid whose handler is running right now, synchronously; 0 outside. */
   get current() {
-    return this.#drain.current
+    return this.#drain.current || this.#virtuals.current
   }
 
   // --- sending ----------------------------------------------------------------------------------
@@ -288,6 +315,7 @@ class Lane {
     this.native.dispose()
     this.#actors.dispose()
     this.#pulls.dispose()
+    this.#virtuals.dispose()
   }
 
   // --- events -----------------------------------------------------------------------------------
@@ -300,6 +328,7 @@ class Lane {
       else if (kind === 2) this.#requests.joined(key, { pid: a, reason: b, message: c, stack: d })
       else if (kind === 3) this.#actors.ended(a)
       else if (kind === 4) this.#failures.ended(a, b, c, d)
+      else if (kind === 6) this.#virtuals.note(key, a, b)
       else this.#pulls.signal(key, a)
     }
   }

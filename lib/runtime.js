@@ -11,6 +11,15 @@ const DEFAULT_BUDGET = 100
 /** Most members of a pool. */
 const MAX_WORKERS = 65_536
 const BOUNDED = ['budget', 'capacity', 'reentrant', 'overflow', 'target']
+const VIRTUAL = [
+  'budget',
+  'idleTimeoutMs',
+  'capacity',
+  'overflow',
+  'target',
+  'onActivate',
+  'onDeactivate',
+]
 
 /** `[state, kind, ...]` of the native half as an object. */
 function actorInfo(pid, fields, behaviorVersion) {
@@ -90,7 +99,19 @@ class NodeRuntime {
     return this.#spawn(handler, o, BOUNDED)
   }
 
-  #spawn(handler, options, known, parent = 0) {
+  spawnVirtual(handler, options, idleTimeoutMs) {
+    // The seed's positional form: (handler, budget, idleTimeoutMs).
+    const o = typeof options === 'number' ? { budget: options, idleTimeoutMs } : (options ?? {})
+    return this.#spawn(handler, o, VIRTUAL, 0, (budget, capacity) =>
+      this.#lane.spawnVirtual(handler, budget, capacity, {
+        idleMs: check.optional(o.idleTimeoutMs ?? undefined, check.millis, 'idleTimeoutMs'),
+        onActivate: check.optional(o.onActivate, check.callable, 'onActivate'),
+        onDeactivate: check.optional(o.onDeactivate, check.callable, 'onDeactivate'),
+      }),
+    )
+  }
+
+  #spawn(handler, options, known, parent = 0, make = undefined) {
     check.callable(handler, 'handler')
     this.#checkOpen()
     let budget = DEFAULT_BUDGET
@@ -116,7 +137,10 @@ class NodeRuntime {
         throw makeError('ERR_IRIS_NO_SUCH_ACTOR', `the overflow target ${target} is no live actor`)
       }
     }
-    const pid = this.#lane.spawn(handler, budget, capacity, reentrant, parent)
+    const pid =
+      make === undefined
+        ? this.#lane.spawn(handler, budget, capacity, reentrant, parent)
+        : make(budget, capacity)
     if (overflow !== undefined) this.#setOverflow(pid, overflow, target)
     return pid
   }

@@ -108,6 +108,7 @@ const ENTRIES: &[(&CStr, usize, Entry)] = &[
     (c"finishPull", 4, mailbox::finish_pull),
     (c"spawnVirtual", 5, virtuals::spawn_virtual),
     (c"hookDone", 1, virtuals::hook_done),
+    (c"hookIsDue", 1, virtuals::hook_is_due),
     (c"close", 2, entries::close),
     (c"dispose", 0, entries::dispose),
     (c"panic", 0, entries::panic),

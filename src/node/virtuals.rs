@@ -30,3 +30,9 @@ pub(super) fn hook_done(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     let Ok(inner) = face.inner() else { return Ok(Ret::Bool(false)) };
     Ok(Ret::Bool(inner.lane.hook_done(pid(cx, 0)?)))
 }
+
+/// `hookIsDue(pid)`: whether its hook is to be run, or runs: it has not ended meanwhile.
+pub(super) fn hook_is_due(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    let Ok(inner) = face.inner() else { return Ok(Ret::Bool(false)) };
+    Ok(Ret::Bool(inner.lane.hook_is_due(pid(cx, 0)?)))
+}

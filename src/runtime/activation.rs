@@ -127,6 +127,16 @@ impl Core {
         if c.sched == Sched::Queued { Wake::None } else { self.schedule(c, pid, here) }
     }
 
+    /// Whether a hook of `pid` is under way.
+    pub(crate) fn hook_is_due(&self, pid: Pid) -> bool {
+        let Some(slot) = self.slot(pid) else { return false };
+        let c = slot.lock();
+        c.is(pid.generation())
+            && c.sched == Sched::Running
+            && matches!(&c.body, Body::Virtual(v)
+                if matches!(v.phase, Phase::Activating | Phase::Deactivating))
+    }
+
     /// The hook of `pid` is over; answers whether the caller's lane must be armed.
     pub(crate) fn hook_done(&self, pid: Pid, here: Option<&Arc<Lane>>) -> bool {
         let Some(slot) = self.slot(pid) else { return false };

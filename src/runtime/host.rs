@@ -278,6 +278,12 @@ impl HostLane {
         Ok((self.core.spawn_virtual(&self.lane, KEY_IS_SLOT, options, v)?, bounded))
     }
 
+    /// Whether the hook of `pid` that this lane was told of is still to be run, or runs: its actor has not ended meanwhile.
+    #[must_use]
+    pub fn hook_is_due(&self, pid: Pid) -> bool {
+        self.core.hook_is_due(pid)
+    }
+
     /// The hook of `pid` is over; answers whether this lane must be armed.
     pub fn hook_done(&self, pid: Pid) -> bool {
         self.core.hook_done(pid, Some(&self.lane))
