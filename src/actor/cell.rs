@@ -10,7 +10,7 @@ use crate::path::Path;
 use crate::scheduler::lane::Lane;
 use crate::sync::contain;
 use crate::timer::wheel::TimerKey;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -102,6 +102,14 @@ pub struct Extra {
     pub names: Vec<Box<str>>,
     /// Paths it holds.
     pub paths: Vec<Path>,
+    /// Monitors of which it is the target.
+    pub monitored_by: BTreeSet<u64>,
+    /// Monitors of its own.
+    pub monitors: BTreeSet<u64>,
+    /// Whom it ends by ending, and who ends it.
+    pub links: BTreeSet<Pid>,
+    /// The ends of linked actors come as messages.
+    pub traps: bool,
     /// Calls that its handler owes an answer.
     pub open_calls: Vec<CallId>,
     /// Who waits for its end, each under the token that takes it back.
@@ -121,6 +129,10 @@ impl Default for Extra {
             children: BTreeMap::new(),
             names: Vec::new(),
             paths: Vec::new(),
+            monitored_by: BTreeSet::new(),
+            monitors: BTreeSet::new(),
+            links: BTreeSet::new(),
+            traps: false,
             open_calls: Vec::new(),
             joiners: Vec::new(),
             stop: None,

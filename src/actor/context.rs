@@ -13,6 +13,10 @@ pub trait Effects {
     fn reply(&self, call: CallId, payload: Payload) -> bool;
     /// Stops an actor.
     fn stop(&self, pid: Pid) -> bool;
+    /// Monitors `target` for `watcher`.
+    fn monitor(&self, target: Pid, watcher: Pid) -> Result<u64>;
+    /// Links two actors.
+    fn link(&self, a: Pid, b: Pid) -> Result<()>;
 }
 
 /// A handler's view of its own actor while it handles one message.
@@ -60,6 +64,22 @@ impl Context<'_> {
     /// Takes the duty to answer out of the handler: give the id to [`reply`](crate::Runtime::reply) later.
     pub fn defer_reply(&mut self) -> Option<CallId> {
         self.call.take()
+    }
+
+    /// Has this actor told when `target` ends; see [`Runtime::monitor`](crate::Runtime::monitor).
+    ///
+    /// # Errors
+    /// `InvalidArgument` if this actor was not spawned with [`system`](crate::SpawnOptions::system).
+    pub fn monitor(&self, target: Pid) -> Result<u64> {
+        self.effects.monitor(target, self.pid)
+    }
+
+    /// Links this actor with another; see [`Runtime::link`](crate::Runtime::link).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn link(&self, other: Pid) -> Result<()> {
+        self.effects.link(self.pid, other)
     }
 
     /// Stops this actor when the handler returns.

@@ -6,6 +6,7 @@
 use super::buffers::Buffers;
 use super::delays::{Delays, TimerId};
 use super::overflow::Shedding;
+use super::watching::Monitors;
 use crate::actor::activation::Virtual;
 use crate::actor::behavior::Actor;
 use crate::actor::cell::{Body, Cell, Life, Sched};
@@ -83,6 +84,7 @@ pub(crate) struct Core {
     pub(super) table: Table,
     pub(super) names: Names,
     pub(super) paths: Paths,
+    pub(super) monitors: Monitors,
     pub(super) calls: CallTable,
     pub(super) pool: Pool,
     pub(super) timers: Timers<TimerTask>,
@@ -157,6 +159,7 @@ impl Core {
                 table: Table::default(),
                 names: Names::default(),
                 paths: Paths::default(),
+                monitors: Monitors::default(),
                 calls: CallTable::default(),
                 delays: Delays::default(),
                 buffers: Buffers::default(),

@@ -25,8 +25,13 @@ struct Ended {
     awaiting: bool,
     has_delays: bool,
     sequence: u64,
+    /// It ends because a linked actor did.
+    linked: bool,
     extra: Extra,
 }
+
+/// Ends of linked actors, on their way.
+type Signals = VecDeque<(Pid, ExitInfo)>;
 
 impl Core {
     /// Stops an actor: no message is accepted from now on, the running handler finishes, what is queued dies (or, with
@@ -167,7 +172,36 @@ impl Core {
         why: ExitReason,
         crash: Option<Arc<CrashInfo>>,
     ) {
+        let mut signals = Signals::new();
+        self.end_tree(c, pid, why, crash, false, &mut signals);
+        self.pass_on(signals);
+    }
+
+    /// Tells linked actors of ends; those that it ends tell theirs.
+    pub(super) fn signal_all(&self, signals: impl IntoIterator<Item = (Pid, ExitInfo)>) {
+        self.pass_on(signals.into_iter().collect());
+    }
+
+    /// A loop, not a recursion: a chain of links may be as long as there are actors.
+    fn pass_on(&self, mut signals: Signals) {
+        while let Some((to, info)) = signals.pop_front() {
+            if let Some(c) = self.signal(to, &info) {
+                self.end_tree(c, to, info.reason, info.crash, true, &mut signals);
+            }
+        }
+    }
+
+    fn end_tree(
+        &self,
+        c: MutexGuard<'_, Cell>,
+        pid: Pid,
+        why: ExitReason,
+        crash: Option<Arc<CrashInfo>>,
+        linked: bool,
+        signals: &mut Signals,
+    ) {
         let mut ended = vec![self.take_down(c, pid, why, crash)];
+        ended[0].linked = linked;
         let mut at = 0;
         while at < ended.len() {
             for child in std::mem::take(&mut ended[at].children) {
@@ -179,7 +213,7 @@ impl Core {
             }
             at += 1;
         }
-        ended.into_iter().rev().for_each(|e| self.clean_up(e));
+        ended.into_iter().rev().for_each(|e| self.clean_up(e, signals));
     }
 
     fn take_down(
@@ -200,6 +234,7 @@ impl Core {
             awaiting: std::mem::take(&mut c.awaiting),
             has_delays: c.has_delays,
             sequence: c.sequence,
+            linked: false,
             extra,
         };
         c.life = Life::Free;
@@ -211,9 +246,19 @@ impl Core {
         ended
     }
 
-    fn clean_up(&self, ended: Ended) {
+    fn clean_up(&self, ended: Ended, signals: &mut Signals) {
         let Ended {
-            info, running, queue, body, lane, awaiting, has_delays, sequence, extra, ..
+            info,
+            running,
+            queue,
+            body,
+            lane,
+            awaiting,
+            has_delays,
+            sequence,
+            linked,
+            extra,
+            ..
         } = ended;
         let (pid, why) = (info.pid, info.reason);
         // The slot is not in the free list yet, so nobody else is this pid's successor until the end.
@@ -264,7 +309,7 @@ impl Core {
             self.forget_child(parent, sequence);
         }
         // Before the joins: who waits for the end finds the failure reported.
-        if why.is_failure() {
+        if why.is_failure() && !linked {
             let hook = self.failure_hook.lock().clone();
             if let Some(hook) = hook {
                 contain(|| hook(info.clone()));
@@ -273,6 +318,8 @@ impl Core {
         for (_, sink) in extra.joiners {
             sink.deliver(info.clone());
         }
+        self.end_monitors(&info, extra.monitored_by, extra.monitors);
+        signals.extend(extra.links.into_iter().map(|peer| (peer, info.clone())));
         if self.ending.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.close_if_gone();
         }
@@ -332,7 +379,7 @@ impl Core {
         !gone.is_empty()
     }
 
-    fn remembered(&self, pid: Pid) -> ExitInfo {
+    pub(super) fn remembered(&self, pid: Pid) -> ExitInfo {
         let known = self.exits.lock()[remembered_at(pid)].clone();
         known.filter(|info| info.pid == pid).unwrap_or(ExitInfo {
             pid,

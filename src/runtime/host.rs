@@ -48,6 +48,10 @@ impl super::Runtime {
 }
 
 impl HostLane {
+    pub(super) fn lane(&self) -> &Arc<Lane> {
+        &self.lane
+    }
+
     /// Spawns an actor that this lane's thread runs; `key` is the host's name for its handler, free again when the lane
     /// gets [`LaneEvent::Gone`].
     ///

@@ -53,6 +53,8 @@ pub struct Metrics {
     pub names: usize,
     /// Paths held.
     pub paths: usize,
+    /// Monitors whose DOWN is still to come.
+    pub monitors: usize,
     /// Calls without an outcome.
     pub open_calls: usize,
     /// Timers that wait, the core's own deadlines included.
@@ -87,6 +89,7 @@ impl Metrics {
             ("actors", self.actors as u64),
             ("names", self.names as u64),
             ("paths", self.paths as u64),
+            ("monitors", self.monitors as u64),
             ("open_calls", self.open_calls as u64),
             ("timers", self.timers as u64),
             ("delays", self.delays as u64),
@@ -163,6 +166,7 @@ impl Core {
             ending: self.ending.load(Ordering::Acquire),
             names: self.names.len(),
             paths: self.paths.len(),
+            monitors: self.monitors.len(),
             open_calls: self.calls.len(),
             timers: self.timers.pending(),
             uptime_ms: self.clock.now_ms(),
@@ -172,7 +176,7 @@ impl Core {
     /// Compares the books, the names and the open calls with the actors themselves; meaningful only while the runtime is
     /// quiet.
     pub(crate) fn audit(&self) -> Result<(), String> {
-        let (mut queued, mut live, mut names, mut paths) = (0, 0, 0, 0);
+        let (mut queued, mut live, mut names, mut paths, mut monitors) = (0, 0, 0, 0, 0);
         for (slot, cell) in self.table.iter() {
             let c = cell.lock();
             if c.life == Life::Free {
@@ -184,6 +188,10 @@ impl Core {
             let pid = self.pid_of(slot, c.generation);
             if let Some(over) = x.open_calls.iter().find(|id| !self.calls.is_open(**id)) {
                 return Err(format!("pid {pid} owes an answer to {over:?}, which is over"));
+            }
+            monitors += x.monitored_by.len();
+            if let Some(lost) = x.monitored_by.iter().find(|r| !self.monitors.watches(**r, pid)) {
+                return Err(format!("pid {pid} lists monitor {lost}, which is over"));
             }
             if c.accepts_or_drains() {
                 names += x.names.len();
@@ -209,6 +217,9 @@ impl Core {
                 "{live} actors are alive, {} are counted, the books say {:?}",
                 m.actors, m.books
             ));
+        }
+        if monitors != m.monitors {
+            return Err(format!("{monitors} monitors are listed, {} are known", m.monitors));
         }
         if paths > m.paths {
             return Err(format!("{paths} paths are held, {} are known", m.paths));

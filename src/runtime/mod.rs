@@ -15,6 +15,7 @@ mod paths;
 mod pull;
 mod system;
 mod turns;
+mod watching;
 
 pub use self::core::Sent;
 #[cfg(feature = "jit")]
@@ -29,6 +30,7 @@ pub use pull::{Peeked, Pulled};
 #[cfg(feature = "node")]
 pub(crate) use turns::panic_info;
 pub use turns::{Batch, Run};
+pub use watching::MonitorRef;
 
 pub use crate::mailbox::overflow::{Overflow, Pressure};
 pub use crate::scheduler::stats::{BooksSnapshot, DropReason, Refusal};

@@ -1,10 +1,11 @@
 //! Turns: how messages go from mailboxes into the hands of a lane, and what becomes of them there.
 
 use super::core::{Core, Wake};
+use super::watching::Watcher;
 use crate::actor::behavior::{Actor, Crash, Message};
 use crate::actor::cell::{Body, Cell, Life, Sched};
 use crate::actor::context::{Context, Effects};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::id::{CallId, Pid};
 use crate::message::{CrashInfo, Envelope, ExitReason, Payload};
 use crate::scheduler::lane::{Lane, Runnable};
@@ -460,6 +461,12 @@ impl Effects for Core {
     }
     fn stop(&self, pid: Pid) -> bool {
         Core::stop(self, pid, false, None)
+    }
+    fn monitor(&self, target: Pid, watcher: Pid) -> Result<u64> {
+        Core::monitor(self, target, Watcher::Actor(watcher))
+    }
+    fn link(&self, a: Pid, b: Pid) -> Result<()> {
+        Core::link(self, a, b)
     }
 }
 
