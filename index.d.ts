@@ -100,6 +100,8 @@ export interface SpawnOptions {
    * `false`.
    */
   reentrant?: boolean | undefined
+  /** `true`: its handler gets {@link SystemMessage}s too. Default `false`. */
+  system?: boolean | undefined
 }
 
 /** How an actor with a bounded mailbox is set up. */
@@ -176,8 +178,49 @@ export interface CallMessage {
   reply(data?: Message): void
 }
 
+/** What a {@link SystemMessage} is about. */
+export type SystemType =
+  /** A linked actor has ended, and the receiver traps exits. */
+  | 'EXIT'
+  /** A monitored actor has ended. */
+  | 'DOWN'
+  | 'HOT_SWAP'
+  | 'PING'
+  | 'PONG'
+
+/**
+ * What the runtime itself tells an actor, in the order of its messages: pull actors, and push actors that ask for it
+ * ({@link SpawnOptions.system}). Bounds and load shedding do not hold for it.
+ */
+export class SystemMessage {
+  private constructor()
+  readonly typeName: SystemType
+  /** The actor that it is about; `null`: none. */
+  readonly fromPid: Pid | null
+  /** The actor that got it. */
+  readonly targetPid: Pid
+  /** How `fromPid` ended, for `EXIT` and `DOWN`; otherwise `null`. */
+  readonly reason: ExitReason | null
+  /** What else is known: `ref` of the monitor for `DOWN`, `message` and `stack` of a crash. */
+  readonly metadata: Readonly<{
+    ref?: MonitorRef
+    message?: string
+    stack?: string
+    [name: string]: string | number | undefined
+  }>
+}
+
+/** Names a monitor. */
+export type MonitorRef = number
+
+/** Handles one message at a time, those of the runtime itself too. See {@link Handler}. */
+export type SystemHandler = (
+  message: Buffer | SystemMessage,
+  ctx: Context,
+) => HandlerResult | PromiseLike<HandlerResult>
+
 /** What a pull actor receives. */
-export type Received = Buffer | CallMessage
+export type Received = Buffer | CallMessage | SystemMessage
 
 /** The mailbox of a pull actor. Waits end in the order in which they began. */
 export interface Mailbox extends AsyncIterable<Received> {
@@ -201,12 +244,12 @@ export interface Mailbox extends AsyncIterable<Received> {
    * Waits for the first message that `matcher` takes, as the selective receive of Erlang/OTP. Those that it refuses keep
    * their place and order, and the same function never sees them again; another one begins at the front.
    *
-   * @param matcher gets the bytes (of a call too) and answers at once; what it throws rejects this call and the message
-   *   stays.
+   * @param matcher gets the bytes (of a call too) or the system message, and answers at once; what it throws rejects this
+   *   call and the message stays.
    * @returns as {@link recv}.
    */
   selectiveRecv(
-    matcher: (data: Buffer) => boolean,
+    matcher: (data: Buffer | SystemMessage) => boolean,
     options?: number | WaitOptions,
   ): Promise<Received | null>
 }
@@ -496,6 +539,7 @@ export class NodeRuntime {
    * @throws `ERR_IRIS_INVALID_TYPE`, `ERR_IRIS_INVALID_ARGUMENT`; `ERR_IRIS_AT_CAPACITY` at 8,388,608 live actors.
    */
   spawn(handler: Handler, options?: number | SpawnOptions): Pid
+  spawn(handler: SystemHandler, options: SpawnOptions & { system: true }): Pid
 
   /**
    * Spawns an actor whose mailbox holds at most `capacity` messages; one that finds it full is refused.
@@ -505,6 +549,7 @@ export class NodeRuntime {
    */
   spawnBounded(handler: Handler, options: BoundedSpawnOptions): Pid
   spawnBounded(handler: Handler, budget: number, capacity: number): Pid
+  spawnBounded(handler: SystemHandler, options: BoundedSpawnOptions & { system: true }): Pid
 
   /**
    * Spawns a virtual actor, as Orleans' grains: its pid is good from now on, and nothing is made for it until the first
@@ -540,6 +585,11 @@ export class NodeRuntime {
    * @throws as {@link spawn}; `ERR_IRIS_NO_SUCH_ACTOR` if the parent does not live.
    */
   spawnChild(parent: Pid, handler: Handler, options?: number | ChildSpawnOptions): Pid
+  spawnChild(
+    parent: Pid,
+    handler: SystemHandler,
+    options: ChildSpawnOptions & { system: true },
+  ): Pid
 
   /** {@link spawnWithMailbox} for a child, as {@link spawnChild}. */
   spawnChildWithMailbox(parent: Pid, handler: PullHandler, options?: number | PullSpawnOptions): Pid
@@ -671,6 +721,25 @@ export class NodeRuntime {
   whereis(name: string): Pid | null
   /** The same as {@link whereis}. */
   resolve(name: string): Pid | null
+
+  /**
+   * Registers an actor under a path such as `/svc/payments/one`: absolute, no empty segment, at most 1,024 bytes; a slash at
+   * its end is dropped. It goes with the actor; the same pair again is fine.
+   *
+   * @throws `ERR_IRIS_INVALID_PATH`; `ERR_IRIS_NAME_TAKEN` if another live actor is there; `ERR_IRIS_NO_SUCH_ACTOR`.
+   */
+  registerPath(path: string, pid: Pid): void
+  /** Takes a path away; answers whether a live actor held it. */
+  unregisterPath(path: string): boolean
+  /** Who is registered under exactly this path, or `null`. */
+  whereisPath(path: string): Pid | null
+  /**
+   * All live actors below a path (whole segments: `/a/bc` is not below `/a/b`), in the order of the paths' bytes; `/` is
+   * above them all. It costs what it answers, not what there is.
+   */
+  listChildren(prefix: string): [path: string, pid: Pid][]
+  /** The live actors one level below a path, as {@link listChildren}. */
+  listChildrenDirect(prefix: string): [path: string, pid: Pid][]
 
   /**
    * Puts another handler in the place of an actor's, as Erlang/OTP's code change: a message that is being handled finishes

@@ -3,5 +3,6 @@
 const { VERSION } = require('./binding.js')
 const { IrisError } = require('./lib/errors.js')
 const { NodeRuntime } = require('./lib/runtime.js')
+const { SystemMessage } = require('./lib/system.js')
 
-module.exports = { NodeRuntime, IrisError, version: VERSION }
+module.exports = { NodeRuntime, SystemMessage, IrisError, version: VERSION }

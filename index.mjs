@@ -1,4 +1,4 @@
 import iris from './index.js'
 
-export const { NodeRuntime, IrisError, version } = iris
+export const { NodeRuntime, SystemMessage, IrisError, version } = iris
 export default iris

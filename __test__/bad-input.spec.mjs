@@ -235,6 +235,17 @@ const cases = [
   ['sendNamed(name)', notStrings, (rt, v) => rt.sendNamed(v, 'x'), TYPE],
   ['sendNamed(data)', notData, (rt, v) => rt.sendNamed('name', v), TYPE],
 
+  ['registerPath(path)', notStrings, (rt, v, pid) => rt.registerPath(v, pid), TYPE],
+  ['registerPath(pid)', notNumbers, (rt, v) => rt.registerPath('/a', v), TYPE],
+  ['registerPath(pid)', notPids, (rt, v) => rt.registerPath('/a', v), NOBODY],
+  ...['unregisterPath', 'whereisPath', 'listChildren', 'listChildrenDirect'].map((name) => [
+    `${name}(path)`,
+    notStrings,
+    (rt, v) => rt[name](v),
+    TYPE,
+  ]),
+  ['spawn system', [null, 0, 1, 'yes', {}], (rt, v) => rt.spawn(nothing, { system: v }), TYPE],
+
   ...['sendAfter', 'sendInterval'].flatMap((name) => [
     [`${name}(pid)`, notNumbers, (rt, v) => rt[name](v, 1, 'x'), TYPE],
     [`${name}(pid)`, notPids, (rt, v) => rt[name](v, 1, 'x'), NOBODY],

@@ -15,6 +15,7 @@ const RECORD = 6
 const FLAG_CALL = 1
 const FLAG_SENDER = 2
 const FLAG_BIG = 4
+const FLAG_SYSTEM = 8
 
 // Places in the control array.
 const FINISHED = 0
@@ -42,7 +43,18 @@ const STAGE = 65536
 const OUT_MAX = 1024
 
 /** Entries that the drain itself calls: it sees what they leave for the lane to do. After any other, the lane is armed. */
-const OF_THE_DRAIN = ['take', 'slab', 'poll', 'suspend', 'crash', 'cut', 'big', 'events', 'dispose']
+const OF_THE_DRAIN = [
+  'take',
+  'slab',
+  'poll',
+  'suspend',
+  'crash',
+  'cut',
+  'big',
+  'system',
+  'events',
+  'dispose',
+]
 
 /** Memory of our own, not cleared and never transferred. */
 function memory(bytes) {
@@ -98,6 +110,7 @@ module.exports = {
   FLAG_CALL,
   FLAG_SENDER,
   FLAG_BIG,
+  FLAG_SYSTEM,
   FINISHED,
   IN_HANDLER,
   CONTROL,

@@ -5,6 +5,7 @@
 const { Context } = require('./context.js')
 const { FastBuffer, isBytes, toBytes } = require('./bytes.js')
 const { crashText } = require('./errors.js')
+const { systemMessage } = require('./system.js')
 const {
   CONTROL,
   EVENTS,
@@ -12,6 +13,7 @@ const {
   FLAG_BIG,
   FLAG_CALL,
   FLAG_SENDER,
+  FLAG_SYSTEM,
   IN_HANDLER,
   RECORD,
   SLAB,
@@ -177,14 +179,14 @@ class Drain {
     return context
   }
 
-  /** A message that is a call, has a sender, or is large; answers the next position. */
+  /** A message that is a call, has a sender, is large, or comes from the runtime itself; answers the next position. */
   #special(i, at, key, flags) {
     const records = this.#records
     const actors = this.#actors
-    const message =
-      (flags & FLAG_BIG) !== 0 || this.#slab.byteLength === 0
-        ? this.#native.big(i)
-        : new FastBuffer(this.#slab, records[at + 1], records[at + 2])
+    let message
+    if ((flags & FLAG_SYSTEM) !== 0) message = systemMessage(this.#native.system(i))
+    else if ((flags & FLAG_BIG) !== 0 || this.#slab.byteLength === 0) message = this.#native.big(i)
+    else message = new FastBuffer(this.#slab, records[at + 1], records[at + 2])
     const isCall = (flags & FLAG_CALL) !== 0
     const low = records[at + 4]
     const context = isCall

@@ -98,9 +98,9 @@ class Lane {
 
   // --- actors -----------------------------------------------------------------------------------
 
-  spawn(handler, budget, capacity, reentrant, parent = 0) {
+  spawn(handler, budget, capacity, reentrant, parent = 0, system = false) {
     const run = callersContext()
-    const answer = this.native.spawn(budget, capacity, parent)
+    const answer = this.native.spawn(budget, capacity, parent, system)
     const pid = Math.abs(answer)
     this.#drain.reused(pid & SLOT_MASK)
     this.#actors.enterPush(answer, handler, run, reentrant, parent)

@@ -10,6 +10,7 @@ const { toBytes } = require('./bytes.js')
 const { aborted, makeError, outOfRange, wrongType } = require('./errors.js')
 const { bindTo, callersContext, inRoot } = require('./scope.js')
 const { wait } = require('./options.js')
+const { systemMessage } = require('./system.js')
 
 const EMPTY = Buffer.alloc(0)
 const FOREVER = 2 ** 31 - 1
@@ -159,6 +160,7 @@ class Mailbox {
       return null
     }
     if (!Array.isArray(message)) return message
+    if (message.length !== 3) return systemMessage(message)
     const [data, low, high] = message
     return new CallMessage(this.#lane, data, low, high)
   }
@@ -263,7 +265,8 @@ class Mailbox {
       const peeked = this.#native.peek(this.#pid, cursor.place)
       if (peeked === null) return null
       if (peeked === false) return this.#received(false)
-      const [data, next] = peeked
+      const [shown, next] = peeked
+      const data = Array.isArray(shown) ? systemMessage(shown) : shown
       cursor.place = next - 1
       const answer = matches(data)
       if (typeof answer?.then === 'function') {

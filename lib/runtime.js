@@ -5,12 +5,13 @@ const { Lane } = require('./lane.js')
 const { Pool } = require('./pool.js')
 const { closed, crashText, makeError, outOfRange, wrongType } = require('./errors.js')
 const { toBytes } = require('./bytes.js')
+const { pairs } = require('./system.js')
 const check = require('./options.js')
 
 const DEFAULT_BUDGET = 100
 /** Most members of a pool. */
 const MAX_WORKERS = 65_536
-const BOUNDED = ['budget', 'capacity', 'reentrant', 'overflow', 'target']
+const BOUNDED = ['budget', 'capacity', 'reentrant', 'system', 'overflow', 'target']
 const VIRTUAL = [
   'budget',
   'idleTimeoutMs',
@@ -86,7 +87,7 @@ class NodeRuntime {
   // --- spawning ---------------------------------------------------------------------------------
 
   spawn(handler, options) {
-    return this.#spawn(handler, options, ['budget', 'reentrant'])
+    return this.#spawn(handler, options, ['budget', 'reentrant', 'system'])
   }
 
   spawnBounded(handler, options, capacity) {
@@ -117,6 +118,7 @@ class NodeRuntime {
     let budget = DEFAULT_BUDGET
     let capacity = 0
     let reentrant = false
+    let system = false
     let overflow
     let target
     if (typeof options === 'number') {
@@ -126,6 +128,7 @@ class NodeRuntime {
       budget = check.optional(o.budget, check.budget) ?? DEFAULT_BUDGET
       capacity = check.optional(o.capacity, check.capacity) ?? 0
       reentrant = check.optional(o.reentrant, check.flag, 'reentrant') ?? false
+      system = check.optional(o.system, check.flag, 'system') ?? false
       ;({ overflow, target } = o)
       if (overflow !== undefined || target !== undefined) {
         check.overflow(overflow ?? 'dropnew', target)
@@ -139,7 +142,7 @@ class NodeRuntime {
     }
     const pid =
       make === undefined
-        ? this.#lane.spawn(handler, budget, capacity, reentrant, parent)
+        ? this.#lane.spawn(handler, budget, capacity, reentrant, parent, system)
         : make(budget, capacity)
     if (overflow !== undefined) this.#setOverflow(pid, overflow, target)
     return pid
@@ -314,6 +317,28 @@ class NodeRuntime {
 
   resolve(name) {
     return this.#lane.native.whereis(name)
+  }
+
+  // --- paths ------------------------------------------------------------------------------------
+
+  registerPath(path, pid) {
+    this.#lane.native.registerPath(path, pid)
+  }
+
+  unregisterPath(path) {
+    return this.#lane.native.unregisterPath(path)
+  }
+
+  whereisPath(path) {
+    return this.#lane.native.whereisPath(path)
+  }
+
+  listChildren(prefix) {
+    return pairs(this.#lane.native.listChildren(prefix, false))
+  }
+
+  listChildrenDirect(prefix) {
+    return pairs(this.#lane.native.listChildren(prefix, true))
   }
 
   // --- hot swap ---------------------------------------------------------------------------------

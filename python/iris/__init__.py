@@ -26,6 +26,7 @@ from iris._iris import (
     Context,
     ExitInfo,
     Mailbox,
+    PySystemMessage,
     Runtime,
     __version__,
 )
@@ -38,6 +39,8 @@ from iris._types import (
     Payload,
     Pressure,
     PullHandler,
+    Received,
+    SystemType,
 )
 from iris.errors import IrisError
 
@@ -58,7 +61,10 @@ __all__ = [
     "Payload",
     "Pressure",
     "PullHandler",
+    "PySystemMessage",
+    "Received",
     "Runtime",
+    "SystemType",
     "__version__",
     "errors",
 ]

@@ -11,7 +11,8 @@ from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from iris._iris import CallMessage, Mailbox
+    from iris._iris import Mailbox
+    from iris._types import Received
 
 
 async def await_handler(answer: Awaitable[Any]) -> tuple[Any, BaseException | None]:
@@ -104,12 +105,12 @@ class AsyncMailbox:
         """Whether no message will come any more."""
         return self._native.closed
 
-    def try_recv(self) -> bytes | CallMessage | None:
+    def try_recv(self) -> Received | None:
         """Take the next message if there is one. See `Mailbox.try_recv`."""
         return self._native.try_recv()
 
     # `timeout` as everywhere in iris: what it ends is an answer, None, and no error.
-    async def recv(self, timeout: float | None = None) -> bytes | CallMessage | None:  # noqa: ASYNC109
+    async def recv(self, timeout: float | None = None) -> Received | None:  # noqa: ASYNC109
         """Take the next message. See `Mailbox.recv`; a cancelled wait takes none."""
         return await self._receive(self._native.try_recv, timeout)
 
@@ -117,14 +118,14 @@ class AsyncMailbox:
         self,
         matcher: Callable[[bytes], object],
         timeout: float | None = None,  # noqa: ASYNC109
-    ) -> bytes | CallMessage | None:
+    ) -> Received | None:
         """Take the next message that `matcher` likes. See `Mailbox.selective_recv`."""
         return await self._receive(lambda: self._native._try_select(matcher), timeout)
 
     def __aiter__(self) -> AsyncMailbox:
         return self
 
-    async def __anext__(self) -> bytes | CallMessage:
+    async def __anext__(self) -> Received:
         message = await self.recv()
         if message is None:
             raise StopAsyncIteration
@@ -132,9 +133,9 @@ class AsyncMailbox:
 
     async def _receive(
         self,
-        look: Callable[[], bytes | CallMessage | None],
+        look: Callable[[], Received | None],
         timeout: float | None,  # noqa: ASYNC109
-    ) -> bytes | CallMessage | None:
+    ) -> Received | None:
         self._native._arm(self._waker, timeout)
         deadline = asyncio.timeout(timeout)
         try:

@@ -8,7 +8,7 @@ closed or in a forked child, and never half-applies.
 from asyncio import Future
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import ClassVar, Self, final
+from typing import Any, ClassVar, Self, final
 
 from iris._types import (
     CrashHook,
@@ -19,6 +19,8 @@ from iris._types import (
     Payload,
     Pressure,
     PullHandler,
+    Received,
+    SystemType,
 )
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "Context",
     "ExitInfo",
     "Mailbox",
+    "PySystemMessage",
     "Runtime",
     "__version__",
     "after_fork_in_child",
@@ -97,6 +100,29 @@ class ActorInfo:
     @property
     def codec(self) -> str | None:
         """What its messages are encoded with; None: they are bytes."""
+
+@final
+class PySystemMessage:
+    """What the runtime itself tells an actor, in the order of its messages.
+
+    Pull actors get them, and push actors that were spawned with ``system=True``.
+    """
+
+    @property
+    def type_name(self) -> SystemType:
+        """What it is about."""
+    @property
+    def from_pid(self) -> int | None:
+        """The actor that it is about."""
+    @property
+    def target_pid(self) -> int:
+        """The actor that got it."""
+    @property
+    def reason(self) -> ExitReason | None:
+        """How `from_pid` ended, for ``EXIT`` and ``DOWN``."""
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What else is known: ``ref`` of the monitor, ``message`` and ``stack`` of a crash."""
 
 @final
 class Context:
@@ -183,7 +209,7 @@ class Mailbox:
     @property
     def closed(self) -> bool:
         """Whether no message will come any more: the actor was stopped, or has ended."""
-    def recv(self, timeout: float | None = None) -> bytes | CallMessage | None:
+    def recv(self, timeout: float | None = None) -> Received | None:
         """Takes the next message; waits for it with the GIL released.
 
         On the main thread, and only there, Ctrl-C ends the wait.
@@ -192,14 +218,14 @@ class Mailbox:
             timeout: In seconds. Default: for ever.
 
         Returns:
-            The message; a call as `CallMessage`. None: the time is over, or none will come
-            (`closed` tells).
+            The message; a call as `CallMessage`, news of the runtime as `PySystemMessage`. None:
+            the time is over, or none will come (`closed` tells).
 
         Raises:
             WouldDeadlock: This thread runs handlers or an event loop.
             InvalidArgument: `timeout` is out of range.
         """
-    def try_recv(self) -> bytes | CallMessage | None:
+    def try_recv(self) -> Received | None:
         """Takes the next message if there is one.
 
         Returns:
@@ -207,7 +233,7 @@ class Mailbox:
         """
     def selective_recv(
         self, matcher: Callable[[bytes], object], timeout: float | None = None
-    ) -> bytes | CallMessage | None:
+    ) -> Received | None:
         """Takes the next message that `matcher` likes; the others keep their place and order.
 
         As long as it is the same object, a matcher is not asked again about what it has refused.
@@ -227,8 +253,8 @@ class Mailbox:
             InvalidArgument: `timeout` is out of range.
         """
     def __iter__(self) -> Self: ...
-    def __next__(self) -> bytes | CallMessage: ...
-    def _try_select(self, matcher: Callable[[bytes], object]) -> bytes | CallMessage | None: ...
+    def __next__(self) -> Received: ...
+    def _try_select(self, matcher: Callable[[bytes], object]) -> Received | None: ...
     def _arm(self, waker: object, timeout: float | None = None) -> None: ...
     def _when_gone(self, waker: object) -> None: ...
     def _finish(self, error: BaseException | None) -> None: ...
@@ -271,7 +297,14 @@ class Runtime:
             InvalidArgument: An option is out of range.
             AtCapacity: 512 runtimes are open in this process.
         """
-    def spawn(self, handler: Handler, budget: int = 100, release_gil: bool = False) -> int:
+    def spawn(
+        self,
+        handler: Handler,
+        budget: int = 100,
+        release_gil: bool = False,
+        *,
+        system: bool = False,
+    ) -> int:
         """Spawns an actor.
 
         A ``def`` handler runs on the interpreter lane, a thread that all of them share; an
@@ -283,6 +316,7 @@ class Runtime:
             handler: Called with ``(msg)``, or with ``(msg, ctx)`` if it requires two arguments.
             budget: Messages the actor may handle before others run; 1 to 1,000,000.
             release_gil: Not there yet: only False.
+            system: Whether it gets system messages (`PySystemMessage`) too.
 
         Returns:
             The pid of the actor: never 0, never used again.
@@ -294,7 +328,13 @@ class Runtime:
             AtCapacity: No slot or no thread is free.
         """
     def spawn_py_handler_bounded(
-        self, handler: Handler, budget: int, capacity: int, release_gil: bool = False
+        self,
+        handler: Handler,
+        budget: int,
+        capacity: int,
+        release_gil: bool = False,
+        *,
+        system: bool = False,
     ) -> int:
         """Spawns an actor whose mailbox holds at most `capacity` messages; more are refused.
 
@@ -303,6 +343,7 @@ class Runtime:
             budget: As for `spawn`.
             capacity: The bound in messages; 1 to 2^30.
             release_gil: As for `spawn`.
+            system: As for `spawn`.
 
         Returns:
             The pid of the actor.
@@ -332,7 +373,13 @@ class Runtime:
             AtCapacity: No slot or no thread is free.
         """
     def spawn_child(
-        self, parent: int, handler: Handler, budget: int = 100, release_gil: bool = False
+        self,
+        parent: int,
+        handler: Handler,
+        budget: int = 100,
+        release_gil: bool = False,
+        *,
+        system: bool = False,
     ) -> int:
         """Spawns an actor that ends with its parent, whatever ends that.
 
@@ -341,6 +388,7 @@ class Runtime:
             handler: As for `spawn`.
             budget: As for `spawn`.
             release_gil: As for `spawn`.
+            system: As for `spawn`.
 
         Returns:
             The pid of the actor.
@@ -597,6 +645,67 @@ class Runtime:
 
         Returns:
             Whether a live actor held it.
+        """
+    def register_path(self, path: str, pid: int) -> None:
+        """Registers a live actor under a path. The same pair again is fine.
+
+        Args:
+            path: Absolute, such as ``/svc/payments/one``; at most 1024 bytes, no empty segment. A
+                slash at its end is dropped.
+            pid: Who is to be found there.
+
+        Raises:
+            InvalidPath: The path is none.
+            NameTaken: Another live actor is registered there.
+            NoSuchActor: The actor is unknown or dead.
+        """
+    def unregister_path(self, path: str) -> bool:
+        """Takes a path away.
+
+        Args:
+            path: The path.
+
+        Returns:
+            Whether a live actor held it.
+
+        Raises:
+            InvalidPath: The path is none.
+        """
+    def whereis_path(self, path: str) -> int | None:
+        """Finds who is registered under a path.
+
+        Args:
+            path: The path.
+
+        Returns:
+            The pid of the live actor there, or None.
+
+        Raises:
+            InvalidPath: The path is none.
+        """
+    def list_children(self, prefix: str) -> list[tuple[str, int]]:
+        """Lists all live actors below a path, in the order of the paths' bytes.
+
+        Args:
+            prefix: The path; ``/`` is above them all.
+
+        Returns:
+            Path and pid of each. It costs what it answers, not what there is.
+
+        Raises:
+            InvalidPath: The path is none.
+        """
+    def list_children_direct(self, prefix: str) -> list[tuple[str, int]]:
+        """Lists the live actors one level below a path; as `list_children`.
+
+        Args:
+            prefix: The path; ``/`` is above them all.
+
+        Returns:
+            Path and pid of each.
+
+        Raises:
+            InvalidPath: The path is none.
         """
     def resolve(self, name: str) -> int | None:
         """Finds who holds a name.

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from iris._aio import AsyncMailbox
-    from iris._iris import Context, ExitInfo, Mailbox
+    from iris._iris import CallMessage, Context, ExitInfo, Mailbox, PySystemMessage
 
 Payload: TypeAlias = "Buffer"
 """A message to send: any C-contiguous bytes-like object."""
@@ -22,6 +22,12 @@ What it returns (bytes-like, str or None) is the reply if the message is a call.
 
 PullHandler: TypeAlias = "Callable[[Mailbox], object] | Callable[[AsyncMailbox], Awaitable[object]]"
 """The function of a pull actor, `def` or `async def`."""
+
+Received: TypeAlias = "bytes | CallMessage | PySystemMessage"
+"""What a pull actor receives."""
+
+SystemType: TypeAlias = Literal["EXIT", "DOWN", "HOT_SWAP", "PING", "PONG"]
+"""What a `PySystemMessage` is about."""
 
 CrashHook: TypeAlias = "Callable[[ExitInfo], object]"
 """Who hears of actors that fail."""

@@ -14,8 +14,14 @@ pub trait Effects {
     /// Stops an actor.
     fn stop(&self, pid: Pid) -> bool;
     /// Monitors `target` for `watcher`.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if the watcher does not take system messages.
     fn monitor(&self, target: Pid, watcher: Pid) -> Result<u64>;
     /// Links two actors.
+    ///
+    /// # Errors
+    /// `NoSuchActor` if both have ended.
     fn link(&self, a: Pid, b: Pid) -> Result<()>;
 }
 

@@ -36,11 +36,12 @@ pub(super) fn options(cx: &Cx<'_>) -> Result<SpawnOptions> {
     })
 }
 
-/// `spawn(budget, capacity, parent)`: answers the pid, whose slot is the key of its handler; negative if the mailbox is bounded.
+/// `spawn(budget, capacity, parent, system)`: answers the pid, whose slot is the key of its handler; negative if the mailbox is bounded.
 /// The numbers are checked in JS; 0 capacity is the default.
 pub(super) fn spawn(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     let mut inner = face.inner()?;
-    let (pid, bounded) = inner.lane.spawn_keyed_by_slot(options(cx)?)?;
+    let (pid, bounded) =
+        inner.lane.spawn_keyed_by_slot(SpawnOptions { system: cx.bool(3), ..options(cx)? })?;
     // The slot may have been that of an actor of this batch which another thread has just ended.
     face.note_control(&mut inner);
     Ok(Ret::F64(if bounded { -number(pid) } else { number(pid) }))

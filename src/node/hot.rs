@@ -24,6 +24,7 @@ const RECORD: usize = 6;
 const FLAG_CALL: i32 = 1;
 const FLAG_SENDER: i32 = 2;
 const FLAG_BIG: i32 = 4;
+const FLAG_SYSTEM: i32 = 8;
 
 fn answer(sent: Sent) -> Ret {
     match sent {
@@ -130,6 +131,9 @@ fn take_batch(face: &Face, inner: &mut Inner) -> i32 {
             } else if let Some(to) = slab.get_mut(at..at + len) {
                 to.copy_from_slice(&e.payload);
                 at += align(len);
+            }
+            if len == 0 && e.payload.as_system().is_some() {
+                flags |= FLAG_SYSTEM;
             }
             let call = e.call.map_or(0, CallId::to_bits);
             if call != 0 {

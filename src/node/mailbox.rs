@@ -3,6 +3,7 @@
 use super::entries::{crash_info, options};
 use super::face::{Face, number, pid};
 use super::raw::{Cx, Js, Ret};
+use super::system::system_message;
 use crate::error::Result;
 use crate::message::Envelope;
 use crate::runtime::{Peeked, Pulled};
@@ -19,8 +20,11 @@ pub(super) fn spawn_pull(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     Ok(Ret::F64(if bounded { -number(pid) } else { number(pid) }))
 }
 
-/// A message: its bytes, or an array of them and both halves of the call.
+/// A message: its bytes, an array of them and both halves of the call, or what lib/system.js makes a system message of.
 fn message<'a>(cx: &Cx<'a>, e: Envelope) -> Js<'a> {
+    if let Some(m) = e.payload.as_system() {
+        return system_message(cx, m);
+    }
     let bytes = cx.buffer(e.payload.into_vec());
     let Some(call) = e.call.map(crate::id::CallId::to_bits) else { return bytes };
     let halves = [bytes, cx.num(f64::from(call as u32)), cx.num(f64::from((call >> 32) as u32))];
@@ -46,7 +50,11 @@ pub(super) fn peek(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     drop(inner);
     Ok(match peeked {
         Peeked::Message(bytes, next) => {
-            let items = [cx.buffer(bytes.into_vec()), cx.num(next as f64)];
+            let shown = match bytes.as_system() {
+                Some(m) => system_message(cx, m),
+                None => cx.buffer(bytes.into_vec()),
+            };
+            let items = [shown, cx.num(next as f64)];
             cx.ret(cx.array(items.into_iter()))
         }
         Peeked::Empty => Ret::Null,

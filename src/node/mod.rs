@@ -8,6 +8,7 @@
 //!  timers.rs   delayed messages
 //!  overflow.rs full mailboxes, pressure, load shedding
 //!  mailbox.rs  pull actors
+//!  system.rs   system messages, paths
 //!  virtuals.rs virtual actors
 //!  entries.rs  the rest
 //! ```
@@ -21,6 +22,7 @@ mod hot;
 mod mailbox;
 mod overflow;
 mod raw;
+mod system;
 mod timers;
 mod virtuals;
 
@@ -65,7 +67,7 @@ const ENTRIES: &[(&CStr, usize, Entry)] = &[
     (c"poll", 0, hot::poll),
     (c"call", 5, hot::call),
     (c"reply", 3, hot::reply),
-    (c"spawn", 3, entries::spawn),
+    (c"spawn", 4, entries::spawn),
     (c"suspend", 1, entries::suspend),
     (c"resume", 1, entries::resume),
     (c"crash", 3, entries::crash),
@@ -84,6 +86,11 @@ const ENTRIES: &[(&CStr, usize, Entry)] = &[
     (c"register", 2, entries::register),
     (c"unregister", 1, entries::unregister),
     (c"whereis", 1, entries::whereis),
+    (c"system", 1, system::system),
+    (c"registerPath", 2, system::register_path),
+    (c"unregisterPath", 1, system::unregister_path),
+    (c"whereisPath", 1, system::whereis_path),
+    (c"listChildren", 2, system::list_children),
     (c"mailboxSize", 1, entries::mailbox_size),
     (c"listActors", 0, entries::list_actors),
     (c"actorInfo", 1, entries::actor_info),

@@ -8,17 +8,19 @@ use pyo3::prelude::*;
 #[pymethods]
 impl PyRuntime {
     /// Spawns an actor that ends with its parent.
-    #[pyo3(signature = (parent, handler, budget=Count(100), release_gil=Flag(false)), text_signature = "($self, parent, handler, budget=100, release_gil=False)")]
+    #[pyo3(signature = (parent, handler, budget=Count(100), release_gil=Flag(false), *, system=Flag(false)), text_signature = "($self, parent, handler, budget=100, release_gil=False, *, system=False)")]
     fn spawn_child(
         slf: &Bound<'_, Self>,
         parent: PidArg,
         handler: &Bound<'_, PyAny>,
         budget: Count,
         release_gil: Flag,
+        system: Flag,
     ) -> PyResult<u64> {
         slf.get().open(slf.py())?;
         let parent = Some(parent.known(slf.py())?);
-        let options = SpawnOptions { budget: budget.0, parent, ..SpawnOptions::default() };
+        let options =
+            SpawnOptions { budget: budget.0, parent, system: system.0, ..SpawnOptions::default() };
         Self::spawn_with(slf, handler, options, release_gil)
     }
 }

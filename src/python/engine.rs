@@ -12,6 +12,7 @@ use super::lane::Parker;
 use super::outcome::{Awaited, fail_call, reply};
 use super::shared::Shared;
 use super::swap::Past;
+use super::system::to_message;
 use crate::config::SpawnOptions;
 use crate::error::{ErrorKind, Result};
 use crate::id::Pid;
@@ -20,7 +21,6 @@ use crate::runtime::{Batch, HostLane};
 use crate::sync::Mutex;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -372,7 +372,10 @@ impl Engine {
         taken: Taken,
     ) {
         let Taken { pid, index, envelope, .. } = taken;
-        let message = PyBytes::new(py, &envelope.payload);
+        let message = match to_message(py, &envelope.payload) {
+            Ok(message) => message,
+            Err(e) => return self.crash(py, shared, epoch, index, handler::describe(py, &e)),
+        };
         drop(envelope.payload);
         let ctx = match (actor.wants_ctx, envelope.call) {
             (false, _) => None,
@@ -500,13 +503,13 @@ impl<'py> Loaded<'py> {
     #[inline]
     fn invoke(
         &self,
-        message: Bound<'py, PyBytes>,
+        message: Bound<'py, PyAny>,
         ctx: Option<&Bound<'py, Context>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let ctx = ctx.map(Bound::as_any);
         match &self.run {
-            None => buffer::call(&self.handler, message.as_any(), ctx, None),
-            Some(run) => buffer::call(run, &self.handler, Some(message.as_any()), ctx),
+            None => buffer::call(&self.handler, &message, ctx, None),
+            Some(run) => buffer::call(run, &self.handler, Some(&message), ctx),
         }
     }
 }

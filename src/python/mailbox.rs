@@ -10,6 +10,7 @@ use super::handler;
 use super::home::{self, Home, Outcome, attached};
 use super::runtime::PyRuntime;
 use super::shared::Shared;
+use super::system::to_message;
 use super::waits;
 use super::{buffer, process};
 use crate::config::SpawnOptions;
@@ -216,7 +217,7 @@ impl Mailbox {
                 Peeked::Closed => return Ok(Look::Closed),
             };
             // If it raises, the message has not been seen.
-            if !matcher.call1((PyBytes::new(py, &payload),))?.is_truthy()? {
+            if !matcher.call1((to_message(py, &payload)?,))?.is_truthy()? {
                 self.matched.lock().1 = next;
                 continue;
             }
@@ -252,6 +253,9 @@ impl Mailbox {
     }
 
     fn hand<'py>(&self, py: Python<'py>, e: Envelope) -> PyResult<Bound<'py, PyAny>> {
+        if e.payload.as_system().is_some() {
+            return to_message(py, &e.payload);
+        }
         let data = PyBytes::new(py, &e.payload);
         let Some(call) = e.call else { return Ok(data.into_any()) };
         let message = CallMessage {

@@ -36,6 +36,7 @@ mod process;
 mod runtime;
 mod shared;
 mod swap;
+mod system;
 mod timers;
 mod waits;
 
@@ -56,6 +57,7 @@ fn iris_module(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<mailbox::CallMessage>()?;
     m.add_class::<info::PyExitInfo>()?;
     m.add_class::<info::PyActorInfo>()?;
+    m.add_class::<system::PySystemMessage>()?;
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     let codes: Vec<_> = ErrorKind::ALL.iter().map(|k| (format!("{k:?}"), k.code())).collect();
     m.add("ERROR_CODES", codes)?;

@@ -119,29 +119,33 @@ impl PyRuntime {
     // --- spawning ----------------------------------------------------------------------------------------------------
 
     /// Spawns an actor and answers its pid.
-    #[pyo3(signature = (handler, budget=Count(100), release_gil=Flag(false)), text_signature = "($self, handler, budget=100, release_gil=False)")]
+    #[pyo3(signature = (handler, budget=Count(100), release_gil=Flag(false), *, system=Flag(false)), text_signature = "($self, handler, budget=100, release_gil=False, *, system=False)")]
     fn spawn(
         slf: &Bound<'_, Self>,
         handler: &Bound<'_, PyAny>,
         budget: Count,
         release_gil: Flag,
+        system: Flag,
     ) -> PyResult<u64> {
-        let options = SpawnOptions { budget: budget.0, ..SpawnOptions::default() };
+        let options =
+            SpawnOptions { budget: budget.0, system: system.0, ..SpawnOptions::default() };
         Self::spawn_with(slf, handler, options, release_gil)
     }
 
     /// Spawns an actor whose mailbox holds at most `capacity` messages.
-    #[pyo3(signature = (handler, budget, capacity, release_gil=Flag(false)), text_signature = "($self, handler, budget, capacity, release_gil=False)")]
+    #[pyo3(signature = (handler, budget, capacity, release_gil=Flag(false), *, system=Flag(false)), text_signature = "($self, handler, budget, capacity, release_gil=False, *, system=False)")]
     fn spawn_py_handler_bounded(
         slf: &Bound<'_, Self>,
         handler: &Bound<'_, PyAny>,
         budget: Count,
         capacity: Count,
         release_gil: Flag,
+        system: Flag,
     ) -> PyResult<u64> {
         let options = SpawnOptions {
             budget: budget.0,
             capacity: Some(capacity.0),
+            system: system.0,
             ..SpawnOptions::default()
         };
         Self::spawn_with(slf, handler, options, release_gil)
