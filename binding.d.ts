@@ -17,6 +17,8 @@ export interface LaneOptions {
   stopTimeoutMs?: number
   /** Capacity of mailboxes that do not say, in messages. Default: unbounded. */
   defaultCapacity?: number
+  /** The id of a runtime of this process that the lane joins; the other options are that runtime's. */
+  attach?: number
 }
 
 /** The version of the native half. */

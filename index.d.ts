@@ -346,7 +346,7 @@ export interface CrashReport {
   message: string
   /** Where it was thrown, if that is known. */
   stack: string | undefined
-  /** What was thrown, itself: anything, also `undefined`. */
+  /** What was thrown, itself: anything, also `undefined`; always that if it was thrown on another thread. */
   error: unknown
 }
 
@@ -524,11 +524,24 @@ export class NodeRuntime {
    */
   constructor(options?: RuntimeOptions)
 
+  /**
+   * Joins an open runtime from another thread of this process (a `worker_threads` Worker): the same actors, pids, names and
+   * books. Actors that are spawned here run here, and end with `disconnected` when this thread ends. On a thread that has
+   * the runtime already this answers that very object.
+   *
+   * @param id the {@link id} of the runtime.
+   * @throws `ERR_IRIS_RUNTIME_CLOSED` if no runtime with this id is open; `ERR_IRIS_INVALID_TYPE`,
+   *   `ERR_IRIS_INVALID_ARGUMENT`.
+   */
+  static attach(id: number, options?: AttachOptions): NodeRuntime
+
   /** The version of the native core. */
   readonly version: string
-  /** Names this runtime in this process, in every thread of it; never given twice. */
+  /** Names this runtime in this process, in every thread of it ({@link attach}); never given twice. */
   readonly id: number
-  /** Whether {@link close} was called. */
+  /** Whether this thread has joined the runtime of another, with {@link attach}. */
+  readonly attached: boolean
+  /** Whether {@link close} was called, here or by the owner. */
   readonly closed: boolean
 
   /**
@@ -816,10 +829,25 @@ export class NodeRuntime {
   /**
    * Stops all actors, the last spawned first, and lets go of everything. Every call and join gets its outcome. A second
    * close waits for the first.
+   *
+   * On a thread that has {@link attach | joined} the runtime it stops that thread's actors alone, and leaves: the runtime
+   * goes on, and what was still asked here is `ERR_IRIS_RUNTIME_CLOSED`.
    */
   close(options?: CloseOptions): Promise<void>
   /** {@link close}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void>
+}
+
+/** How a thread joins a runtime; see {@link RuntimeOptions}. */
+export interface AttachOptions {
+  /** As in {@link RuntimeOptions.timeSliceMs}, for this thread's event loop. */
+  timeSliceMs?: number | undefined
+  /** As in {@link RuntimeOptions.callTimeoutMs}, for calls made here. */
+  callTimeoutMs?: number | undefined
+  /** Where failures of this thread's own actors are logged. Default `null`: the owner logs the failures of all. */
+  logger?: Logger | null | undefined
+  /** Called for each failure of this thread's own actors, with what was thrown itself; the owner's hook hears of it too. */
+  onCrash?: ((report: CrashReport) => unknown) | null | undefined
 }
 
 /** What went wrong, in one word; docs/errors.md has a line for each. */

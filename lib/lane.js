@@ -49,9 +49,15 @@ class Lane {
   #pulls
   #virtuals
   #failures
+  /** Whether another thread owns the runtime: it goes on when this one leaves. */
+  #attached
+  /** Called when another thread has closed the runtime. */
+  #onClosed
 
-  constructor(runtime, options, report) {
+  constructor(runtime, options, report, onClosed) {
     this.runtime = runtime
+    this.#attached = options.native.attach !== undefined
+    this.#onClosed = onClosed
     const actors = this.#actors
     const failures = new Failures(report)
     const turns = new Turns(
@@ -301,15 +307,19 @@ class Lane {
     this.#hold.set(held)
   }
 
-  close(timeoutMs) {
+  /** Ends the runtime, or only this thread's part in it. */
+  async close(timeoutMs) {
     this.closing = true
     this.#actors.doubtAll()
-    return this.#requests.close(timeoutMs)
+    await this.#requests.close(timeoutMs, this.#attached)
   }
 
   /** After the core is gone: nothing is called any more. */
   dispose() {
+    if (this.disposed) return
+    this.closing = true
     this.disposed = true
+    this.#requests.dispose()
     this.#turns.dispose()
     this.#hold.dispose()
     this.native.dispose()
@@ -329,7 +339,20 @@ class Lane {
       else if (kind === 3) this.#actors.ended(a)
       else if (kind === 4) this.#failures.ended(a, b, c, d)
       else if (kind === 6) this.#virtuals.note(key, a, b)
-      else this.#pulls.signal(key, a)
+      else if (kind === 5) this.#pulls.signal(key, a)
+      else if (kind === 8) this.#news(key, a)
+    }
+  }
+
+  /** Something happened to the runtime itself, on some thread. */
+  #news(what, on) {
+    if (what === 1) {
+      this.#outbox.shut(on !== 0)
+    } else if (this.#attached) {
+      this.closing = true
+      this.#actors.doubtAll()
+      // The drain that is running looks at the core once more.
+      inRoot(() => setImmediate(this.#onClosed))
     }
   }
 }

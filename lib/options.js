@@ -95,18 +95,8 @@ function routing(value) {
 /** A bound of the whole runtime; `null` takes it away. */
 const limit = (value, what) => (value === null ? null : integer(value, what, 1, 2 ** 53))
 
-/** The options of a runtime. */
-function runtime(value) {
-  const known = [
-    'timeSliceMs',
-    'stopTimeoutMs',
-    'callTimeoutMs',
-    'defaultCapacity',
-    'workers',
-    'logger',
-    'onCrash',
-  ]
-  const o = object(value, 'options', known)
+/** What is of the thread and not of the runtime; `logger` has a default for those who do not say. */
+function ofThread(o, logger) {
   const slice = optional(o.timeSliceMs, millis, 'timeSliceMs') ?? 5
   if (slice === 0) throw outOfRange('timeSliceMs', 'more than 0', 0)
   if (o.logger !== undefined && o.logger !== null && typeof o.logger.error !== 'function') {
@@ -115,14 +105,31 @@ function runtime(value) {
   return {
     timeSliceMs: slice,
     callTimeoutMs: optional(o.callTimeoutMs, millis, 'callTimeoutMs') ?? 5000,
-    logger: o.logger === undefined ? console : o.logger,
+    logger: o.logger === undefined ? logger : o.logger,
     onCrash: optional(o.onCrash ?? undefined, callable, 'onCrash'),
+  }
+}
+
+const OF_THREAD = ['timeSliceMs', 'callTimeoutMs', 'logger', 'onCrash']
+
+/** The options of a runtime. */
+function runtime(value) {
+  const known = [...OF_THREAD, 'stopTimeoutMs', 'defaultCapacity', 'workers']
+  const o = object(value, 'options', known)
+  return {
+    ...ofThread(o, console),
     native: {
       workers: optional(o.workers, integer, 'workers', 1, 1024),
       stopTimeoutMs: optional(o.stopTimeoutMs, millis, 'stopTimeoutMs'),
       defaultCapacity: optional(o.defaultCapacity, capacity, 'defaultCapacity'),
     },
   }
+}
+
+/** The options of a thread that joins the runtime `id`; its owner logs the failures. */
+function attach(id, value) {
+  const o = object(value, 'options', OF_THREAD)
+  return { ...ofThread(o, null), native: { attach: integer(id, 'id', 1, 2 ** 32 - 1) } }
 }
 
 module.exports = {
@@ -140,4 +147,5 @@ module.exports = {
   limit,
   routing,
   runtime,
+  attach,
 }

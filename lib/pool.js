@@ -80,7 +80,13 @@ class Pool {
   }
 
   async #watch(pid) {
-    const { reason } = await this.#runtime.join(pid)
+    let reason
+    try {
+      reason = (await this.#runtime.join(pid)).reason
+    } catch {
+      // This thread has left the runtime.
+      return
+    }
     const at = this.#pids.indexOf(pid)
     if (at < 0) return
     try {

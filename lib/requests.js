@@ -212,10 +212,17 @@ class Requests {
     }
   }
 
-  close(timeoutMs) {
-    const ended = this.#waits.begin((key) => this.#native.close(timeoutMs, key))
+  /** Closes the runtime or, with `leave`, this thread's part in it. */
+  close(timeoutMs, leave) {
+    const end = leave ? this.#native.detach : this.#native.close
+    const ended = this.#waits.begin((key) => end(timeoutMs, key))
     this.#hold.hold()
     return ended
+  }
+
+  /** What is still asked is asked of nobody. */
+  dispose() {
+    for (const reject of this.#waits.takeRejects()) reject(closed())
   }
 
   // --- outcomes ---------------------------------------------------------------------------------

@@ -43,8 +43,15 @@ function actorInfo(pid, fields, behaviorVersion) {
 
 const camelCase = (name) => name.replace(/_(.)/g, (_, letter) => letter.toUpperCase())
 
+/** The runtimes of this thread, by id: who attaches to one that is here gets it. */
+const here = new Map()
+
+/** The constructor's second argument where a runtime is joined, not made. */
+const JOIN = Symbol('join')
+
 class NodeRuntime {
   #lane
+  #attached
   #open = true
   #closing = undefined
   /** Whether mailboxes are bounded that do not say. */
@@ -52,12 +59,26 @@ class NodeRuntime {
   #onCrash
   #logger
 
-  constructor(options) {
-    const o = check.runtime(options)
+  constructor(options, join, id) {
+    this.#attached = join === JOIN
+    const o = this.#attached ? check.attach(id, options) : check.runtime(options)
     this.#onCrash = o.onCrash
     this.#logger = o.logger
-    this.#bounded = o.native.defaultCapacity !== undefined
-    this.#lane = new Lane(this, o, (info) => this.#crashed(info))
+    this.#lane = new Lane(
+      this,
+      o,
+      (info) => this.#crashed(info),
+      () => this.#closedElsewhere(),
+    )
+    this.#bounded = this.#lane.native.bounded
+    here.set(this.id, new WeakRef(this))
+  }
+
+  static attach(id, options) {
+    check.attach(id, options)
+    const runtime = here.get(id)?.deref()
+    if (runtime?.closed) throw closed()
+    return runtime ?? new NodeRuntime(options, JOIN, id)
   }
 
   get version() {
@@ -66,6 +87,10 @@ class NodeRuntime {
 
   get id() {
     return this.#lane.native.id
+  }
+
+  get attached() {
+    return this.#attached
   }
 
   get closed() {
@@ -432,8 +457,26 @@ class NodeRuntime {
 
   async #close(timeoutMs) {
     this.#open = false
-    await this.#lane.close(timeoutMs)
+    try {
+      await this.#lane.close(timeoutMs)
+    } catch (error) {
+      // The owner was faster.
+      if (!this.#lane.disposed) throw error
+    } finally {
+      this.#dispose()
+    }
+  }
+
+  /** The owner has closed the runtime that this thread had joined. */
+  #closedElsewhere() {
+    this.#open = false
+    this.#closing ??= Promise.resolve()
+    this.#dispose()
+  }
+
+  #dispose() {
     this.#lane.dispose()
+    here.delete(this.id)
   }
 
   async [Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')]() {

@@ -39,6 +39,14 @@ class Waits {
     this.#free.push(key)
   }
 
+  /** What fails each promise that waits. */
+  takeRejects() {
+    const waiting = this.rejects.filter((reject) => reject !== undefined)
+    this.rejects = []
+    this.resolves = []
+    return waiting
+  }
+
   /** What fails the promise of a key, which is free again. */
   takeReject(key) {
     const reject = this.rejects[key]

@@ -343,6 +343,15 @@ pub enum PullSignal {
     Gone,
 }
 
+/// What happened to the runtime itself, for threads that have joined it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RuntimeNews {
+    /// It is closed: every actor has ended.
+    Closed,
+    /// Whether load is shed from now on.
+    Shedding(bool),
+}
+
 /// What a lane is told beside messages.
 #[derive(Debug)]
 pub enum LaneEvent {
@@ -386,4 +395,6 @@ pub enum LaneEvent {
         /// Why.
         signal: PullSignal,
     },
+    /// Something happened to the runtime itself.
+    Runtime(RuntimeNews),
 }

@@ -5,7 +5,7 @@ use super::hot::{call_id, settled};
 use super::raw::{Cx, Js, Ret};
 use crate::config::SpawnOptions;
 use crate::error::{Error, ErrorKind, Result};
-use crate::message::{CrashInfo, ExitInfo, LaneEvent, Payload, PullSignal};
+use crate::message::{CrashInfo, ExitInfo, LaneEvent, Payload, PullSignal, RuntimeNews};
 use crate::runtime::{ActorInfo, Replied};
 use std::time::Duration;
 
@@ -148,7 +148,7 @@ fn exit_items<'a>(cx: &Cx<'a>, info: &ExitInfo) -> [Js<'a>; 4] {
 /// `events()`: what the lane was told, as arrays: `[0, key, Buffer]` or `[1, key, code, message, stack]` for calls,
 /// `[2, key, pid, reason, message, stack]` for joins, `[3, key, pid]` for actors to forget, `[4, 0, pid, reason, message,
 /// stack]` for failures, `[5, key, signal]` for pull actors: 0 look, 1 closing, 2 gone; `[6, key, pid, activate]` for the hooks
-/// of virtual actors.
+/// of virtual actors; `[8, 0]`: the runtime is closed, `[8, 1, on]`: whether load is shed.
 pub(super) fn events(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     let mut events = Vec::new();
     face.inner()?.lane.take_events(&mut events);
@@ -188,6 +188,13 @@ pub(super) fn events(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
                 PullSignal::Gone => 2.0,
             };
             cx.array([cx.num(5.0), cx.num(key as f64), cx.num(signal)].into_iter())
+        }
+        LaneEvent::Runtime(news) => {
+            let (what, on) = match news {
+                RuntimeNews::Closed => (0.0, 0.0),
+                RuntimeNews::Shedding(on) => (1.0, f64::from(u8::from(on))),
+            };
+            cx.array([cx.num(8.0), cx.num(what), cx.num(on)].into_iter())
         }
     });
     Ok(cx.ret(cx.array(items)))
@@ -326,6 +333,15 @@ pub(super) fn close(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     let mut inner = face.synced()?;
     let timeout = millis(cx.f64(0)).unwrap_or(Duration::from_secs(5));
     inner.lane.close_runtime(timeout, cx.f64(1).unwrap_or(0.0) as u64);
+    face.note_control(&mut inner);
+    Ok(Ret::Undefined)
+}
+
+/// `detach(timeoutMs, key)`: stops the actors of this thread alone; the call with `key` is answered when all have ended.
+pub(super) fn detach(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    let mut inner = face.synced()?;
+    let timeout = millis(cx.f64(0)).unwrap_or(Duration::from_secs(5));
+    inner.lane.detach(timeout, cx.f64(1).unwrap_or(0.0) as u64);
     face.note_control(&mut inner);
     Ok(Ret::Undefined)
 }

@@ -6,6 +6,7 @@ use crate::id::Pid;
 use crate::message::Payload;
 use crate::runtime::{Batch, HostLane, Runtime};
 use std::cell::{Cell, RefCell, RefMut};
+use std::collections::BTreeSet;
 use std::ptr::null_mut;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -66,6 +67,9 @@ pub(super) struct Face {
     pub(super) make_error: Reference,
     /// Set by the lane's waker on this thread.
     pub(super) armed: Arc<AtomicBool>,
+    /// The home of the buffers that this thread allocates.
+    pub(super) home: u64,
+    id: u32,
     pub(super) env: EnvSlot,
     pub(super) watch: WatchSlot,
 }
@@ -74,10 +78,12 @@ impl Face {
     pub(super) fn new(
         rt: Runtime,
         lane: HostLane,
+        home: u64,
         memory: Memory,
         make_error: Reference,
         armed: Arc<AtomicBool>,
     ) -> Self {
+        let id = rt.id();
         let inner =
             Inner { rt, lane, batch: Batch::default(), slab: None, used: 0, seen_control: 0 };
         Self {
@@ -85,6 +91,8 @@ impl Face {
             memory,
             make_error,
             armed,
+            home,
+            id,
             env: Cell::new(null_mut()),
             watch: Cell::new(null_mut()),
         }
@@ -180,19 +188,49 @@ impl Face {
 
     /// Lets go of the runtime: what still runs in it is killed with the last handle.
     pub(super) fn dispose(&self) {
-        let inner = self.inner.borrow_mut().take();
-        drop(inner);
+        self.leave();
         unwatch_environment(self);
     }
 
     /// The environment (main thread or Worker) ends: so do the actors of its lane, and nobody wakes it any more.
     pub(super) fn environment_closes(&self) {
-        if let Ok(mut inner) = self.inner.try_borrow_mut()
-            && let Some(inner) = inner.take()
-        {
-            inner.lane.close();
-        }
+        self.leave();
     }
+
+    /// What this thread has promised is sent, what it had taken is counted, its actors and buffers end.
+    fn leave(&self) {
+        // Posts the outbox, unless the thread ended in the middle of an entry.
+        drop(self.inner());
+        let Ok(mut slot) = self.inner.try_borrow_mut() else { return };
+        let Some(mut inner) = slot.take() else { return };
+        let begun = self.memory.ctl.i32(ctl::FINISHED) + self.memory.ctl.i32(ctl::IN_HANDLER);
+        inner.lane.close();
+        inner.lane.discard(&mut inner.batch, begun as usize);
+        inner.rt.free_buffers_of(self.home);
+        leave_thread(self.id);
+    }
+}
+
+thread_local! {
+    /// The runtimes that this thread has joined.
+    static JOINED: RefCell<BTreeSet<u32>> = const { RefCell::new(BTreeSet::new()) };
+}
+
+/// Notes that this thread has a lane in a runtime. It has no use for two: who wakes a lane from its own thread reckons with
+/// being in an entry of that lane.
+pub(super) fn join_thread(id: u32) -> Result<()> {
+    let first = JOINED.try_with(|joined| joined.borrow_mut().insert(id)).unwrap_or(true);
+    if first {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::InvalidArgument,
+        format!("another copy of iris on this thread has joined runtime {id} already; use that"),
+    ))
+}
+
+pub(super) fn leave_thread(id: u32) {
+    let _ = JOINED.try_with(|joined| joined.borrow_mut().remove(&id));
 }
 
 /// Argument `i` as a pid; `None`: it is a number, but of no actor.

@@ -27,6 +27,7 @@ mod timers;
 mod virtuals;
 
 use crate::config::Config;
+use crate::error::Result;
 use crate::runtime::Runtime;
 use face::{Face, Memory};
 use napi::bindgen_prelude::{Function, JsObjectValue, Object};
@@ -37,7 +38,7 @@ use raw::{Entry, Reference, Shared};
 use std::ffi::CStr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// How a runtime is set up; lib/options.js has checked types and ranges.
@@ -49,14 +50,16 @@ pub struct LaneOptions {
     pub stop_timeout_ms: Option<f64>,
     /// Capacity of mailboxes that do not say, in messages. Default: unbounded.
     pub default_capacity: Option<u32>,
+    /// The id of a runtime of this process that the lane joins; the other options are that runtime's.
+    pub attach: Option<u32>,
 }
 
 /// The version of the native half.
 #[napi]
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Names of the runtimes of this process: one count for all its threads.
-static NEXT_ID: AtomicU32 = AtomicU32::new(1);
+/// A number for each lane of this process: the home of the buffers that its thread allocates.
+static NEXT_HOME: AtomicU64 = AtomicU64::new(1);
 
 /// Name, number of arguments, function.
 const ENTRIES: &[(&CStr, usize, Entry)] = &[
@@ -117,6 +120,7 @@ const ENTRIES: &[(&CStr, usize, Entry)] = &[
     (c"hookDone", 1, virtuals::hook_done),
     (c"hookIsDue", 1, virtuals::hook_is_due),
     (c"close", 2, entries::close),
+    (c"detach", 2, entries::detach),
     (c"dispose", 0, entries::dispose),
     (c"panic", 0, entries::panic),
 ];
@@ -133,16 +137,7 @@ pub fn create_lane(
     wake: Function<'_, (), ()>,
     make_error: Function<'_, (), ()>,
 ) -> napi::Result<Object<'static>> {
-    let defaults = Config::default();
-    let config = Config {
-        workers: options.workers.map_or(defaults.workers, |n| n as usize),
-        stop_timeout: options
-            .stop_timeout_ms
-            .map_or(defaults.stop_timeout, |ms| Duration::from_secs_f64(ms / 1e3)),
-        default_capacity: options.default_capacity,
-        ..defaults
-    };
-    let rt = Runtime::new(config)
+    let rt = open(&options)
         .map_err(|e| napi::Error::new(Status::GenericFailure, format!("{}: {e}", e.code())))?;
     let wake = wake
         .build_threadsafe_function::<()>()
@@ -161,7 +156,13 @@ pub fn create_lane(
             let _ = wake.call((), NonBlocking);
         }
     });
-    lane.take_failures();
+    // The owner hears of every failure, who has joined of those of its own actors.
+    if options.attach.is_some() {
+        lane.take_own_failures();
+    } else {
+        lane.take_failures();
+    }
+    lane.take_news();
     lane.watch_delays();
     let part = |name: &str| Shared::of(&env, memory.get_named_property::<Object<'_>>(name)?);
     let memory = Memory {
@@ -174,9 +175,32 @@ pub fn create_lane(
         out_calls: part("outCalls")?,
         clock: part("clock")?,
     };
-    let face = Rc::new(Face::new(rt, lane, memory, Reference::of(&env, make_error)?, armed));
+    let (id, bounded) = (rt.id(), rt.default_capacity().is_some());
+    let home = NEXT_HOME.fetch_add(1, Ordering::Relaxed);
+    let make_error = Reference::of(&env, make_error)?;
+    let face = Rc::new(Face::new(rt, lane, home, memory, make_error, armed));
     raw::watch_environment(&env, &face);
     let mut lane = raw::bind(&env, &face, ENTRIES)?;
-    lane.set("id", f64::from(NEXT_ID.fetch_add(1, Ordering::Relaxed)))?;
+    lane.set("id", f64::from(id))?;
+    lane.set("bounded", bounded)?;
     Ok(lane)
+}
+
+/// A new runtime, or one that is open already.
+fn open(options: &LaneOptions) -> Result<Runtime> {
+    if let Some(id) = options.attach {
+        face::join_thread(id)?;
+        return Runtime::attach(id).inspect_err(|_| face::leave_thread(id));
+    }
+    let defaults = Config::default();
+    let rt = Runtime::new(Config {
+        workers: options.workers.map_or(defaults.workers, |n| n as usize),
+        stop_timeout: options
+            .stop_timeout_ms
+            .map_or(defaults.stop_timeout, |ms| Duration::from_secs_f64(ms / 1e3)),
+        default_capacity: options.default_capacity,
+        ..defaults
+    })?;
+    face::join_thread(rt.id())?;
+    Ok(rt)
 }

@@ -78,6 +78,8 @@ pub(super) struct Closing {
 }
 
 pub(crate) struct Core {
+    /// What other threads of the process find it by.
+    pub(super) id: u32,
     pub(super) tag: u16,
     pub(super) config: Config,
     pub(super) clock: Clock,
@@ -104,6 +106,8 @@ pub(crate) struct Core {
     pub(super) pool_control: AtomicU32,
     pub(super) exits: Mutex<Vec<Option<ExitInfo>>>,
     pub(super) failure_hook: Mutex<Option<FailureHook>>,
+    /// Lanes that are told of the runtime itself.
+    pub(super) listeners: Mutex<Vec<Arc<Lane>>>,
     pub(super) me: Weak<Core>,
 }
 
@@ -147,6 +151,7 @@ impl Core {
         Ok(Arc::new_cyclic(|me: &Weak<Self>| {
             let target = me.clone();
             Self {
+                id: super::attach::next_id(),
                 tag,
                 pool: Pool::new(config.workers),
                 config,
@@ -174,6 +179,7 @@ impl Core {
                 pool_control: AtomicU32::new(0),
                 exits: Mutex::new(vec![None; REMEMBERED]),
                 failure_hook: Mutex::new(None),
+                listeners: Mutex::new(Vec::new()),
                 me: me.clone(),
             }
         }))

@@ -81,7 +81,7 @@ pub(super) struct Delays {
     /// Delays that are over but whose messages are still being sent.
     firing: AtomicUsize,
     /// The lane that wants to know when none is left.
-    watcher: Mutex<Option<Arc<Lane>>>,
+    watchers: Mutex<Vec<Arc<Lane>>>,
 }
 
 impl Default for Delays {
@@ -91,7 +91,7 @@ impl Default for Delays {
             state: Mutex::new(state),
             missed: AtomicU64::new(0),
             firing: AtomicUsize::new(0),
-            watcher: Mutex::new(None),
+            watchers: Mutex::new(Vec::new()),
         }
     }
 }
@@ -265,17 +265,19 @@ impl Core {
 
     /// Wakes `lane` whenever the last delay is over.
     pub(super) fn watch_delays(&self, lane: Arc<Lane>) {
-        *self.delays.watcher.lock() = Some(lane);
+        self.delays.watchers.lock().push(lane);
+    }
+
+    pub(super) fn unwatch_delays(&self, lane: &Arc<Lane>) {
+        self.delays.watchers.lock().retain(|l| !Arc::ptr_eq(l, lane));
     }
 
     fn tell_if_no_delays(&self) {
         if self.has_delays() {
             return;
         }
-        let watcher = self.delays.watcher.lock().clone();
-        if let Some(lane) = watcher {
-            lane.wake();
-        }
+        let watchers = self.delays.watchers.lock().clone();
+        watchers.iter().for_each(|lane| lane.wake());
     }
 
     /// `target` has ended: so have its delays.

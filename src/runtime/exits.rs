@@ -6,7 +6,9 @@ use crate::actor::cell::{Body, Cell, ExitSink, Extra, Life, Sched, StopWatch};
 use crate::error::{Error, ErrorKind};
 use crate::id::{CallId, Pid};
 use crate::mailbox::Mailbox;
-use crate::message::{CrashInfo, Envelope, ExitInfo, ExitReason, LaneEvent, PullSignal};
+use crate::message::{
+    CrashInfo, Envelope, ExitInfo, ExitReason, LaneEvent, PullSignal, RuntimeNews,
+};
 use crate::scheduler::lane::Lane;
 use crate::sync::atomic::Ordering;
 use crate::sync::{MutexGuard, contain};
@@ -41,7 +43,7 @@ impl Core {
         self.stop_because(pid, ExitReason::Shutdown, drain, timeout)
     }
 
-    fn stop_because(
+    pub(super) fn stop_because(
         &self,
         pid: Pid,
         why: ExitReason,
@@ -295,7 +297,7 @@ impl Core {
 
         match body {
             Body::Hosted(key) | Body::Virtual(Virtual { key, .. }) => {
-                if let Some(lane) = lane
+                if let Some(lane) = &lane
                     && lane.push_event(LaneEvent::Gone { pid, key })
                 {
                     lane.wake();
@@ -313,6 +315,11 @@ impl Core {
             let hook = self.failure_hook.lock().clone();
             if let Some(hook) = hook {
                 contain(|| hook(info.clone()));
+            }
+            if let Some(lane) = lane.filter(|l| l.hears_failures())
+                && lane.push_event(LaneEvent::Failed(info.clone()))
+            {
+                lane.wake();
             }
         }
         for (_, sink) in extra.joiners {
@@ -399,6 +406,10 @@ impl Core {
     /// The thread of `lane` is gone: so are its actors.
     pub(crate) fn close_lane(&self, lane: &Arc<Lane>) {
         lane.close();
+        self.forget_lane(lane);
+        if self.is_closed() && self.live.load(Ordering::Acquire) == 0 {
+            return;
+        }
         let mut mine = self.pids(|c| c.lane.as_ref().is_some_and(|l| Arc::ptr_eq(l, lane)));
         mine.reverse();
         for pid in mine {
@@ -471,6 +482,7 @@ impl Core {
         for f in done {
             contain(f);
         }
+        self.tell_lanes(RuntimeNews::Closed);
     }
 }
 

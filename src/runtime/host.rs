@@ -36,7 +36,7 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub struct HostLane {
     pub(super) core: Arc<Core>,
-    lane: Arc<Lane>,
+    pub(super) lane: Arc<Lane>,
 }
 
 impl super::Runtime {

@@ -1,6 +1,7 @@
 //! The one facade that Rust programs and both hosts use.
 
 mod activation;
+mod attach;
 mod buffers;
 mod calls;
 mod codec;
@@ -78,6 +79,7 @@ struct Last(Arc<Core>);
 
 impl Drop for Last {
     fn drop(&mut self) {
+        attach::withdraw(self.0.id);
         self.0.close_now();
     }
 }
@@ -97,7 +99,9 @@ impl Runtime {
     /// As [`new`](Self::new).
     pub fn with_clock(config: Config, clock: Clock) -> Result<Self> {
         let core = Core::new(config, clock)?;
-        Ok(Self { _last: Arc::new(Last(Arc::clone(&core))), core })
+        let last = Arc::new(Last(Arc::clone(&core)));
+        attach::publish(core.id, &last);
+        Ok(Self { core, _last: last })
     }
 
     /// Spawns a Rust actor with default options.

@@ -5,7 +5,7 @@ use crate::actor::cell::{Cell, Waiter};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Pid;
 use crate::mailbox::overflow::{Overflow, Pressure};
-use crate::message::{Envelope, Payload};
+use crate::message::{Envelope, Payload, RuntimeNews};
 use crate::scheduler::lane::Lane;
 use crate::scheduler::stats::{DropReason, Refusal};
 use crate::sync::MutexGuard;
@@ -315,6 +315,7 @@ impl super::Runtime {
     /// Turns load shedding on or off. Default off.
     pub fn set_load_shedding(&self, on: bool) {
         self.core.shedding.on.store(on, Ordering::Relaxed);
+        self.core.tell_lanes(RuntimeNews::Shedding(on));
     }
 
     /// Whether load is being shed right now: it is on, and one of the capacities is reached.

@@ -5,7 +5,7 @@
 //! messages and senders it has, and no message can fall between "empty" and "asleep".
 
 use crate::message::LaneEvent;
-use crate::sync::atomic::{AtomicU32, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use crate::sync::{Mutex, contain};
 use std::collections::VecDeque;
 
@@ -29,6 +29,7 @@ struct State {
 pub struct Lane {
     state: Mutex<State>,
     control: AtomicU32,
+    hears_failures: AtomicBool,
     waker: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -43,6 +44,7 @@ impl Lane {
                 closed: false,
             }),
             control: AtomicU32::new(0),
+            hears_failures: AtomicBool::new(false),
             waker: Box::new(waker),
         }
     }
@@ -122,6 +124,17 @@ impl Lane {
     /// Makes the lane look again.
     pub fn bump_control(&self) {
         self.control.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The lane is to hear of failures of its own actors.
+    pub fn hear_failures(&self) {
+        self.hears_failures.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the lane hears of failures of its own actors.
+    #[must_use]
+    pub fn hears_failures(&self) -> bool {
+        self.hears_failures.load(Ordering::Relaxed)
     }
 
     /// The thread is going away: forget what waits, take no more events.
