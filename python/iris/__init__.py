@@ -41,6 +41,7 @@ from iris._types import (
     PullHandler,
     Received,
     SystemType,
+    VirtualHook,
 )
 from iris.errors import IrisError
 
@@ -65,6 +66,7 @@ __all__ = [
     "Received",
     "Runtime",
     "SystemType",
+    "VirtualHook",
     "__version__",
     "errors",
 ]

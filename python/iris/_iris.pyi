@@ -21,6 +21,7 @@ from iris._types import (
     PullHandler,
     Received,
     SystemType,
+    VirtualHook,
 )
 
 __all__ = [
@@ -69,10 +70,14 @@ class ActorInfo:
         """Who."""
     @property
     def state(self) -> str:
-        """``idle``, ``queued``, ``running``, ``draining`` or ``stopping``."""
+        """``idle``, ``queued``, ``running``, ``draining`` or ``stopping``.
+
+        Of virtual actors ``dormant``, ``activating``, ``active`` or ``deactivating`` in the place
+        of the first three.
+        """
     @property
     def kind(self) -> str:
-        """``push`` or ``pull``."""
+        """``push``, ``virtual`` or ``pull``."""
     @property
     def budget(self) -> int:
         """Messages a turn."""
@@ -143,6 +148,15 @@ class Context:
     @property
     def sender(self) -> int | None:
         """The actor that sent the message in its own name (`send`, `call`); else None."""
+    @property
+    def state(self) -> Any:
+        """A value of the actor's own, the same in all its contexts; None at first.
+
+        What `on_activate` of a virtual actor answers is put here; it is gone when the actor sleeps
+        or ends.
+        """
+    @state.setter
+    def state(self, value: Any) -> None: ...
     def send(self, pid: int, data: Payload) -> bool:
         """Sends in this actor's name.
 
@@ -371,6 +385,42 @@ class Runtime:
             InvalidArgument: `budget` is out of range, or `handler` does not take ``(mailbox)``.
             InvalidType: `handler` is not callable, or a generator function.
             AtCapacity: No slot or no thread is free.
+        """
+    def spawn_virtual(
+        self,
+        handler: Handler,
+        budget: int = 100,
+        idle_timeout_ms: float | None = None,
+        *,
+        on_activate: VirtualHook | None = None,
+        on_deactivate: VirtualHook | None = None,
+        capacity: int | None = None,
+    ) -> int:
+        """Spawns a virtual actor: its pid is good from now on, and nothing runs for it until then.
+
+        The first message wakes it; without one for `idle_timeout_ms` it sleeps again, and costs
+        what it did at first. `stop`, with `drain` after what waits, and `close` end an active one
+        after its `on_deactivate`, a dormant one at once; `kill` and a crash run no hook. A hook
+        that raises ends the actor with ``crash``.
+
+        Args:
+            handler: As for `spawn`.
+            budget: As for `spawn`.
+            idle_timeout_ms: In milliseconds, 0 to 2^53; more than 24 days is for ever.
+                Default: it stays active until it ends.
+            on_activate: Called with ``(ctx)`` before the first message, and before the first after
+                each sleep; `def` or `async def`. What it answers, unless None, is ``ctx.state``.
+            on_deactivate: Called with ``(ctx)`` before an active one sleeps or is stopped.
+            capacity: The bound of its mailbox in messages; 1 to 2^30. Default: the runtime's.
+
+        Returns:
+            The pid of the actor.
+
+        Raises:
+            InvalidArgument: As for `spawn`; `idle_timeout_ms` or `capacity` is out of range, or a
+                hook does not take ``(ctx)``.
+            InvalidType: As for `spawn`, and of a hook.
+            AtCapacity: As for `spawn`.
         """
     def spawn_child(
         self,

@@ -29,6 +29,9 @@ Received: TypeAlias = "bytes | CallMessage | PySystemMessage"
 SystemType: TypeAlias = Literal["EXIT", "DOWN", "HOT_SWAP", "PING", "PONG"]
 """What a `PySystemMessage` is about."""
 
+VirtualHook: TypeAlias = "Callable[[Context], object]"
+"""What wakes a virtual actor or puts it to sleep, `def` or `async def`."""
+
 CrashHook: TypeAlias = "Callable[[ExitInfo], object]"
 """Who hears of actors that fail."""
 

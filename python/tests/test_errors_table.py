@@ -79,11 +79,14 @@ COUNT_CALLS: dict[str, Callable[[Runtime, Any], Any]] = {
     "bounded budget": lambda rt, n: rt.spawn_py_handler_bounded(lambda msg: None, n, 1),
     "capacity": lambda rt, n: rt.spawn_py_handler_bounded(lambda msg: None, 1, n),
     "pull budget": lambda rt, n: rt.spawn_with_mailbox(lambda box: None, n),
+    "virtual budget": lambda rt, n: rt.spawn_virtual(lambda msg: None, n),
+    "virtual capacity": lambda rt, n: rt.spawn_virtual(lambda msg: None, capacity=n),
     "default_capacity": lambda rt, n: Runtime(default_capacity=n),
     "workers": lambda rt, n: Runtime(workers=n),
 }
 OTHER_CALLS: dict[str, Callable[[Runtime], Any]] = {
     "spawn": lambda rt: rt.spawn(lambda msg: None),
+    "spawn_virtual": lambda rt: rt.spawn_virtual(lambda msg: None),
     "spawn_py_handler_bounded": lambda rt: rt.spawn_py_handler_bounded(lambda msg: None, 1, 1),
     "spawn_with_mailbox": lambda rt: rt.spawn_with_mailbox(lambda box: None),
     "unregister": lambda rt: rt.unregister("name"),
@@ -281,6 +284,36 @@ def test_a_delay_of_the_wrong_type(rt: Runtime, inbox: Inbox, call: Any, ms: Any
     with pytest.raises(errors.InvalidType, match="delay"):
         call(rt, pid, ms)
     assert rt.get_metrics()["delays"] == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (errors.InvalidArgument, [-1, -0.001, math.nan, math.inf, 2**53 + 2, 10**400]),
+        (errors.InvalidType, ["1", b"1", True, []]),
+    ],
+)
+def test_an_idle_timeout_that_is_none(rt: Runtime, kind: Any, values: list[Any]) -> None:
+    for value in values:
+        with pytest.raises(kind, match="delay"):
+            rt.spawn_virtual(lambda msg: None, 1, value)
+    assert rt.list_actors() == []
+
+
+def test_a_hook_that_is_none(rt: Runtime) -> None:
+    def generator(ctx: Any) -> Any:
+        yield
+
+    for name in ("on_activate", "on_deactivate"):
+        wrong: list[Any] = [1, "f", b"f", [], object(), generator]
+        for value in wrong:
+            with pytest.raises(errors.InvalidType):
+                rt.spawn_virtual(lambda msg: None, **{name: value})
+        shapes: list[Any] = [lambda: None, lambda a, b: None, lambda a, b, c: None]
+        for value in shapes:
+            with pytest.raises(errors.InvalidArgument):
+                rt.spawn_virtual(lambda msg: None, **{name: value})
+    assert rt.list_actors() == []
 
 
 @pytest.mark.parametrize("name", ["set_system_capacity", "set_message_capacity"])

@@ -7,6 +7,7 @@ use super::home::attached;
 use super::shared::Shared;
 use crate::error::ErrorKind;
 use crate::id::{CallId, Pid};
+use crate::sync::Mutex;
 use pyo3::prelude::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,6 +24,9 @@ pub(super) struct Context {
     call: AtomicU64,
     /// Who sent the message in its own name; 0: nobody.
     sender: AtomicU64,
+    /// The context of the actor that this one, of a call, belongs to: it has the state.
+    main: Option<Py<Self>>,
+    state: Mutex<Option<Py<PyAny>>>,
 }
 
 impl Context {
@@ -33,7 +37,27 @@ impl Context {
             is_call: call.is_some(),
             call: AtomicU64::new(call.map_or(0, CallId::to_bits)),
             sender: AtomicU64::new(0),
+            main: None,
+            state: Mutex::default(),
         }
+    }
+
+    pub(super) fn for_call(
+        shared: &Arc<Shared>,
+        pid: Pid,
+        call: Option<CallId>,
+        main: Option<Py<Self>>,
+    ) -> Self {
+        Self { main, ..Self::new(shared, pid, call) }
+    }
+
+    /// Changes the state of the actor.
+    pub(super) fn put_state(&self, value: Option<Py<PyAny>>) {
+        let old = match &self.main {
+            Some(main) => std::mem::replace(&mut *main.get().state.lock(), value),
+            None => std::mem::replace(&mut *self.state.lock(), value),
+        };
+        drop(old);
     }
 
     pub(super) fn set_sender(&self, sender: Option<Pid>) {
@@ -70,6 +94,19 @@ impl Context {
     #[getter]
     fn sender(&self) -> Option<u64> {
         Some(self.sender.load(Ordering::Relaxed)).filter(|bits| *bits != 0)
+    }
+
+    /// A value of the actor's own, the same in all its contexts.
+    #[getter]
+    fn state(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        let main = self.main.as_ref().map_or(self, Py::get);
+        let state = main.state.lock();
+        state.as_ref().map(|s| s.clone_ref(py))
+    }
+
+    #[setter]
+    fn set_state(&self, value: Option<Py<PyAny>>) {
+        self.put_state(value);
     }
 
     /// Sends in this actor's name; False: the mailbox did not take it.

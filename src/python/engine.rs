@@ -13,6 +13,7 @@ use super::outcome::{Awaited, fail_call, reply};
 use super::shared::Shared;
 use super::swap::Past;
 use super::system::to_message;
+use super::virtuals::{Due, Hooks};
 use crate::config::SpawnOptions;
 use crate::error::{ErrorKind, Result};
 use crate::id::Pid;
@@ -22,7 +23,7 @@ use crate::sync::Mutex;
 use pyo3::intern;
 use pyo3::prelude::*;
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -63,11 +64,13 @@ pub(super) struct Slot {
     /// What a hot swap has replaced.
     pub(super) past: Option<Box<Past>>,
     /// The context that is used for all messages but calls, once there was one.
-    ctx: Option<Py<Context>>,
+    pub(super) ctx: Option<Py<Context>>,
     /// contextvars to run in; `None`: the thread's.
-    variables: Option<Py<PyAny>>,
+    pub(super) variables: Option<Py<PyAny>>,
     /// The event loop of the spawning thread.
-    home: Option<Arc<Home>>,
+    pub(super) home: Option<Arc<Home>>,
+    /// What wakes a virtual actor and puts it to sleep.
+    pub(super) hooks: Option<Arc<Hooks>>,
 }
 
 #[derive(Default)]
@@ -85,9 +88,14 @@ struct Work {
     run: usize,
     epoch: u64,
     control: u32,
-    /// Whose handler runs, and on which message.
+    /// Whose handler runs, and on which message; [`HOOK`]: its hook.
     running: Option<(Pid, usize)>,
+    /// Hooks that are due, oldest first.
+    hooks: VecDeque<Due>,
 }
+
+/// The place of a message that is none.
+const HOOK: usize = usize::MAX;
 
 /// A message on its way into a handler.
 struct Taken {
@@ -99,6 +107,7 @@ struct Taken {
 
 enum Fetch {
     Message(Taken),
+    Hook(Due),
     Events(Vec<LaneEvent>),
     Empty,
     Replaced,
@@ -174,7 +183,17 @@ impl Engine {
     ) -> Result<Pid> {
         let has_parent = options.parent.is_some();
         let now = Behavior { handler, wants_ctx: shape.wants_ctx, version: 1 };
-        let slot = Slot { now, past: None, ctx: None, variables, home };
+        let slot = Slot { now, past: None, ctx: None, variables, home, hooks: None };
+        self.enter(slot, has_parent, |lane, key| lane.spawn(key, options))
+    }
+
+    /// Finds a key for a new actor's handler, and spawns it.
+    pub(super) fn enter(
+        &self,
+        slot: Slot,
+        has_parent: bool,
+        spawn: impl FnOnce(&HostLane, u32) -> Result<Pid>,
+    ) -> Result<Pid> {
         let key = {
             let mut slots = self.slots.lock();
             match slots.free.pop() {
@@ -188,7 +207,7 @@ impl Engine {
                 }
             }
         };
-        self.lane.spawn(key, options).inspect_err(|e| {
+        spawn(&self.lane, key).inspect_err(|e| {
             // A child whose parent is gone has lived: its key is freed when the lane hears of its end.
             if !(has_parent && e.kind() == ErrorKind::NoSuchActor) {
                 drop(self.free(key));
@@ -253,6 +272,14 @@ impl Engine {
                     }
                 }
                 Fetch::Events(events) => self.hear(py, events),
+                Fetch::Hook(due) => {
+                    loaded = None;
+                    self.run_hook(py, shared, epoch, due);
+                    handled = handled.wrapping_add(1);
+                    if handled.is_multiple_of(LOOK) && shared.clock.now_ns() >= until {
+                        break Pause::Slice;
+                    }
+                }
                 Fetch::Message(taken) => {
                     let swaps = self.swaps.load(Ordering::Acquire);
                     if loaded.as_ref().is_none_or(|l| l.pid != taken.pid || l.swaps != swaps) {
@@ -289,10 +316,25 @@ impl Engine {
                     self.lane.settle(&mut w.batch, taken, taken);
                 }
                 (w.next, w.run) = (0, 0);
+                if let Some(due) = w.hooks.pop_front() {
+                    w.running = Some((due.pid, HOOK));
+                    return Fetch::Hook(due);
+                }
                 let mut events = Vec::new();
                 self.lane.take_events(&mut events);
+                let before = events.len();
+                events.retain(|e| match *e {
+                    LaneEvent::Hook { pid, activate, .. } => {
+                        w.hooks.push_back(Due { pid, activate });
+                        false
+                    }
+                    _ => true,
+                });
                 if !events.is_empty() {
                     return Fetch::Events(events);
+                }
+                if before != 0 {
+                    continue;
                 }
                 w.control = self.lane.control();
                 self.lane.take(&mut w.batch, BATCH, |_| true);
@@ -380,7 +422,10 @@ impl Engine {
         let ctx = match (actor.wants_ctx, envelope.call) {
             (false, _) => None,
             (true, None) => actor.ctx.clone(),
-            (true, call) => Bound::new(py, Context::new(shared, pid, call)).ok(),
+            (true, call) => {
+                let main = actor.ctx.clone().map(Bound::unbind);
+                Bound::new(py, Context::for_call(shared, pid, call, main)).ok()
+            }
         };
         if let Some(ctx) = &ctx {
             ctx.get().set_sender(envelope.sender);
@@ -404,6 +449,7 @@ impl Engine {
                     variables: actor.variables.clone().map(Bound::unbind),
                     call: envelope.call,
                     ctx: ctx.map(Bound::unbind),
+                    hook: None,
                 };
                 self.suspend(py, shared, epoch, index, home, awaited);
                 return;
@@ -466,7 +512,11 @@ impl Engine {
     fn hear(&self, py: Python<'_>, events: Vec<LaneEvent>) {
         for event in events {
             if let LaneEvent::Gone { pid, key } = event {
-                drop(self.free(key));
+                let slot = self.free(key);
+                if let Some(ctx) = slot.as_ref().and_then(|s| s.ctx.as_ref()) {
+                    ctx.get().put_state(None);
+                }
+                drop(slot);
                 let task = self.tasks.lock().remove(&pid);
                 if let Some(task) = task {
                     home::cancel(py, &task);

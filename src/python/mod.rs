@@ -12,6 +12,7 @@
 //!  mailbox.rs  pull actors                      children.rs children
 //!  overflow.rs full mailboxes, load shedding    swap.rs     hot swap and rollback
 //!  process.rs  fork and interpreter exit        timers.rs   messages that are sent later
+//!  virtuals.rs virtual actors
 //! ```
 //!
 //! **Locks.** No Rust lock is held while Python is called or the GIL is taken; what is under a lock here is moved in and
@@ -38,6 +39,7 @@ mod shared;
 mod swap;
 mod system;
 mod timers;
+mod virtuals;
 mod waits;
 
 use crate::error::ErrorKind;

@@ -4,6 +4,7 @@ use super::context::Context;
 use super::engine::Engine;
 use super::home::attached;
 use super::shared::Shared;
+use super::virtuals::Due;
 use super::{buffer, errors, handler};
 use crate::error::{Error, ErrorKind};
 use crate::id::{CallId, Pid};
@@ -21,6 +22,8 @@ pub(super) struct Awaited {
     pub(super) variables: Option<Py<PyAny>>,
     pub(super) call: Option<CallId>,
     pub(super) ctx: Option<Py<Context>>,
+    /// It is no handler but this hook.
+    pub(super) hook: Option<Due>,
 }
 
 impl Awaited {
@@ -36,6 +39,11 @@ impl Awaited {
         shared: &Arc<Shared>,
         result: PyResult<Bound<'_, PyAny>>,
     ) {
+        if let Some(due) = self.hook {
+            let ctx = self.ctx.as_ref().map(|c| c.bind(py));
+            self.engine.hook_over(py, shared, due, ctx, result);
+            return;
+        }
         let call = match (&self.ctx, self.call) {
             (Some(ctx), Some(_)) => ctx.get().take_call(),
             (_, call) => call,

@@ -23,6 +23,9 @@ const TIME_SLICE: Duration = Duration::from_millis(5);
 /// How long `close` waits for running handlers when it does not say.
 const CLOSE: Seconds = Seconds(Duration::from_secs(5));
 
+/// A lane, contextvars, and an event loop.
+pub(super) type Place = (Arc<engine::Engine>, Option<Py<PyAny>>, Option<Arc<home::Home>>);
+
 /// A runtime: actors, mailboxes, names, calls.
 #[pyclass(name = "Runtime", module = "iris", frozen, weakref)]
 pub(super) struct PyRuntime {
@@ -50,30 +53,25 @@ impl PyRuntime {
             return Err(wrong_type(handler, "a handler must be callable"));
         }
         let shape = handler::inspect(handler)?;
-        let shared = &slf.get().shared;
-        if shape.wants_ctx && !shared.has_handle() {
-            shared.set_handle(PyWeakrefReference::new(slf.as_any())?.unbind());
+        if shape.wants_ctx {
+            Self::keep_handle(slf)?;
         }
         Ok(shape)
     }
 
-    pub(super) fn spawn_with(
-        slf: &Bound<'_, Self>,
-        handler: &Bound<'_, PyAny>,
-        options: SpawnOptions,
-        release_gil: Flag,
-    ) -> PyResult<u64> {
+    /// Keeps the way from a `ctx` to this object.
+    pub(super) fn keep_handle(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let shared = &slf.get().shared;
+        if !shared.has_handle() {
+            shared.set_handle(PyWeakrefReference::new(slf.as_any())?.unbind());
+        }
+        Ok(())
+    }
+
+    /// Where an actor with such a handler is to run: its lane, contextvars and event loop.
+    pub(super) fn place(slf: &Bound<'_, Self>, shape: Shape) -> PyResult<Place> {
         let py = slf.py();
         let shared = slf.get().open(py)?;
-        if release_gil.0 {
-            return Err(fail(
-                py,
-                ErrorKind::InvalidArgument,
-                "release_gil=True is not there yet: handlers share the interpreter lane",
-            ));
-        }
-        options.validate().or_raise(py)?;
-        let shape = Self::shape_of(slf, handler)?;
         let variables = handler::spawner_context(py)?.map(Bound::unbind);
         let here = home::running_loop(py)?;
         let home = match (here, shape.is_async) {
@@ -85,6 +83,27 @@ impl PyRuntime {
             Some(home) if shape.is_async => Arc::clone(home.engine(shared)),
             _ => shared.lane(py)?,
         };
+        Ok((engine, variables, home))
+    }
+
+    pub(super) fn spawn_with(
+        slf: &Bound<'_, Self>,
+        handler: &Bound<'_, PyAny>,
+        options: SpawnOptions,
+        release_gil: Flag,
+    ) -> PyResult<u64> {
+        let py = slf.py();
+        slf.get().open(py)?;
+        if release_gil.0 {
+            return Err(fail(
+                py,
+                ErrorKind::InvalidArgument,
+                "release_gil=True is not there yet: handlers share the interpreter lane",
+            ));
+        }
+        options.validate().or_raise(py)?;
+        let shape = Self::shape_of(slf, handler)?;
+        let (engine, variables, home) = Self::place(slf, shape)?;
         let handler = handler.clone().unbind();
         engine.spawn(handler, shape, variables, home, options).or_raise(py).map(Pid::to_bits)
     }

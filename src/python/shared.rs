@@ -9,6 +9,7 @@ use super::info::PyExitInfo;
 use super::lane::{self, Parker};
 use super::mailbox::Pullers;
 use super::process;
+use super::virtuals::Hooks;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::ErrorKind;
@@ -42,6 +43,8 @@ pub(super) struct Shared {
     pub(super) pullers: Arc<Pullers>,
     /// What handlers threw in calls, until the caller gets it.
     pub(super) causes: Mutex<HashMap<u64, Py<PyAny>>>,
+    /// The hooks of the last virtual actor that was spawned.
+    pub(super) last_hooks: Mutex<Option<Arc<Hooks>>>,
     me: Weak<Self>,
     /// The process that it belongs to, in forks.
     born: u32,
@@ -69,6 +72,7 @@ impl Shared {
             call_timeout,
             stop_timeout,
             causes: Mutex::default(),
+            last_hooks: Mutex::default(),
             me: Weak::clone(me),
             born: process::forks(),
             trouble: AtomicU8::new(0),
@@ -328,6 +332,8 @@ impl Shared {
             engine.clear(py);
         }
         self.set_hook(None);
+        let hooks = self.last_hooks.lock().take();
+        drop(hooks);
         ended
     }
 
