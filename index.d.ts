@@ -67,6 +67,14 @@ export interface Context {
    */
   reply(data?: Message): void
   /**
+   * Has this actor told when another ends: one `DOWN` in its mailbox. See {@link NodeRuntime.monitor}.
+   *
+   * @throws `ERR_IRIS_INVALID_ARGUMENT` if this actor was not spawned with {@link SpawnOptions.system}.
+   */
+  monitor(target: Pid): MonitorRef
+  /** Links this actor with another. See {@link NodeRuntime.link}. */
+  link(pid: Pid): void
+  /**
    * Stops this actor: the handler finishes, what is queued dies.
    *
    * @returns whether it was alive.
@@ -197,8 +205,8 @@ export class SystemMessage {
   readonly typeName: SystemType
   /** The actor that it is about; `null`: none. */
   readonly fromPid: Pid | null
-  /** The actor that got it. */
-  readonly targetPid: Pid
+  /** The actor that got it; `null`: it was for a function. */
+  readonly targetPid: Pid | null
   /** How `fromPid` ended, for `EXIT` and `DOWN`; otherwise `null`. */
   readonly reason: ExitReason | null
   /** What else is known: `ref` of the monitor for `DOWN`, `message` and `stack` of a crash. */
@@ -238,6 +246,10 @@ export interface Mailbox extends AsyncIterable<Received> {
    *   `ERR_IRIS_ABORTED`.
    */
   recv(options?: number | WaitOptions): Promise<Received | null>
+  /** Has this actor told when another ends: one `DOWN` in this mailbox. See {@link NodeRuntime.monitor}. */
+  monitor(target: Pid): MonitorRef
+  /** Links this actor with another. See {@link NodeRuntime.link}. */
+  link(pid: Pid): void
   /** The next message, or `null` if none waits. */
   tryRecv(): Received | null
   /**
@@ -455,6 +467,8 @@ export interface Metrics {
   names: number
   /** Paths held. */
   paths: number
+  /** Monitors whose `DOWN` is still to come. */
+  monitors: number
   /** Calls without an outcome. */
   openCalls: number
   /** Timers that wait: deadlines of calls and stops. */
@@ -805,6 +819,36 @@ export class NodeRuntime {
 
   /** Whether the pid names an actor that takes messages, or handles the last of them. */
   isAlive(pid: Pid): boolean
+
+  /**
+   * Has a watcher told when an actor ends: exactly one `DOWN` for each reference, after what the actor had sent before it
+   * ended and when its names and paths are free again; at once, with `noproc`, if it has ended already.
+   *
+   * @param watcher an actor that takes system messages (a pull actor, or one with {@link SpawnOptions.system}), or a
+   *   function, which is called in the `AsyncLocalStorage` context of this call. It does not keep the process alive.
+   * @returns the reference: in the message's `metadata.ref`, and for {@link demonitor}.
+   * @throws `ERR_IRIS_INVALID_ARGUMENT` if the watcher does not take system messages; `ERR_IRIS_NO_SUCH_ACTOR` if it has
+   *   ended, or `target` is no pid at all.
+   */
+  monitor(target: Pid, watcher: Pid | ((message: SystemMessage) => unknown)): MonitorRef
+  /** Takes a monitor back; answers whether its `DOWN` was still to come. A function is not called any more. */
+  demonitor(reference: MonitorRef): boolean
+  /**
+   * Links two actors: when one ends the other does, for the same reason, unless that is `normal` or the other traps exits
+   * ({@link setTrapExit}). A link to an actor that has ended is its end with `noproc`.
+   *
+   * @throws `ERR_IRIS_NO_SUCH_ACTOR` if both have ended, or one is no pid at all.
+   */
+  link(a: Pid, b: Pid): void
+  /** Takes a link away; answers whether there was one. */
+  unlink(a: Pid, b: Pid): boolean
+  /**
+   * Says whether the ends of linked actors come to `pid` as `EXIT` messages instead of ending it. One that does not take
+   * system messages only lives on. {@link kill} cannot be trapped.
+   *
+   * @returns what was set before.
+   */
+  setTrapExit(pid: Pid, traps: boolean): boolean
 
   /**
    * Sets the hook that hears of every failure, also of what `async` handlers throw after their actor's end. A failure is

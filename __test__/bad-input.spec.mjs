@@ -244,6 +244,30 @@ const cases = [
     (rt, v) => rt[name](v),
     TYPE,
   ]),
+  ['monitor(target)', notNumbers, (rt, v) => rt.monitor(v, nothing), TYPE],
+  ['monitor(target)', [0, -1, 0.5, Number.NaN], (rt, v) => rt.monitor(v, nothing), NOBODY],
+  [
+    'monitor(watcher)',
+    [undefined, null, '1', true, {}, [], Symbol('s'), 1n],
+    (rt, v, pid) => rt.monitor(pid, v),
+    TYPE,
+  ],
+  ['monitor(watcher)', notPids, (rt, v, pid) => rt.monitor(pid, v), NOBODY],
+  ['monitor by one that hears no system messages', [0], (rt, _v, p) => rt.monitor(p, p), RANGE],
+  ['demonitor(reference)', notNumbers, (rt, v) => rt.demonitor(v), TYPE],
+  ...['link', 'unlink'].flatMap((name) => [
+    [`${name}(a)`, notNumbers, (rt, v, pid) => rt[name](v, pid), TYPE],
+    [`${name}(b)`, notNumbers, (rt, v, pid) => rt[name](pid, v), TYPE],
+  ]),
+  ['link(a)', [0, -1, 0.5, Number.NaN, 2 ** 53], (rt, v, pid) => rt.link(v, pid), NOBODY],
+  ['setTrapExit(pid)', notNumbers, (rt, v) => rt.setTrapExit(v, true), TYPE],
+  ['setTrapExit(pid)', notPids, (rt, v) => rt.setTrapExit(v, true), NOBODY],
+  [
+    'setTrapExit(traps)',
+    [undefined, null, 0, 1, 'yes', {}],
+    (rt, v, pid) => rt.setTrapExit(pid, v),
+    TYPE,
+  ],
   ['spawn system', [null, 0, 1, 'yes', {}], (rt, v) => rt.spawn(nothing, { system: v }), TYPE],
 
   ...['sendAfter', 'sendInterval'].flatMap((name) => [

@@ -1,7 +1,7 @@
 'use strict'
 
 const { toBytes } = require('./bytes.js')
-const { makeError } = require('./errors.js')
+const { makeError, wrongType } = require('./errors.js')
 
 const EMPTY = Buffer.alloc(0)
 
@@ -66,6 +66,16 @@ class Context {
     }
     // A caller that has given up is no fault of the handler: its reply is dropped and counted.
     this.#lane.reply(this.#low, high, bytes)
+  }
+
+  monitor(target) {
+    if (typeof target !== 'number') throw wrongType('target', 'a number', target)
+    return this.#lane.monitor(target, this.#pid)
+  }
+
+  link(pid) {
+    if (typeof pid !== 'number') throw wrongType('pid', 'a number', pid)
+    this.#lane.link(this.#pid, pid)
   }
 
   stop() {

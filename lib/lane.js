@@ -11,6 +11,7 @@
 //   virtuals.js  the hooks of virtual actors
 //   requests.js  calls, joins, waiting sends, replies
 //   waits.js     their promises
+//   watching.js  monitors with callbacks
 //   hold.js      what keeps the process alive
 //   failures.js  what crashed actors threw
 
@@ -28,6 +29,7 @@ const { Requests } = require('./requests.js')
 const { Turns } = require('./turns.js')
 const { Virtuals } = require('./virtuals.js')
 const { Waits } = require('./waits.js')
+const { Watches } = require('./watching.js')
 
 /** Bytes that `sendMany` packs for one crossing. */
 const PACK = 2 ** 20
@@ -47,6 +49,7 @@ class Lane {
   #hold
   #requests
   #pulls
+  #watches
   #virtuals
   #failures
   /** Whether another thread owns the runtime: it goes on when this one leaves. */
@@ -54,7 +57,7 @@ class Lane {
   /** Called when another thread has closed the runtime. */
   #onClosed
 
-  constructor(runtime, options, report, onClosed) {
+  constructor(runtime, options, report, onClosed, log) {
     this.runtime = runtime
     this.#attached = options.native.attach !== undefined
     this.#onClosed = onClosed
@@ -83,6 +86,7 @@ class Lane {
       this.#outbox = outbox
       this.#requests = requests
       this.#pulls = new Pulls(this, border, shared)
+      this.#watches = new Watches(border, shared, log)
       const events = () => this.#events()
       const virtuals = new Virtuals(this, border, shared)
       this.#virtuals = virtuals
@@ -300,6 +304,23 @@ class Lane {
 
   join(pid, options) {
     return this.#requests.join(pid, options)
+  }
+
+  /** `watcher` is a pid or a function. */
+  monitor(target, watcher) {
+    return typeof watcher === 'function'
+      ? this.#watches.monitor(target, watcher)
+      : this.native.monitor(target, watcher)
+  }
+
+  demonitor(reference) {
+    return this.#watches.demonitor(reference)
+  }
+
+  link(a, b) {
+    this.#actors.doubt(a)
+    this.#actors.doubt(b)
+    this.native.link(a, b)
   }
 
   /** Keeps the process alive whether or not anything is pending, or lets go of it again. */

@@ -94,6 +94,16 @@ class Mailbox {
     }
   }
 
+  monitor(target) {
+    if (typeof target !== 'number') throw wrongType('target', 'a number', target)
+    return this.#lane.monitor(target, this.#pid)
+  }
+
+  link(pid) {
+    if (typeof pid !== 'number') throw wrongType('pid', 'a number', pid)
+    this.#lane.link(this.#pid, pid)
+  }
+
   tryRecv() {
     return this.#take()
   }

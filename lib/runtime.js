@@ -69,6 +69,7 @@ class NodeRuntime {
       o,
       (info) => this.#crashed(info),
       () => this.#closedElsewhere(),
+      (text) => this.#log(text),
     )
     this.#bounded = this.#lane.native.bounded
     here.set(this.id, new WeakRef(this))
@@ -410,6 +411,41 @@ class NodeRuntime {
 
   isAlive(pid) {
     return this.#lane.native.isAlive(pid)
+  }
+
+  monitor(target, watcher) {
+    this.#checkOpen()
+    if (typeof target !== 'number') throw wrongType('target', 'a number', target)
+    if (typeof watcher !== 'number' && typeof watcher !== 'function') {
+      throw wrongType('watcher', 'a pid or a function', watcher)
+    }
+    return this.#lane.monitor(target, watcher)
+  }
+
+  demonitor(reference) {
+    this.#checkOpen()
+    if (typeof reference !== 'number') throw wrongType('reference', 'a number', reference)
+    return this.#lane.demonitor(reference)
+  }
+
+  link(a, b) {
+    this.#checkOpen()
+    if (typeof a !== 'number') throw wrongType('a', 'a number', a)
+    if (typeof b !== 'number') throw wrongType('b', 'a number', b)
+    this.#lane.link(a, b)
+  }
+
+  unlink(a, b) {
+    this.#checkOpen()
+    if (typeof a !== 'number') throw wrongType('a', 'a number', a)
+    if (typeof b !== 'number') throw wrongType('b', 'a number', b)
+    return this.#lane.native.unlink(a, b)
+  }
+
+  setTrapExit(pid, traps) {
+    this.#checkOpen()
+    if (typeof pid !== 'number') throw wrongType('pid', 'a number', pid)
+    return this.#lane.native.setTrapExit(pid, check.flag(traps, 'traps'))
   }
 
   onCrash(hook) {

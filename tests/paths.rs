@@ -1,4 +1,4 @@
-//! Paths: docs/semantics.md, section 12.
+//! Paths and system messages: docs/semantics.md, sections 13 and 14.
 
 mod support;
 

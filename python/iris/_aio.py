@@ -105,6 +105,14 @@ class AsyncMailbox:
         """Whether no message will come any more."""
         return self._native.closed
 
+    def monitor(self, target: int) -> int:
+        """Have this actor told when another ends. See `Mailbox.monitor`."""
+        return self._native.monitor(target)
+
+    def link(self, other: int) -> None:
+        """Link this actor with another. See `Mailbox.link`."""
+        self._native.link(other)
+
     def try_recv(self) -> Received | None:
         """Take the next message if there is one. See `Mailbox.try_recv`."""
         return self._native.try_recv()

@@ -120,8 +120,8 @@ class PySystemMessage:
     def from_pid(self) -> int | None:
         """The actor that it is about."""
     @property
-    def target_pid(self) -> int:
-        """The actor that got it."""
+    def target_pid(self) -> int | None:
+        """The actor that got it; None: it was for a function."""
     @property
     def reason(self) -> ExitReason | None:
         """How `from_pid` ended, for ``EXIT`` and ``DOWN``."""
@@ -182,6 +182,21 @@ class Context:
             StaleReply: Nothing waits for this reply: it is no call, or was answered already.
             BufferError: `data` is not C-contiguous.
         """
+    def monitor(self, target: int) -> int:
+        """Has this actor told when another ends: one ``DOWN`` in its mailbox.
+
+        Args:
+            target: The other actor.
+
+        Returns:
+            The reference of the monitor. See `Runtime.monitor`.
+        """
+    def link(self, other: int) -> None:
+        """Links this actor with another. See `Runtime.link`.
+
+        Args:
+            other: The other actor.
+        """
     def stop(self) -> bool:
         """Stops this actor when the handler returns.
 
@@ -238,6 +253,21 @@ class Mailbox:
         Raises:
             WouldDeadlock: This thread runs handlers or an event loop.
             InvalidArgument: `timeout` is out of range.
+        """
+    def monitor(self, target: int) -> int:
+        """Has this actor told when another ends: one ``DOWN`` in this mailbox.
+
+        Args:
+            target: The other actor.
+
+        Returns:
+            The reference of the monitor. See `Runtime.monitor`.
+        """
+    def link(self, other: int) -> None:
+        """Links this actor with another. See `Runtime.link`.
+
+        Args:
+            other: The other actor.
         """
     def try_recv(self) -> Received | None:
         """Takes the next message if there is one.
@@ -926,6 +956,73 @@ class Runtime:
 
         Returns:
             Counts since the runtime began.
+        """
+    def monitor(self, target: int, watcher: int | Callable[[PySystemMessage], object]) -> int:
+        """Has a watcher told when an actor ends: exactly one ``DOWN`` for each reference.
+
+        It comes after what the actor had sent before it ended, when its names and paths are free
+        again, and at once, with the reason ``noproc``, if it has ended already.
+
+        Args:
+            target: Whose end.
+            watcher: An actor that takes system messages (a pull actor, or one spawned with
+                ``system=True``), or a function, which is called with a `PySystemMessage` on a
+                thread of iris' own, in the `contextvars` context of this call. What it raises is
+                logged.
+
+        Returns:
+            The reference: in the message's ``metadata["ref"]``, and for `demonitor`.
+
+        Raises:
+            InvalidArgument: The watcher does not take system messages.
+            NoSuchActor: The watcher has ended, or `target` is no pid at all.
+        """
+    def demonitor(self, reference: int) -> bool:
+        """Takes a monitor back.
+
+        Args:
+            reference: What `monitor` answered.
+
+        Returns:
+            Whether its ``DOWN`` was still to come.
+        """
+    def link(self, a: int, b: int) -> None:
+        """Links two actors: each ends when the other does, for the same reason.
+
+        Not if that is ``normal``, and not if it traps exits (`set_trap_exit`): then an ``EXIT``
+        comes instead. A link to an actor that has ended is its end with ``noproc``.
+
+        Args:
+            a: One of them.
+            b: The other.
+
+        Raises:
+            NoSuchActor: Both have ended, or one is no pid at all.
+        """
+    def unlink(self, a: int, b: int) -> bool:
+        """Takes a link away.
+
+        Args:
+            a: One of them.
+            b: The other.
+
+        Returns:
+            Whether there was one.
+        """
+    def set_trap_exit(self, pid: int, traps: bool) -> bool:
+        """Says whether the ends of linked actors come as ``EXIT`` messages.
+
+        A push actor that does not take system messages only lives on. `kill` cannot be trapped.
+
+        Args:
+            pid: The actor.
+            traps: Whether.
+
+        Returns:
+            What was set before.
+
+        Raises:
+            NoSuchActor: The actor is unknown or dead.
         """
     def on_crash(self, hook: CrashHook | None) -> None:
         """Sets who hears of actors that fail: crash, panic, or given up after a stop.

@@ -98,6 +98,12 @@ def log_crash(info: "ExitInfo") -> None:
     _log.error("actor %d ended (%s): %s\n%s", info.pid, info.reason, info.message, text.rstrip())
 
 
+def log_callback(error: BaseException) -> None:
+    """What happens to an exception that a monitor's callback raises."""
+    message, stack = describe(error)
+    _log.error("a monitor's callback failed: %s\n%s", message, stack.rstrip())
+
+
 def interrupt(thread: int) -> None:
     """Ask the Python code that runs on a thread to end."""
     import ctypes

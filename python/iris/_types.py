@@ -119,6 +119,7 @@ class Metrics(TypedDict):
     actors: int
     names: int
     paths: int
+    monitors: int
     timers: int
     delays: int
     missed_ticks: int

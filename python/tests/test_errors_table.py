@@ -29,6 +29,7 @@ PID_CALLS: dict[str, Callable[[Runtime, Any], Any]] = {
     "rollback_behavior": lambda rt, pid: rt.rollback_behavior(pid),
     "register": lambda rt, pid: rt.register("name", pid),
     "register_path": lambda rt, pid: rt.register_path("/path", pid),
+    "set_trap_exit": lambda rt, pid: rt.set_trap_exit(pid, True),
     "stop": lambda rt, pid: rt.stop(pid),
     "kill": lambda rt, pid: rt.kill(pid),
     "join": lambda rt, pid: rt.join(pid),
@@ -36,6 +37,12 @@ PID_CALLS: dict[str, Callable[[Runtime, Any], Any]] = {
     "is_alive": lambda rt, pid: rt.is_alive(pid),
     "mailbox_size": lambda rt, pid: rt.mailbox_size(pid),
     "actor_info": lambda rt, pid: rt.actor_info(pid),
+}
+# Calls for which a dead pid is no error.
+WATCH_CALLS: dict[str, Callable[[Runtime, Any], Any]] = {
+    "monitor": lambda rt, pid: rt.monitor(pid, print),
+    "link": lambda rt, pid: rt.link(pid, rt.spawn(print)),
+    "unlink": lambda rt, pid: rt.unlink(pid, 1),
 }
 DATA_CALLS: dict[str, Callable[[Runtime, int, Any], Any]] = {
     "send": lambda rt, pid, data: rt.send(pid, data),
@@ -93,6 +100,7 @@ OTHER_CALLS: dict[str, Callable[[Runtime], Any]] = {
     "resolve": lambda rt: rt.resolve("name"),
     "whereis": lambda rt: rt.whereis("name"),
     "unregister_path": lambda rt: rt.unregister_path("/path"),
+    "demonitor": lambda rt: rt.demonitor(1),
     "whereis_path": lambda rt: rt.whereis_path("/path"),
     "list_children": lambda rt: rt.list_children("/"),
     "list_children_direct": lambda rt: rt.list_children_direct("/"),
@@ -116,6 +124,7 @@ NEEDS_ACTOR = {
     "send_after",
     "send_interval",
     "set_overflow_policy",
+    "set_trap_exit",
     "hot_swap",
     "spawn_child",
     "spawn_child_with_mailbox",
@@ -149,13 +158,16 @@ def run(name_of: Any, f: Callable[[], Any]) -> Any:
     return on_a_loop(f) if name_of in AWAITABLE else f()
 
 
+TABLES = (PID_CALLS, WATCH_CALLS, DATA_CALLS, NAME_CALLS, TIMEOUT_CALLS, OTHER_CALLS)
+
+
 def test_the_table_is_complete() -> None:
     public = {n for n in dir(Runtime) if not n.startswith("_")}
-    told = {n for t in (PID_CALLS, DATA_CALLS, NAME_CALLS, TIMEOUT_CALLS, OTHER_CALLS) for n in t}
+    told = {n for t in TABLES for n in t}
     assert public - told == {"closed", "id", "version"}
 
 
-@table(PID_CALLS)
+@table(PID_CALLS, WATCH_CALLS)
 @pytest.mark.parametrize(
     "pid", [None, "1", b"1", 1.0, math.nan, True, False, [], object()], ids=repr
 )
@@ -212,6 +224,26 @@ def test_the_dead_and_the_foreign(rt: Runtime, inbox: Inbox, name: str, kind: st
             answer = run(name, lambda: PID_CALLS[name](rt, pid))
             assert not answer or answer == (False, "NORMAL")
     check_books(rt)
+
+
+@pytest.mark.parametrize("pid", [0, -1, 2**53, 2**64, 10**30])
+@pytest.mark.parametrize("name", ["monitor", "link"])
+def test_what_watches_refuses_numbers_that_are_no_pids(rt: Runtime, name: str, pid: int) -> None:
+    with pytest.raises(errors.NoSuchActor):
+        WATCH_CALLS[name](rt, pid)
+
+
+@pytest.mark.parametrize("watcher", [None, "1", 1.0, True, []], ids=repr)
+def test_a_watcher_of_the_wrong_type(rt: Runtime, inbox: Inbox, watcher: Any) -> None:
+    with pytest.raises(TypeError, match="pid"):
+        rt.monitor(rt.spawn(inbox), watcher)
+    assert rt.get_metrics()["monitors"] == 0
+
+
+@pytest.mark.parametrize("reference", [None, "1", 1.0, True, []], ids=repr)
+def test_a_reference_of_the_wrong_type(rt: Runtime, reference: Any) -> None:
+    with pytest.raises(TypeError, match="reference"):
+        rt.demonitor(reference)
 
 
 @table(DATA_CALLS)
@@ -498,6 +530,9 @@ def test_after_close_every_call_raises_runtime_closed(inbox: Inbox, name: str) -
         return
     calls: dict[str, Callable[[], Any]] = {
         **{n: lambda c=c: c(rt, pid) for n, c in PID_CALLS.items()},
+        "monitor": lambda: rt.monitor(pid, print),
+        "link": lambda: rt.link(pid, pid),
+        "unlink": lambda: rt.unlink(pid, pid),
         **{n: lambda c=c: c(rt, pid, b"") for n, c in DATA_CALLS.items()},
         **{n: lambda c=c: c(rt, "name") for n, c in NAME_CALLS.items()},
         **{n: lambda c=c: c(rt) for n, c in OTHER_CALLS.items()},

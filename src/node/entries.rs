@@ -62,8 +62,10 @@ fn run_end(end: Option<usize>, index: usize) -> Ret {
 
 /// `resume(pid)`: the promise was kept; answers whether the lane must be armed.
 pub(super) fn resume(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
-    let Ok(inner) = face.inner() else { return Ok(Ret::Bool(false)) };
-    Ok(Ret::Bool(inner.lane.resume(pid(cx, 0)?)))
+    let Ok(mut inner) = face.inner() else { return Ok(Ret::Bool(false)) };
+    let arm = inner.lane.resume(pid(cx, 0)?);
+    face.note_control(&mut inner);
+    Ok(Ret::Bool(arm))
 }
 
 /// `crash(index, message, stack)`: the handler threw; answers the end of its run, negative if the actor was gone already.
@@ -74,16 +76,18 @@ pub(super) fn crash(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     let run = inner.batch.run_of(index).map(|at| inner.batch.runs[at]);
     let there = run.is_some_and(|run| inner.rt.actor_info(run.pid).is_some());
     inner.lane.crash(&mut inner.batch, index, crash_info(cx, 1));
+    face.note_control(inner);
     let end = run.map_or(index + 1, |run| run.end) as i32;
     Ok(Ret::I32(if there { end } else { -end }))
 }
 
 /// `crashAwaited(pid, message, stack)`: the promise was broken; answers whether the actor was still there.
 pub(super) fn crash_awaited(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
-    let Ok(inner) = face.inner() else { return Ok(Ret::Bool(false)) };
+    let Ok(mut inner) = face.inner() else { return Ok(Ret::Bool(false)) };
     let pid = pid(cx, 0)?;
     let there = inner.rt.actor_info(pid).is_some();
     inner.lane.crash_awaited(pid, crash_info(cx, 1));
+    face.note_control(&mut inner);
     Ok(Ret::Bool(there))
 }
 

@@ -151,6 +151,8 @@ impl Face {
         let begun = finished + self.memory.ctl.i32(ctl::IN_HANDLER) as usize;
         if !inner.batch.runs.is_empty() {
             inner.lane.settle(&mut inner.batch, finished, begun);
+            // An end that was due may have taken linked actors of this batch along.
+            self.note_control(inner);
         }
     }
 

@@ -72,10 +72,11 @@ pub(super) fn take_peeked(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
 
 /// `finishPull(pid, threw, message, stack)`: the function is over; answers whether the actor was still there.
 pub(super) fn finish_pull(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
-    let Ok(inner) = face.synced() else { return Ok(Ret::Bool(false)) };
+    let Ok(mut inner) = face.synced() else { return Ok(Ret::Bool(false)) };
     let pid = pid(cx, 0)?;
     let there = inner.rt.actor_info(pid).is_some();
     let outcome = if cx.bool(1) { Err(crash_info(cx, 2)) } else { Ok(()) };
     inner.rt.finish_pull(pid, outcome);
+    face.note_control(&mut inner);
     Ok(Ret::Bool(there))
 }

@@ -9,6 +9,7 @@
 //!  overflow.rs full mailboxes, pressure, load shedding
 //!  mailbox.rs  pull actors
 //!  system.rs   system messages, paths
+//!  watching.rs monitors, links
 //!  virtuals.rs virtual actors
 //!  entries.rs  the rest
 //! ```
@@ -25,6 +26,7 @@ mod raw;
 mod system;
 mod timers;
 mod virtuals;
+mod watching;
 
 use crate::config::Config;
 use crate::error::Result;
@@ -90,6 +92,11 @@ const ENTRIES: &[(&CStr, usize, Entry)] = &[
     (c"unregister", 1, entries::unregister),
     (c"whereis", 1, entries::whereis),
     (c"system", 1, system::system),
+    (c"monitor", 3, watching::monitor),
+    (c"demonitor", 1, watching::demonitor),
+    (c"link", 2, watching::link),
+    (c"unlink", 2, watching::unlink),
+    (c"setTrapExit", 2, watching::set_trap_exit),
     (c"registerPath", 2, system::register_path),
     (c"unregisterPath", 1, system::unregister_path),
     (c"whereisPath", 1, system::whereis_path),

@@ -60,6 +60,14 @@ impl Context {
         drop(old);
     }
 
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(super) fn actor(&self) -> Pid {
+        self.pid
+    }
+
     pub(super) fn set_sender(&self, sender: Option<Pid>) {
         self.sender.store(sender.map_or(0, Pid::to_bits), Ordering::Relaxed);
     }

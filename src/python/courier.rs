@@ -24,10 +24,14 @@ pub(super) struct Watch {
     pub(super) due: u64,
 }
 
+/// What the courier calls with the GIL.
+type Call = Box<dyn FnOnce(Python<'_>) + Send>;
+
 #[derive(Default)]
 struct State {
     homes: Vec<Arc<Home>>,
     failures: Vec<ExitInfo>,
+    calls: Vec<Call>,
     watches: Vec<Watch>,
     threads: usize,
     quit: bool,
@@ -53,6 +57,15 @@ impl Courier {
     /// Tells the crash hook.
     pub(super) fn failed(self: &Arc<Self>, shared: &Weak<Shared>, info: ExitInfo) {
         self.add(shared, |s| s.failures.push(info));
+    }
+
+    /// Calls `f` with the GIL.
+    pub(super) fn call(
+        self: &Arc<Self>,
+        shared: &Weak<Shared>,
+        f: impl FnOnce(Python<'_>) + Send + 'static,
+    ) {
+        self.add(shared, |s| s.calls.push(Box::new(f)));
     }
 
     /// Looks later whether a handler has returned.
@@ -99,13 +112,17 @@ impl Courier {
     fn run(&self, shared: &Weak<Shared>) {
         mark_lane_thread();
         loop {
-            let (homes, failures, due) = {
+            let (homes, failures, calls, due) = {
                 let mut s = self.state.lock();
                 loop {
                     let now = self.clock.now_ns();
                     let due: Vec<Watch> = s.watches.extract_if(.., |w| w.due <= now).collect();
-                    if !s.homes.is_empty() || !s.failures.is_empty() || !due.is_empty() {
-                        break (std::mem::take(&mut s.homes), std::mem::take(&mut s.failures), due);
+                    let idle = s.homes.is_empty() && s.failures.is_empty() && s.calls.is_empty();
+                    if !idle || !due.is_empty() {
+                        let s = &mut *s;
+                        let (homes, failures) =
+                            (std::mem::take(&mut s.homes), std::mem::take(&mut s.failures));
+                        break (homes, failures, std::mem::take(&mut s.calls), due);
                     }
                     if s.quit {
                         return;
@@ -122,7 +139,7 @@ impl Courier {
                     lane::replace(&shared, &w.engine, w.pid, ExitReason::Killed);
                 }
             }
-            if homes.is_empty() && failures.is_empty() {
+            if homes.is_empty() && failures.is_empty() && calls.is_empty() {
                 continue;
             }
             let served = Python::try_attach(|py| {
@@ -131,6 +148,9 @@ impl Courier {
                 }
                 for info in failures {
                     shared.tell_failure(py, info);
+                }
+                for call in calls {
+                    call(py);
                 }
                 drop(shared);
             });

@@ -148,6 +148,14 @@ impl Drop for Selecting<'_> {
 }
 
 impl Mailbox {
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(super) fn actor(&self) -> Pid {
+        self.pid
+    }
+
     fn check(&self, py: Python<'_>) -> PyResult<()> {
         if self.shared.is_forked() { self.shared.check(py) } else { Ok(()) }
     }

@@ -41,6 +41,7 @@ mod system;
 mod timers;
 mod virtuals;
 mod waits;
+mod watching;
 
 use crate::error::ErrorKind;
 use pyo3::exceptions::PyImportError;

@@ -13,7 +13,7 @@ use pyo3::types::{PyBytes, PyDict};
 pub(super) struct PySystemMessage {
     type_name: &'static str,
     from_pid: Option<u64>,
-    target_pid: u64,
+    target_pid: Option<u64>,
     reason: Option<&'static str>,
     metadata: Py<PyDict>,
 }
@@ -24,9 +24,8 @@ impl PySystemMessage {
         let from = self.from_pid.map_or_else(|| "None".into(), |pid| pid.to_string());
         let reason = self.reason.map_or_else(|| "None".into(), |why| format!("'{why}'"));
         Ok(format!(
-            "PySystemMessage(type_name='{}', from_pid={from}, target_pid={}, reason={reason}, metadata={})",
+            "PySystemMessage(type_name='{}', from_pid={from}, reason={reason}, metadata={})",
             self.type_name,
-            self.target_pid,
             self.metadata.bind(py).repr()?
         ))
     }
@@ -36,11 +35,16 @@ impl PySystemMessage {
 pub(super) fn to_message<'py>(py: Python<'py>, payload: &Payload) -> PyResult<Bound<'py, PyAny>> {
     match payload.as_system() {
         None => Ok(PyBytes::new(py, payload).into_any()),
-        Some(m) => system_message(py, m),
+        Some(m) => system_message(py, m, true),
     }
 }
 
-fn system_message<'py>(py: Python<'py>, m: &SystemMessage) -> PyResult<Bound<'py, PyAny>> {
+/// `addressed`: it is for an actor; otherwise for a function.
+pub(super) fn system_message<'py>(
+    py: Python<'py>,
+    m: &SystemMessage,
+    addressed: bool,
+) -> PyResult<Bound<'py, PyAny>> {
     let metadata = PyDict::new(py);
     for (name, value) in &m.metadata {
         match value {
@@ -51,7 +55,7 @@ fn system_message<'py>(py: Python<'py>, m: &SystemMessage) -> PyResult<Bound<'py
     let message = PySystemMessage {
         type_name: m.kind.as_str(),
         from_pid: m.from.map(Pid::to_bits),
-        target_pid: m.target.to_bits(),
+        target_pid: addressed.then_some(m.target.to_bits()),
         reason: m.reason.map(crate::message::ExitReason::as_str),
         metadata: metadata.unbind(),
     };
