@@ -26,6 +26,7 @@ pub(super) fn run(
 ) -> Outcome {
     frame.values.clear();
     frame.lists.clear();
+    let budget = Budget { depth: budget.depth.min(Budget::MAX_DEPTH), ..budget };
     frame.mark = 0;
     let mut machine = Machine {
         module,

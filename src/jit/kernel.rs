@@ -8,10 +8,16 @@
 )]
 
 use super::check::{Limits, check};
+use super::code::Code;
+use super::codegen;
 use super::error::{JitError, Result};
-use super::interp;
-use super::ir::{Elem, ExitId, Module};
+use super::interp::{self, MAX_LIST_ELEMENTS};
+use super::ir::{BufParam, Elem, ExitId, Module};
+use super::num;
+use std::ffi::c_void;
 use std::fmt;
+use std::mem::offset_of;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// The host's hook: runs now and then inside of a long call.
@@ -30,6 +36,7 @@ impl Hook for () {
 
 /// Memory that the host lends for one call.
 #[derive(Clone, Copy, Debug)]
+#[repr(C)]
 pub struct Buffer {
     ptr: *mut u8,
     len: usize,
@@ -202,6 +209,9 @@ pub struct Kernel {
 
 struct Inner {
     module: Module,
+    code: std::result::Result<Code, Option<JitError>>,
+    /// The most values that a return or an exit leaves in the frame.
+    values: usize,
 }
 
 impl fmt::Debug for Kernel {
@@ -218,25 +228,33 @@ impl Kernel {
     /// What [`check`] finds.
     pub fn compile(module: Module, options: &Options) -> Result<Self> {
         check(&module, &options.limits)?;
-        Ok(Self { inner: Arc::new(Inner { module }) })
+        let code = if options.interpret {
+            Err(None)
+        } else {
+            codegen::generate(&module).and_then(|machine| Code::map(&machine)).map_err(Some)
+        };
+        let shapes = module.funcs.iter().flat_map(|f| &f.shapes).map(|s| s.len());
+        let exits = module.exits.iter().map(|e| e.state.len());
+        let values = shapes.chain(exits).max().unwrap_or(0);
+        Ok(Self { inner: Arc::new(Inner { module, code, values }) })
     }
 
     /// Whether calls run generated code.
     #[must_use]
     pub fn is_native(&self) -> bool {
-        false
+        self.inner.code.is_ok()
     }
 
-    /// Why it is interpreted although it should not be.
+    /// Why it is interpreted although nobody asked for it.
     #[must_use]
     pub fn backend_error(&self) -> Option<&JitError> {
-        None
+        self.inner.code.as_ref().err()?.as_ref()
     }
 
     /// The bytes of generated code.
     #[must_use]
     pub fn code_size(&self) -> usize {
-        0
+        self.inner.code.as_ref().map_or(0, Code::size)
     }
 
     /// What it was compiled from.
@@ -258,20 +276,11 @@ impl Kernel {
         frame: &mut Frame,
         hook: &mut dyn Hook,
     ) -> Result<Outcome> {
-        let module = &self.inner.module;
-        if args.len() != module.entry().params as usize {
-            return Err(JitError::invalid("the number of arguments does not fit the kernel"));
+        self.fits(args, buffers)?;
+        match &self.inner.code {
+            Ok(code) => Ok(self.enter(code, args, buffers, budget, frame, hook)),
+            Err(_) => Ok(interp::run(&self.inner.module, args, buffers, budget, frame, hook)),
         }
-        let fits = buffers.len() == module.buffers.len()
-            && buffers
-                .iter()
-                .zip(&module.buffers)
-                .all(|(b, p)| b.elem == p.elem && (b.writable || !p.writable));
-        if !fits {
-            return Err(JitError::invalid("the buffers do not fit the kernel"));
-        }
-        let depth = budget.depth.min(Budget::MAX_DEPTH);
-        Ok(interp::run(module, args, buffers, Budget { depth, ..budget }, frame, hook))
     }
 
     /// The same call by the interpreter, whatever the kernel is: the specification, for tests.
@@ -286,6 +295,271 @@ impl Kernel {
         frame: &mut Frame,
         hook: &mut dyn Hook,
     ) -> Result<Outcome> {
-        self.call(args, buffers, budget, frame, hook)
+        self.fits(args, buffers)?;
+        Ok(interp::run(&self.inner.module, args, buffers, budget, frame, hook))
     }
+
+    #[inline]
+    fn fits(&self, args: &[u64], buffers: &[Buffer]) -> Result<()> {
+        let module = &self.inner.module;
+        if args.len() != module.entry().params as usize {
+            return Err(JitError::invalid("the number of arguments does not fit the kernel"));
+        }
+        let fit = |b: &Buffer, p: &BufParam| b.elem == p.elem && (b.writable || !p.writable);
+        if buffers.len() != module.buffers.len()
+            || !buffers.iter().zip(&module.buffers).all(|(b, p)| fit(b, p))
+        {
+            return Err(JitError::invalid("the buffers do not fit the kernel"));
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn enter(
+        &self,
+        code: &Code,
+        args: &[u64],
+        buffers: &[Buffer],
+        budget: Budget,
+        frame: &mut Frame,
+        hook: &mut dyn Hook,
+    ) -> Outcome {
+        frame.lists.clear();
+        frame.values.resize(self.inner.values, 0);
+        let mut host = Host { lists: &mut frame.lists, elements: 0, hook };
+        let mut native = Native {
+            fuel: i64::try_from(budget.fuel).unwrap_or(i64::MAX),
+            depth: i64::from(budget.depth.min(Budget::MAX_DEPTH)),
+            mark: 0,
+            values: frame.values.as_mut_ptr(),
+            args: args.as_ptr(),
+            buffers: buffers.as_ptr(),
+            functions: code.functions(),
+            scratch: 0,
+            host: (&raw mut host).cast(),
+        };
+        // SAFETY: `args` has as many values as the entry has parameters and `buffers` are the module's (`fits`); `values` has
+        // room for every shape and state of the module; `functions` is the code's own table; `host` lives until the call is
+        // over and nothing else touches it or the frame meanwhile.
+        let status = unsafe { code.enter(&mut native) };
+        frame.mark = native.mark;
+        let module = &self.inner.module;
+        if let Ok(shape) = u32::try_from(status) {
+            frame.values.truncate(module.entry().shapes[shape as usize].len());
+            Outcome::Returned(shape)
+        } else {
+            let exit = ExitId(u32::try_from(-1 - status).unwrap_or(u32::MAX));
+            frame.values.truncate(module.exits[exit.at()].state.len());
+            Outcome::Left(exit)
+        }
+    }
+}
+
+/// What generated code gets: the call's memory. The offsets are `NativeLayout`.
+#[derive(Debug)]
+#[repr(C)]
+pub(super) struct Native {
+    fuel: i64,
+    depth: i64,
+    mark: i64,
+    values: *mut u64,
+    args: *const u64,
+    buffers: *const Buffer,
+    functions: *const usize,
+    scratch: u64,
+    host: *mut c_void,
+}
+
+/// Offsets in bytes.
+pub(super) struct NativeLayout;
+
+impl NativeLayout {
+    pub(super) const FUEL: i32 = offset_of!(Native, fuel) as i32;
+    pub(super) const DEPTH: i32 = offset_of!(Native, depth) as i32;
+    pub(super) const MARK: i32 = offset_of!(Native, mark) as i32;
+    pub(super) const VALUES: i32 = offset_of!(Native, values) as i32;
+    pub(super) const ARGS: i32 = offset_of!(Native, args) as i32;
+    pub(super) const BUFFERS: i32 = offset_of!(Native, buffers) as i32;
+    pub(super) const FUNCTIONS: i32 = offset_of!(Native, functions) as i32;
+    pub(super) const SCRATCH: i32 = offset_of!(Native, scratch) as i32;
+    /// The pointer stands at 0, the length at 8.
+    pub(super) const BUFFER_SIZE: usize = size_of::<Buffer>();
+}
+
+const _: () = assert!(offset_of!(Buffer, ptr) == 0 && offset_of!(Buffer, len) == 8);
+// Addresses are 64 bits in generated code.
+const _: () = assert!(size_of::<usize>() == 8, "the feature `jit` needs a 64-bit machine");
+
+struct Host<'a> {
+    lists: &'a mut Vec<List>,
+    elements: usize,
+    hook: &'a mut dyn Hook,
+}
+
+/// What generated code calls for the longer operations.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Helper {
+    RemF64,
+    ModF64,
+    FloorDivF64,
+    PowF64,
+    ToInt32,
+    PowI64,
+    RangeLen,
+    Poll,
+    ListNew,
+    ListPush,
+    ListLen,
+    ListGet,
+    ListSet,
+}
+
+impl Helper {
+    /// The bits of a NaN that `PowF64` answers for "leave"; should a program own this NaN, its call leaves as well.
+    pub(super) const NONE: u64 = 0x7ffc_1815_0ff1_0ad0;
+
+    pub(super) fn address(self) -> usize {
+        type Binary = extern "C" fn(f64, f64) -> f64;
+        type At1 = unsafe extern "C" fn(*mut Native) -> u64;
+        type At2 = unsafe extern "C" fn(*mut Native, u64) -> u64;
+        type At3 = unsafe extern "C" fn(*mut Native, u64, u64) -> u64;
+        type At4 = unsafe extern "C" fn(*mut Native, u64, u64, u64) -> u64;
+        type At5 = unsafe extern "C" fn(*mut Native, u64, u64, u64, u64) -> u64;
+        match self {
+            Self::RemF64 => rem_f64 as Binary as usize,
+            Self::ModF64 => mod_f64 as Binary as usize,
+            Self::FloorDivF64 => floordiv_f64 as Binary as usize,
+            Self::PowF64 => pow_f64 as Binary as usize,
+            Self::ToInt32 => to_int32 as extern "C" fn(f64) -> i32 as usize,
+            Self::PowI64 => pow_i64 as At3 as usize,
+            Self::RangeLen => range_len as At4 as usize,
+            Self::Poll => poll as At1 as usize,
+            Self::ListNew => list_new as At1 as usize,
+            Self::ListPush => list_push as At4 as usize,
+            Self::ListLen => list_len as At2 as usize,
+            Self::ListGet => list_get as At4 as usize,
+            Self::ListSet => list_set as At5 as usize,
+        }
+    }
+}
+
+extern "C" fn rem_f64(a: f64, b: f64) -> f64 {
+    a % b
+}
+
+extern "C" fn mod_f64(a: f64, b: f64) -> f64 {
+    num::py_mod_f64(a, b).unwrap_or(f64::NAN)
+}
+
+extern "C" fn floordiv_f64(a: f64, b: f64) -> f64 {
+    num::py_floordiv_f64(a, b).unwrap_or(f64::NAN)
+}
+
+extern "C" fn pow_f64(a: f64, b: f64) -> f64 {
+    num::py_pow_f64(a, b).unwrap_or(f64::from_bits(Helper::NONE))
+}
+
+extern "C" fn to_int32(x: f64) -> i32 {
+    num::js_to_int32(x)
+}
+
+/// Leaves a result in `scratch`; answers whether there is one.
+///
+/// # Safety
+/// `native` is the call's.
+unsafe fn answer(native: *mut Native, value: Option<u64>) -> u64 {
+    if let Some(value) = value {
+        // SAFETY: the caller's promise; generated code holds no reference into it.
+        unsafe { (*native).scratch = value };
+    }
+    u64::from(value.is_some())
+}
+
+/// The host's part of a call.
+///
+/// # Safety
+/// `native` is the call's, and the caller lets go of the reference before it returns to the code.
+unsafe fn host<'a>(native: *mut Native) -> &'a mut Host<'a> {
+    // SAFETY: `enter` put a `Host` there that outlives the call; helpers do not nest, so this is the only reference.
+    unsafe { &mut *(*native).host.cast::<Host<'a>>() }
+}
+
+unsafe extern "C" fn pow_i64(native: *mut Native, a: u64, b: u64) -> u64 {
+    let power = num::py_pow_i64(a.cast_signed(), b.cast_signed());
+    // SAFETY: only generated code calls this, with its own call.
+    unsafe { answer(native, power.map(i64::cast_unsigned)) }
+}
+
+unsafe extern "C" fn range_len(native: *mut Native, a: u64, b: u64, c: u64) -> u64 {
+    let len = num::py_range_len(a.cast_signed(), b.cast_signed(), c.cast_signed());
+    // SAFETY: only generated code calls this, with its own call.
+    unsafe { answer(native, len.map(i64::cast_unsigned)) }
+}
+
+unsafe extern "C" fn poll(native: *mut Native) -> u64 {
+    // SAFETY: only generated code calls this, with its own call.
+    let host = unsafe { host(native) };
+    // A panic must not cross generated code; one that starts in the host's hook stops the call.
+    let fuel = catch_unwind(AssertUnwindSafe(|| host.hook.poll())).unwrap_or(None);
+    if let Some(fuel) = fuel {
+        // SAFETY: as above.
+        unsafe { (*native).fuel = i64::try_from(fuel).unwrap_or(i64::MAX) };
+    }
+    u64::from(fuel.is_some())
+}
+
+unsafe extern "C" fn list_new(native: *mut Native) -> u64 {
+    // SAFETY: only generated code calls this, with its own call.
+    let host = unsafe { host(native) };
+    host.elements += 1;
+    let number = (host.elements <= MAX_LIST_ELEMENTS).then(|| {
+        host.lists.push(List::default());
+        host.lists.len() as u64 - 1
+    });
+    // SAFETY: as above.
+    unsafe { answer(native, number) }
+}
+
+unsafe extern "C" fn list_push(native: *mut Native, list: u64, bits: u64, tag: u64) -> u64 {
+    // SAFETY: only generated code calls this, with its own call.
+    let host = unsafe { host(native) };
+    host.elements += 1;
+    let ok = host.elements <= MAX_LIST_ELEMENTS;
+    if ok {
+        host.lists[list as usize].bits.push(bits);
+        host.lists[list as usize].tags.push(tag as u8);
+    }
+    u64::from(ok)
+}
+
+unsafe extern "C" fn list_len(native: *mut Native, list: u64) -> u64 {
+    // SAFETY: only generated code calls this, with its own call.
+    unsafe { host(native) }.lists[list as usize].bits.len() as u64
+}
+
+unsafe extern "C" fn list_get(native: *mut Native, list: u64, index: u64, tag: u64) -> u64 {
+    // SAFETY: only generated code calls this, with its own call.
+    let list = &unsafe { host(native) }.lists[list as usize];
+    let at = usize::try_from(index.cast_signed()).unwrap_or(usize::MAX);
+    let value = list.bits.get(at).filter(|_| u64::from(list.tags[at]) == tag).copied();
+    // SAFETY: as above.
+    unsafe { answer(native, value) }
+}
+
+unsafe extern "C" fn list_set(
+    native: *mut Native,
+    list: u64,
+    index: u64,
+    bits: u64,
+    tag: u64,
+) -> u64 {
+    // SAFETY: only generated code calls this, with its own call.
+    let list = &mut unsafe { host(native) }.lists[list as usize];
+    let at = usize::try_from(index.cast_signed()).unwrap_or(usize::MAX);
+    let ok = at < list.bits.len();
+    if ok {
+        list.bits[at] = bits;
+        list.tags[at] = tag as u8;
+    }
+    u64::from(ok)
 }

@@ -15,6 +15,8 @@
 
 pub mod builder;
 pub mod check;
+mod code;
+mod codegen;
 pub mod error;
 pub mod front;
 pub mod imports;

@@ -44,13 +44,10 @@ pub(super) fn py_pow_i64(base: i64, exponent: i64) -> Option<i64> {
 }
 
 pub(super) fn py_shl_i64(a: i64, by: i64) -> Option<i64> {
-    if by < 0 {
+    if !(0..64).contains(&by) {
         return None;
     }
-    if a == 0 {
-        return Some(0);
-    }
-    let shifted = if by < 64 { a << by } else { return None };
+    let shifted = a << by;
     (shifted >> by == a).then_some(shifted)
 }
 

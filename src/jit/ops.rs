@@ -153,7 +153,7 @@ ops! {
     PyTrueDivI64 = "py.truediv.i64" (I64, I64) -> F64 exits;
     /// `a ** b` for b >= 0; leaves below and where the power is no i64.
     PyPowI64 = "py.pow.i64" (I64, I64) -> I64 exits;
-    /// `a << b`; leaves at b < 0 and where the result is no i64.
+    /// `a << b`; leaves unless 0 <= b < 64, and where the result is no i64.
     PyShlI64 = "py.shl.i64" (I64, I64) -> I64 exits;
     /// `a >> b`, arithmetic; leaves at b < 0.
     PyShrI64 = "py.shr.i64" (I64, I64) -> I64 exits;

@@ -131,3 +131,115 @@ fn ill_formed_ir_is_refused() {
     m.define(entry, f.finish());
     assert!(Kernel::compile(m.finish(), &Options::default()).is_err());
 }
+
+const FLOATS: &[f64] = &[
+    0.0,
+    -0.0,
+    1.0,
+    -1.0,
+    0.5,
+    -0.5,
+    1.5,
+    2.5,
+    -2.5,
+    3.0,
+    -7.5,
+    1e-20,
+    -1e-20,
+    5e-324,
+    1e308,
+    -1e308,
+    9_007_199_254_740_993.0,
+    9.223_372_036_854_775e18,
+    9.3e18,
+    -9.223_372_036_854_775_808e18,
+    4_294_967_296.5,
+    -2_147_483_649.0,
+    1e25,
+    f64::INFINITY,
+    f64::NEG_INFINITY,
+    f64::NAN,
+];
+const INTS: &[i64] = &[
+    0,
+    1,
+    -1,
+    2,
+    -2,
+    3,
+    5,
+    -7,
+    31,
+    32,
+    62,
+    63,
+    64,
+    65,
+    1 << 31,
+    1 << 53,
+    (1 << 53) + 1,
+    -(1 << 53) - 1,
+    i64::MAX,
+    i64::MIN,
+    i64::MAX - 1,
+    i64::MIN + 1,
+    3_037_000_500,
+];
+
+fn pool(ty: Ty) -> Vec<u64> {
+    match ty {
+        Ty::F64 => FLOATS.iter().map(|f| f.to_bits()).collect(),
+        Ty::I64 => INTS.iter().map(|i| i.cast_unsigned()).collect(),
+        Ty::I32 => INTS.iter().map(|i| u64::from(*i as u32)).collect(),
+        Ty::Bool => vec![0, 1],
+        Ty::List => Vec::new(),
+    }
+}
+
+/// Equal bits; one NaN is as good as another.
+fn same(ty: Ty, a: &[u64], b: &[u64]) -> bool {
+    let nan = |v: u64| ty == Ty::F64 && f64::from_bits(v).is_nan();
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a == b || nan(*a) && nan(*b))
+}
+
+#[test]
+fn native_operations_do_what_the_interpreter_says() {
+    for op in Op::ALL {
+        let mut m = ModuleBuilder::new();
+        let entry = m.declare();
+        let leave = m.exit(Reason::Domain, Pos::default());
+        let mut f = FuncBuilder::new(op.name(), op.args());
+        let shape = f.shape(&[op.result()]);
+        let args: Vec<Reg> = (0..).map(Reg).take(op.args().len()).collect();
+        let result = f.op(*op, &args, Some(leave));
+        f.ret(shape, &[result]);
+        m.define(entry, f.finish());
+        let kernel = Kernel::compile(m.finish(), &Options::default()).unwrap();
+        assert!(kernel.is_native(), "{}: {:?}", op.name(), kernel.backend_error());
+
+        let pools: Vec<Vec<u64>> = op.args().iter().map(|ty| pool(*ty)).collect();
+        let count: usize = pools.iter().map(Vec::len).product();
+        for case in 0..count {
+            let mut rest = case;
+            let args: Vec<u64> = pools
+                .iter()
+                .map(|p| {
+                    let value = p[rest % p.len()];
+                    rest /= p.len();
+                    value
+                })
+                .collect();
+            let (mut native, mut spec) = (Frame::default(), Frame::default());
+            let budget = Budget::default();
+            let a = kernel.call(&args, &[], budget, &mut native, &mut ()).unwrap();
+            let b = kernel.interpret(&args, &[], budget, &mut spec, &mut ()).unwrap();
+            assert!(
+                a == b && same(op.result(), &native.values, &spec.values),
+                "{} of {args:x?}: native {a:?} {:x?}, interpreter {b:?} {:x?}",
+                op.name(),
+                native.values,
+                spec.values
+            );
+        }
+    }
+}
