@@ -290,7 +290,7 @@ impl<'a> Translator<'a> {
         }
     }
 
-    fn from_bits(&mut self, ty: Ty, bits: Value) -> Value {
+    fn of_bits(&mut self, ty: Ty, bits: Value) -> Value {
         match ty {
             Ty::F64 => self.b.ins().bitcast(types::F64, MemFlagsData::new(), bits),
             Ty::I64 | Ty::List => bits,
@@ -484,7 +484,7 @@ impl<'a> Translator<'a> {
                 let (list, index) = (self.get(list), self.get(index));
                 let tag = self.b.ins().iconst(types::I64, i64::from(tag));
                 let bits = self.helper_or_exit(Helper::ListGet, &[list, index, tag], exit);
-                let value = self.from_bits(self.ty(dst), bits);
+                let value = self.of_bits(self.ty(dst), bits);
                 self.set(dst, value);
             }
             Inst::ListSet { list, index, src, tag, exit } => {
@@ -652,7 +652,7 @@ impl<'a> Translator<'a> {
                 let negative = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, v[0], 0);
                 self.b.ins().select(negative, from_end, v[0])
             }
-            Op::JsToInt32 => self.to_int32(v[0]),
+            Op::JsToInt32 => self.int32(v[0]),
             Op::JsToBool => {
                 // Ordered and not equal: neither NaN nor a zero.
                 let zero = self.b.ins().f64const(0.0);
@@ -697,7 +697,7 @@ impl<'a> Translator<'a> {
         self.b.ins().fcmp(FloatCC::LessThan, size, infinity)
     }
 
-    fn to_int32(&mut self, x: Value) -> Value {
+    fn int32(&mut self, x: Value) -> Value {
         let (fast, slow, done) =
             (self.b.create_block(), self.b.create_block(), self.b.create_block());
         self.b.append_block_param(done, types::I32);
@@ -992,7 +992,7 @@ impl<'a> Translator<'a> {
                 let offset = i32::try_from(i * 8).unwrap_or(i32::MAX);
                 self.b.ins().load(types::I64, own(), values, offset)
             };
-            let value = self.from_bits(self.ty(*reg), bits);
+            let value = self.of_bits(self.ty(*reg), bits);
             self.set(*reg, value);
         }
     }
