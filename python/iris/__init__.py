@@ -19,7 +19,7 @@ except ImportError as e:
         "and use processes or threads"
     ) from e
 
-from iris import _support, errors
+from iris import _support, codecs, errors
 from iris._iris import (
     ActorInfo,
     CallMessage,
@@ -30,6 +30,7 @@ from iris._iris import (
     Runtime,
     __version__,
 )
+from iris._pool import Pool
 from iris._types import (
     CrashHook,
     ExitReason,
@@ -37,12 +38,14 @@ from iris._types import (
     Metrics,
     OverflowPolicy,
     Payload,
+    Pid,
     Pressure,
     PullHandler,
     Received,
     SystemType,
     VirtualHook,
 )
+from iris.codecs import Codec
 from iris.errors import IrisError
 
 _support.install(_iris)
@@ -50,6 +53,7 @@ _support.install(_iris)
 __all__ = [
     "ActorInfo",
     "CallMessage",
+    "Codec",
     "Context",
     "CrashHook",
     "ExitInfo",
@@ -60,6 +64,8 @@ __all__ = [
     "Metrics",
     "OverflowPolicy",
     "Payload",
+    "Pid",
+    "Pool",
     "Pressure",
     "PullHandler",
     "PySystemMessage",
@@ -68,5 +74,6 @@ __all__ = [
     "SystemType",
     "VirtualHook",
     "__version__",
+    "codecs",
     "errors",
 ]

@@ -7,20 +7,37 @@ import contextlib
 import os
 import threading
 from collections.abc import Awaitable, Callable
-from contextvars import Context
-from typing import TYPE_CHECKING, Any
+from contextvars import Context, ContextVar
+from typing import TYPE_CHECKING, Any, Generic
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
     from iris._iris import Mailbox
     from iris._types import Received
 
+    T = TypeVar("T", default=bytes)
+else:
+    from typing import TypeVar
 
-async def await_handler(answer: Awaitable[Any]) -> tuple[Any, BaseException | None]:
-    """Await a handler's answer.
+    T = TypeVar("T")
+
+
+_actor: ContextVar[int] = ContextVar("iris.actor", default=0)
+
+
+def current_actor() -> int:
+    """The pid of the actor whose `async def` code runs; 0: none."""
+    return _actor.get()
+
+
+async def await_handler(answer: Awaitable[Any], pid: int) -> tuple[Any, BaseException | None]:
+    """Await the answer of an actor's handler.
 
     What it raises is an answer too: asyncio would let SystemExit and KeyboardInterrupt of a task
     end the event loop, and here they end one actor. A task that somebody cancels stays cancelled.
     """
+    _actor.set(pid)
     try:
         return await answer, None
     except BaseException as e:
@@ -82,10 +99,10 @@ class _Waker:
         self._rung.set()
 
 
-class AsyncMailbox:
+class AsyncMailbox(Generic[T]):
     """The mailbox of a pull actor whose function is ``async def``; for one task at a time."""
 
-    def __init__(self, native: Mailbox) -> None:
+    def __init__(self, native: Mailbox[T]) -> None:
         self._native = native
         self._rung = asyncio.Event()
         self._waker = _Waker(self._rung)
@@ -113,27 +130,27 @@ class AsyncMailbox:
         """Link this actor with another. See `Mailbox.link`."""
         self._native.link(other)
 
-    def try_recv(self) -> Received | None:
+    def try_recv(self) -> Received[T] | None:
         """Take the next message if there is one. See `Mailbox.try_recv`."""
         return self._native.try_recv()
 
     # `timeout` as everywhere in iris: what it ends is an answer, None, and no error.
-    async def recv(self, timeout: float | None = None) -> Received | None:  # noqa: ASYNC109
+    async def recv(self, timeout: float | None = None) -> Received[T] | None:  # noqa: ASYNC109
         """Take the next message. See `Mailbox.recv`; a cancelled wait takes none."""
         return await self._receive(self._native.try_recv, timeout)
 
     async def selective_recv(
         self,
-        matcher: Callable[[bytes], object],
+        matcher: Callable[[T], object],
         timeout: float | None = None,  # noqa: ASYNC109
-    ) -> Received | None:
+    ) -> Received[T] | None:
         """Take the next message that `matcher` likes. See `Mailbox.selective_recv`."""
         return await self._receive(lambda: self._native._try_select(matcher), timeout)
 
-    def __aiter__(self) -> AsyncMailbox:
+    def __aiter__(self) -> AsyncMailbox[T]:
         return self
 
-    async def __anext__(self) -> Received:
+    async def __anext__(self) -> Received[T]:
         message = await self.recv()
         if message is None:
             raise StopAsyncIteration
@@ -141,9 +158,9 @@ class AsyncMailbox:
 
     async def _receive(
         self,
-        look: Callable[[], Received | None],
+        look: Callable[[], Received[T] | None],
         timeout: float | None,  # noqa: ASYNC109
-    ) -> Received | None:
+    ) -> Received[T] | None:
         self._native._arm(self._waker, timeout)
         deadline = asyncio.timeout(timeout)
         try:
@@ -175,8 +192,11 @@ class _Gone:
 _tasks: set[asyncio.Task[None]] = set()
 
 
-async def _pull(function: Callable[[AsyncMailbox], Awaitable[object]], native: Mailbox) -> None:
+async def _pull(
+    function: Callable[[AsyncMailbox[Any]], Awaitable[object]], native: Mailbox[Any]
+) -> None:
     error: BaseException | None = None
+    _actor.set(native.pid)
     try:
         await function(AsyncMailbox(native))
     except BaseException as e:
@@ -186,8 +206,8 @@ async def _pull(function: Callable[[AsyncMailbox], Awaitable[object]], native: M
 
 def begin_pull(
     loop: asyncio.AbstractEventLoop,
-    function: Callable[[AsyncMailbox], Awaitable[object]],
-    native: Mailbox,
+    function: Callable[[AsyncMailbox[Any]], Awaitable[object]],
+    native: Mailbox[Any],
     context: Context | None,
 ) -> None:
     """Start the task of a pull actor."""

@@ -7,22 +7,32 @@ closed or in a forked child, and never half-applies.
 
 from asyncio import Future
 from collections.abc import Callable, Iterable
-from types import TracebackType
-from typing import Any, ClassVar, Self, final
+from types import GenericAlias, TracebackType
+from typing import Any, ClassVar, Generic, Literal, Self, final, overload
 
+from typing_extensions import TypeVar
+
+from iris._pool import Pool
 from iris._types import (
+    CodecHandler,
+    CodecPullHandler,
     CrashHook,
     ExitReason,
     Handler,
     Metrics,
     OverflowPolicy,
     Payload,
+    Pid,
     Pressure,
     PullHandler,
     Received,
     SystemType,
     VirtualHook,
 )
+from iris.codecs import Codec
+
+_T = TypeVar("_T")
+_M = TypeVar("_M", default=bytes)
 
 __all__ = [
     "ERROR_CODES",
@@ -31,6 +41,7 @@ __all__ = [
     "Context",
     "ExitInfo",
     "Mailbox",
+    "PoolCore",
     "PySystemMessage",
     "Runtime",
     "__version__",
@@ -157,6 +168,9 @@ class Context:
         """
     @state.setter
     def state(self, value: Any) -> None: ...
+    @overload
+    def send(self, pid: Pid[_T], data: _T) -> bool: ...
+    @overload
     def send(self, pid: int, data: Payload) -> bool:
         """Sends in this actor's name.
 
@@ -170,13 +184,17 @@ class Context:
         Raises:
             BufferError: `data` is not C-contiguous.
         """
+    @overload
+    def call(self, pid: Pid[_T], data: _T, timeout: float | None = None) -> Future[Any]: ...
+    @overload
     def call(self, pid: int, data: Payload, timeout: float | None = None) -> Future[bytes]:
         """Asks in this actor's name; for ``async def`` handlers. See `Runtime.call`."""
-    def reply(self, data: Payload) -> None:
+    def reply(self, data: Any) -> None:
         """Answers the call; without it, what the handler returns is the answer.
 
         Args:
-            data: The answer. A late one is dropped and counted (`late_replies`).
+            data: The answer, bytes-like or what the actor's codec takes. A late one is dropped and
+                counted (`late_replies`).
 
         Raises:
             StaleReply: Nothing waits for this reply: it is no call, or was answered already.
@@ -205,20 +223,22 @@ class Context:
         """
 
 @final
-class CallMessage:
+class CallMessage(Generic[_M]):
     """A call, as a pull mailbox receives it."""
 
     @property
-    def data(self) -> bytes:
+    def data(self) -> _M:
         """The request."""
     @property
     def sender(self) -> int | None:
         """The actor that called in its own name; else None."""
-    def reply(self, data: Payload) -> None:
+    @classmethod
+    def __class_getitem__(cls, item: Any) -> GenericAlias: ...
+    def reply(self, data: Any) -> None:
         """Answers the call.
 
         Args:
-            data: The answer.
+            data: The answer, bytes-like or what the actor's codec takes.
 
         Raises:
             StaleReply: Nothing waits for this reply: answered, or too late.
@@ -226,7 +246,7 @@ class CallMessage:
         """
 
 @final
-class Mailbox:
+class Mailbox(Generic[_M]):
     """A pull actor's mailbox; iterating over it receives until it is closed."""
 
     @property
@@ -238,7 +258,7 @@ class Mailbox:
     @property
     def closed(self) -> bool:
         """Whether no message will come any more: the actor was stopped, or has ended."""
-    def recv(self, timeout: float | None = None) -> Received | None:
+    def recv(self, timeout: float | None = None) -> Received[_M] | None:
         """Takes the next message; waits for it with the GIL released.
 
         On the main thread, and only there, Ctrl-C ends the wait.
@@ -269,21 +289,21 @@ class Mailbox:
         Args:
             other: The other actor.
         """
-    def try_recv(self) -> Received | None:
+    def try_recv(self) -> Received[_M] | None:
         """Takes the next message if there is one.
 
         Returns:
             As `recv`.
         """
     def selective_recv(
-        self, matcher: Callable[[bytes], object], timeout: float | None = None
-    ) -> Received | None:
+        self, matcher: Callable[[_M], object], timeout: float | None = None
+    ) -> Received[_M] | None:
         """Takes the next message that `matcher` likes; the others keep their place and order.
 
         As long as it is the same object, a matcher is not asked again about what it has refused.
 
         Args:
-            matcher: Called with the bytes of a message. What it raises is raised here, and the
+            matcher: Called with a message. What it raises is raised here, and the
                 message stays.
             timeout: In seconds. Default: for ever.
 
@@ -296,12 +316,22 @@ class Mailbox:
                 is under way.
             InvalidArgument: `timeout` is out of range.
         """
+    @classmethod
+    def __class_getitem__(cls, item: Any) -> GenericAlias: ...
     def __iter__(self) -> Self: ...
-    def __next__(self) -> Received: ...
-    def _try_select(self, matcher: Callable[[bytes], object]) -> Received | None: ...
+    def __next__(self) -> Received[_M]: ...
+    def _try_select(self, matcher: Callable[[_M], object]) -> Received[_M] | None: ...
     def _arm(self, waker: object, timeout: float | None = None) -> None: ...
     def _when_gone(self, waker: object) -> None: ...
     def _finish(self, error: BaseException | None) -> None: ...
+
+@final
+class PoolCore:
+    """The sending half of `iris.Pool`."""
+
+    def send(self, data: Any) -> bool: ...
+    def call(self, data: Any, timeout: float | None = None) -> Future[Any]: ...
+    def call_blocking(self, data: Any, timeout: float | None = None) -> Any: ...
 
 @final
 class Runtime:
@@ -341,6 +371,7 @@ class Runtime:
             InvalidArgument: An option is out of range.
             AtCapacity: 512 runtimes are open in this process.
         """
+    @overload
     def spawn(
         self,
         handler: Handler,
@@ -348,7 +379,18 @@ class Runtime:
         release_gil: bool = False,
         *,
         system: bool = False,
-    ) -> int:
+        codec: None = None,
+    ) -> int: ...
+    @overload
+    def spawn(
+        self,
+        handler: CodecHandler[_T],
+        budget: int = 100,
+        release_gil: bool = False,
+        *,
+        system: bool = False,
+        codec: str | Codec[_T],
+    ) -> Pid[_T]:
         """Spawns an actor.
 
         A ``def`` handler runs on the interpreter lane, a thread that all of them share; an
@@ -359,8 +401,13 @@ class Runtime:
         Args:
             handler: Called with ``(msg)``, or with ``(msg, ctx)`` if it requires two arguments.
             budget: Messages the actor may handle before others run; 1 to 1,000,000.
-            release_gil: Not there yet: only False.
+            release_gil: Gives a ``def`` handler a thread of its own, which it may block; beyond the
+                limit (`set_release_gil_limits`) a shared one. An ``async def`` handler stays on its
+                event loop.
             system: Whether it gets system messages (`PySystemMessage`) too.
+            codec: What messages and replies are encoded with: ``raw``, ``json``, ``pickle``, the
+                name of another that was registered (`iris.codecs`), or a codec. The handler gets
+                what it decodes, and may return whatever it encodes. Default: bytes as they are.
 
         Returns:
             The pid of the actor: never 0, never used again.
@@ -368,9 +415,11 @@ class Runtime:
         Raises:
             InvalidArgument: `budget` is out of range, or `handler` takes neither ``(msg)`` nor
                 ``(msg, ctx)``.
-            InvalidType: `handler` is not callable, or a generator function.
-            AtCapacity: No slot or no thread is free.
+            InvalidType: `handler` is not callable, or a generator function; `codec` is none.
+            NoSuchCodec: Nobody has registered a codec of this name.
+            AtCapacity: No slot or no thread is free; or, in strict mode, no own thread.
         """
+    @overload
     def spawn_py_handler_bounded(
         self,
         handler: Handler,
@@ -379,7 +428,19 @@ class Runtime:
         release_gil: bool = False,
         *,
         system: bool = False,
-    ) -> int:
+        codec: None = None,
+    ) -> int: ...
+    @overload
+    def spawn_py_handler_bounded(
+        self,
+        handler: CodecHandler[_T],
+        budget: int,
+        capacity: int,
+        release_gil: bool = False,
+        *,
+        system: bool = False,
+        codec: str | Codec[_T],
+    ) -> Pid[_T]:
         """Spawns an actor whose mailbox holds at most `capacity` messages; more are refused.
 
         Args:
@@ -388,6 +449,7 @@ class Runtime:
             capacity: The bound in messages; 1 to 2^30.
             release_gil: As for `spawn`.
             system: As for `spawn`.
+            codec: As for `spawn`.
 
         Returns:
             The pid of the actor.
@@ -397,7 +459,14 @@ class Runtime:
             InvalidType: As for `spawn`.
             AtCapacity: As for `spawn`.
         """
-    def spawn_with_mailbox(self, handler: PullHandler, budget: int = 100) -> int:
+    @overload
+    def spawn_with_mailbox(
+        self, handler: PullHandler, budget: int = 100, *, codec: None = None
+    ) -> int: ...
+    @overload
+    def spawn_with_mailbox(
+        self, handler: CodecPullHandler[_T], budget: int = 100, *, codec: str | Codec[_T]
+    ) -> Pid[_T]:
         """Spawns a pull actor: a function that receives from its mailbox itself.
 
         A `def` function gets a `Mailbox` and a thread of its own, with a stack of 4 MiB; an
@@ -407,6 +476,7 @@ class Runtime:
         Args:
             handler: Called once, with ``(mailbox)``.
             budget: As for `spawn`.
+            codec: As for `spawn`. What it does not decode raises from the receive.
 
         Returns:
             The pid of the actor.
@@ -416,6 +486,7 @@ class Runtime:
             InvalidType: `handler` is not callable, or a generator function.
             AtCapacity: No slot or no thread is free.
         """
+    @overload
     def spawn_virtual(
         self,
         handler: Handler,
@@ -425,7 +496,20 @@ class Runtime:
         on_activate: VirtualHook | None = None,
         on_deactivate: VirtualHook | None = None,
         capacity: int | None = None,
-    ) -> int:
+        codec: None = None,
+    ) -> int: ...
+    @overload
+    def spawn_virtual(
+        self,
+        handler: CodecHandler[_T],
+        budget: int = 100,
+        idle_timeout_ms: float | None = None,
+        *,
+        on_activate: VirtualHook | None = None,
+        on_deactivate: VirtualHook | None = None,
+        capacity: int | None = None,
+        codec: str | Codec[_T],
+    ) -> Pid[_T]:
         """Spawns a virtual actor: its pid is good from now on, and nothing runs for it until then.
 
         The first message wakes it; without one for `idle_timeout_ms` it sleeps again, and costs
@@ -442,6 +526,7 @@ class Runtime:
                 each sleep; `def` or `async def`. What it answers, unless None, is ``ctx.state``.
             on_deactivate: Called with ``(ctx)`` before an active one sleeps or is stopped.
             capacity: The bound of its mailbox in messages; 1 to 2^30. Default: the runtime's.
+            codec: As for `spawn`.
 
         Returns:
             The pid of the actor.
@@ -452,6 +537,7 @@ class Runtime:
             InvalidType: As for `spawn`, and of a hook.
             AtCapacity: As for `spawn`.
         """
+    @overload
     def spawn_child(
         self,
         parent: int,
@@ -460,7 +546,19 @@ class Runtime:
         release_gil: bool = False,
         *,
         system: bool = False,
-    ) -> int:
+        codec: None = None,
+    ) -> int: ...
+    @overload
+    def spawn_child(
+        self,
+        parent: int,
+        handler: CodecHandler[_T],
+        budget: int = 100,
+        release_gil: bool = False,
+        *,
+        system: bool = False,
+        codec: str | Codec[_T],
+    ) -> Pid[_T]:
         """Spawns an actor that ends with its parent, whatever ends that.
 
         Args:
@@ -469,6 +567,7 @@ class Runtime:
             budget: As for `spawn`.
             release_gil: As for `spawn`.
             system: As for `spawn`.
+            codec: As for `spawn`.
 
         Returns:
             The pid of the actor.
@@ -479,13 +578,66 @@ class Runtime:
             InvalidType: As for `spawn`.
             AtCapacity: As for `spawn`.
         """
-    def spawn_child_with_mailbox(self, parent: int, handler: PullHandler, budget: int = 100) -> int:
+    def spawn_child_pool(
+        self,
+        parent: int,
+        handler: Handler | CodecHandler[Any],
+        workers: int,
+        budget: int = 100,
+        release_gil: bool = False,
+        *,
+        routing: Literal["roundrobin", "shortest"] = "roundrobin",
+        codec: str | Codec[Any] | None = None,
+    ) -> Pool:
+        """Spawns children that share the work.
+
+        A member that fails is replaced, with what it had queued lost; one that is stopped or killed
+        is not. The pool ends with its parent.
+
+        Args:
+            parent: Whose children they are.
+            handler: As for `spawn`; all members run the same.
+            workers: How many; 1 to 65,536.
+            budget: As for `spawn`.
+            release_gil: As for `spawn`, for each member.
+            routing: Who gets what is sent to the pool: each in turn, or who has the fewest queued.
+            codec: As for `spawn`.
+
+        Returns:
+            The list of their pids, kept up to date, which can `send` and `call`.
+
+        Raises:
+            NoSuchActor: The parent is unknown or dead; nothing is spawned.
+            InvalidArgument: As for `spawn`, and if `workers` or `routing` is out of range.
+            InvalidType: As for `spawn`.
+            NoSuchCodec: As for `spawn`.
+            AtCapacity: As for `spawn`; nothing is left of the members before.
+        """
+    @overload
+    def spawn_child_with_mailbox(
+        self,
+        parent: int,
+        handler: PullHandler,
+        budget: int = 100,
+        *,
+        codec: None = None,
+    ) -> int: ...
+    @overload
+    def spawn_child_with_mailbox(
+        self,
+        parent: int,
+        handler: CodecPullHandler[_T],
+        budget: int = 100,
+        *,
+        codec: str | Codec[_T],
+    ) -> Pid[_T]:
         """Spawns a pull actor that ends with its parent.
 
         Args:
             parent: Whose child it is.
             handler: As for `spawn_with_mailbox`.
             budget: As for `spawn`.
+            codec: As for `spawn_with_mailbox`.
 
         Returns:
             The pid of the actor.
@@ -496,6 +648,9 @@ class Runtime:
             InvalidType: As for `spawn_with_mailbox`.
             AtCapacity: As for `spawn_with_mailbox`.
         """
+    @overload
+    def send(self, pid: Pid[_T], data: _T) -> bool: ...
+    @overload
     def send(self, pid: int, data: Payload) -> bool:
         """Sends a message. Never runs the handler.
 
@@ -513,6 +668,9 @@ class Runtime:
         Raises:
             BufferError: `data` is not C-contiguous.
         """
+    @overload
+    def send_async(self, pid: Pid[_T], data: _T) -> Future[bool]: ...
+    @overload
     def send_async(self, pid: int, data: Payload) -> Future[bool]:
         """Sends on an asyncio event loop, and waits for room where the policy is ``block``.
 
@@ -530,6 +688,9 @@ class Runtime:
             WouldDeadlock: This is a handler that is not ``async def``.
             BufferError: `data` is not C-contiguous.
         """
+    @overload
+    def send_with_backpressure(self, pid: Pid[_T], data: _T) -> tuple[bool, Pressure]: ...
+    @overload
     def send_with_backpressure(self, pid: int, data: Payload) -> tuple[bool, Pressure]:
         """Sends, never waits (not for ``block`` either), and tells how full the mailbox is now.
 
@@ -543,6 +704,9 @@ class Runtime:
         Raises:
             BufferError: `data` is not C-contiguous.
         """
+    @overload
+    def send_many(self, pid: Pid[_T], payloads: Iterable[_T]) -> int: ...
+    @overload
     def send_many(self, pid: int, payloads: Iterable[Payload]) -> int:
         """Sends each payload, as `send` in a loop would.
 
@@ -556,7 +720,7 @@ class Runtime:
         Raises:
             BufferError: A payload is not C-contiguous.
         """
-    def send_named(self, name: str, data: Payload) -> bool:
+    def send_named(self, name: str, data: Any) -> bool:
         """Sends to whoever holds a name.
 
         Args:
@@ -569,6 +733,9 @@ class Runtime:
         Raises:
             BufferError: `data` is not C-contiguous.
         """
+    @overload
+    def call(self, pid: Pid[_T], data: _T, timeout: float | None = None) -> Future[Any]: ...
+    @overload
     def call(self, pid: int, data: Payload, timeout: float | None = None) -> Future[bytes]:
         """Asks, and answers an awaitable of the reply; on an asyncio event loop.
 
@@ -592,6 +759,9 @@ class Runtime:
             InvalidArgument: `timeout` is out of range.
             BufferError: `data` is not C-contiguous.
         """
+    @overload
+    def call_blocking(self, pid: Pid[_T], data: _T, timeout: float | None = None) -> Any: ...
+    @overload
     def call_blocking(self, pid: int, data: Payload, timeout: float | None = None) -> bytes:
         """Asks, and blocks until the reply. The GIL is released; Ctrl-C works.
 
@@ -613,6 +783,9 @@ class Runtime:
             InvalidArgument: `timeout` is out of range.
             BufferError: `data` is not C-contiguous.
         """
+    @overload
+    def send_after(self, pid: Pid[_T], delay_ms: float, data: _T) -> int: ...
+    @overload
     def send_after(self, pid: int, delay_ms: float, data: Payload) -> int:
         """Sends once, after a delay: never earlier, and not if the actor has ended by then.
 
@@ -630,6 +803,9 @@ class Runtime:
             AtCapacity: 16,777,216 timers wait.
             BufferError: `data` is not C-contiguous.
         """
+    @overload
+    def send_interval(self, pid: Pid[_T], interval_ms: float, data: _T) -> int: ...
+    @overload
     def send_interval(self, pid: int, interval_ms: float, data: Payload) -> int:
         """Sends again and again, first after one interval, until cancelled or the actor's end.
 
@@ -658,7 +834,79 @@ class Runtime:
         Returns:
             Whether it was still to fire.
         """
-    def hot_swap(self, pid: int, handler: Handler) -> int:
+    def allocate_buffer(self, size: int) -> tuple[int, memoryview]:
+        """Allocates memory for one message, to be filled and then sent without a copy.
+
+        The memory is freed with the actor whose code allocated it, if it was not sent by then; else
+        with the runtime.
+
+        Args:
+            size: In bytes; 0 to 2^53.
+
+        Returns:
+            The id, for `send_buffer`, and a writable view of zeros.
+
+        Raises:
+            InvalidArgument: `size` is out of range.
+            MemoryError: There is not so much memory.
+        """
+    def send_buffer(self, pid: int, buffer_id: int) -> bool:
+        """Sends a buffer. It is not copied: the handler's `bytes` are that very memory.
+
+        The view that `allocate_buffer` gave is released. If other views of it are alive (a slice, a
+        numpy array), what is sent is a copy. No codec is asked: the receiver's decodes the bytes.
+
+        Args:
+            pid: Who is to get it.
+            buffer_id: What `allocate_buffer` answered. It works once; again if this is False.
+
+        Returns:
+            Whether the mailbox took it.
+
+        Raises:
+            NoSuchBuffer: It was sent, or ended with its owner, or never was.
+        """
+    def send_user_with_backpressure(self, pid: int, buffer_id: int) -> tuple[bool, Pressure]:
+        """Sends a buffer as `send_buffer`, never waits, and tells how full the mailbox is now.
+
+        Args:
+            pid: Who is to get it.
+            buffer_id: As for `send_buffer`.
+
+        Returns:
+            As `send_with_backpressure`.
+
+        Raises:
+            NoSuchBuffer: As for `send_buffer`.
+        """
+    def free_buffer(self, buffer_id: int) -> bool:
+        """Frees a buffer that will not be sent. Its views stay valid.
+
+        Args:
+            buffer_id: What `allocate_buffer` answered.
+
+        Returns:
+            Whether there was one.
+        """
+    def set_release_gil_limits(self, max_threads: int, pool_size: int) -> None:
+        """Says how many threads there are for actors that were spawned with ``release_gil=True``.
+
+        It holds for the spawns that follow.
+
+        Args:
+            max_threads: How many actors have threads of their own; 0 to 65,536. Default 256.
+            pool_size: How many threads the others share, and must not block; 1 to 1,024. Default 8.
+
+        Raises:
+            InvalidArgument: One of them is out of range.
+        """
+    def set_release_gil_strict(self, strict: bool) -> None:
+        """Says what ``release_gil=True`` does when `max_threads` actors have threads of their own.
+
+        Args:
+            strict: True: the spawn raises `AtCapacity`. False, the default: a shared thread.
+        """
+    def hot_swap(self, pid: int, handler: Handler | CodecHandler[Any]) -> int:
         """Gives an actor another handler; queue, names and pid stay.
 
         What is being handled finishes on the old handler; every later message sees the new one. The

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, TypedDict, TypeVar
 
 if TYPE_CHECKING:
+    import typing_extensions
     from typing_extensions import Buffer
 
     from iris._aio import AsyncMailbox
     from iris._iris import CallMessage, Context, ExitInfo, Mailbox, PySystemMessage
+
+    T = typing_extensions.TypeVar("T", default=bytes)
+
+T_contra = TypeVar("T_contra", contravariant=True)
 
 Payload: TypeAlias = "Buffer"
 """A message to send: any C-contiguous bytes-like object."""
@@ -20,10 +25,13 @@ Handler: TypeAlias = "Callable[[bytes], object] | Callable[[bytes, Context], obj
 What it returns (bytes-like, str or None) is the reply if the message is a call.
 """
 
+CodecHandler: TypeAlias = "Callable[[T], object] | Callable[[T, Context], object]"
+"""A `Handler` of an actor with a codec: it gets what that decodes."""
+
 PullHandler: TypeAlias = "Callable[[Mailbox], object] | Callable[[AsyncMailbox], Awaitable[object]]"
 """The function of a pull actor, `def` or `async def`."""
 
-Received: TypeAlias = "bytes | CallMessage | PySystemMessage"
+Received: TypeAlias = "T | CallMessage[T] | PySystemMessage"
 """What a pull actor receives."""
 
 SystemType: TypeAlias = Literal["EXIT", "DOWN", "HOT_SWAP", "PING", "PONG"]
@@ -31,6 +39,19 @@ SystemType: TypeAlias = Literal["EXIT", "DOWN", "HOT_SWAP", "PING", "PONG"]
 
 VirtualHook: TypeAlias = "Callable[[Context], object]"
 """What wakes a virtual actor or puts it to sleep, `def` or `async def`."""
+
+CodecPullHandler: TypeAlias = (
+    "Callable[[Mailbox[T]], object] | Callable[[AsyncMailbox[T]], Awaitable[object]]"
+)
+"""A `PullHandler` of an actor with a codec."""
+
+
+class Pid(int, Generic[T_contra]):
+    """For type checkers: the pid of an actor that takes messages of one type.
+
+    At run time a pid is a plain `int`, as that of any other actor.
+    """
+
 
 CrashHook: TypeAlias = "Callable[[ExitInfo], object]"
 """Who hears of actors that fail."""

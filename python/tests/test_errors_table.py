@@ -25,6 +25,11 @@ PID_CALLS: dict[str, Callable[[Runtime, Any], Any]] = {
     "hot_swap": lambda rt, pid: rt.hot_swap(pid, lambda msg: None),
     "spawn_child": lambda rt, pid: rt.spawn_child(pid, lambda msg: None),
     "spawn_child_with_mailbox": lambda rt, pid: rt.spawn_child_with_mailbox(pid, lambda box: None),
+    "spawn_child_pool": lambda rt, pid: rt.spawn_child_pool(pid, lambda msg: None, 2),
+    "send_buffer": lambda rt, pid: rt.send_buffer(pid, rt.allocate_buffer(8)[0]),
+    "send_user_with_backpressure": lambda rt, pid: rt.send_user_with_backpressure(
+        pid, rt.allocate_buffer(8)[0]
+    ),
     "behavior_version": lambda rt, pid: rt.behavior_version(pid),
     "rollback_behavior": lambda rt, pid: rt.rollback_behavior(pid),
     "register": lambda rt, pid: rt.register("name", pid),
@@ -88,6 +93,8 @@ COUNT_CALLS: dict[str, Callable[[Runtime, Any], Any]] = {
     "pull budget": lambda rt, n: rt.spawn_with_mailbox(lambda box: None, n),
     "virtual budget": lambda rt, n: rt.spawn_virtual(lambda msg: None, n),
     "virtual capacity": lambda rt, n: rt.spawn_virtual(lambda msg: None, capacity=n),
+    "release budget": lambda rt, n: rt.spawn(lambda msg: None, budget=n, release_gil=True),
+    "pool_size": lambda rt, n: rt.set_release_gil_limits(1, n),
     "default_capacity": lambda rt, n: Runtime(default_capacity=n),
     "workers": lambda rt, n: Runtime(workers=n),
 }
@@ -109,6 +116,10 @@ OTHER_CALLS: dict[str, Callable[[Runtime], Any]] = {
     "get_metrics": lambda rt: rt.get_metrics(),
     "on_crash": lambda rt: rt.on_crash(None),
     "cancel_timer": lambda rt: rt.cancel_timer(1),
+    "allocate_buffer": lambda rt: rt.allocate_buffer(1),
+    "free_buffer": lambda rt: rt.free_buffer(1),
+    "set_release_gil_limits": lambda rt: rt.set_release_gil_limits(1, 1),
+    "set_release_gil_strict": lambda rt: rt.set_release_gil_strict(True),
     "set_watermarks": lambda rt: rt.set_watermarks(1, 2),
     "set_system_capacity": lambda rt: rt.set_system_capacity(None),
     "set_message_capacity": lambda rt: rt.set_message_capacity(None),
@@ -128,11 +139,19 @@ NEEDS_ACTOR = {
     "hot_swap",
     "spawn_child",
     "spawn_child_with_mailbox",
+    "spawn_child_pool",
     "behavior_version",
     "rollback_behavior",
 }
 # Calls that answer whether the mailbox took the message.
-SENDS = {"send", "send_many", "send_async", "send_with_backpressure"}
+SENDS = {
+    "send",
+    "send_many",
+    "send_async",
+    "send_with_backpressure",
+    "send_buffer",
+    "send_user_with_backpressure",
+}
 AWAITABLE = {"call", "join_async", "send_async", "aclose"}
 NEVER_RAISE = {"close", "aclose"}
 
@@ -190,6 +209,8 @@ def test_a_number_that_is_no_actor(rt: Runtime, name: str, pid: int) -> None:
         "actor_info": None,
         "send_async": False,
         "send_with_backpressure": (False, "NORMAL"),
+        "send_buffer": False,
+        "send_user_with_backpressure": (False, "NORMAL"),
         "mailbox_backpressure": None,
     }
     is_pid = 0 < pid < 2**53
@@ -466,6 +487,124 @@ def test_a_handler_that_cannot_be_called(rt: Runtime, handler: Any, error: Any) 
     assert rt.behavior_version(pid) == 1
 
 
+@pytest.mark.parametrize("size", [-1, -(2**70), 2**53 + 1, 2**64])
+def test_a_size_out_of_range(rt: Runtime, size: int) -> None:
+    with pytest.raises(errors.InvalidArgument, match="size"):
+        rt.allocate_buffer(size)
+    assert rt.get_metrics()["buffers"] == 0
+
+
+def test_a_size_that_no_machine_has(rt: Runtime) -> None:
+    with pytest.raises(MemoryError):
+        rt.allocate_buffer(2**53)
+    assert rt.get_metrics()["buffers"] == 0
+
+
+@pytest.mark.parametrize("n", [None, "1", 1.0, True, [], b""], ids=repr)
+def test_a_size_or_a_buffer_of_the_wrong_type(rt: Runtime, inbox: Inbox, n: Any) -> None:
+    pid = rt.spawn(inbox)
+    with pytest.raises(errors.InvalidType, match="size"):
+        rt.allocate_buffer(n)
+    for call in (
+        lambda: rt.send_buffer(pid, n),
+        lambda: rt.send_user_with_backpressure(pid, n),
+        lambda: rt.free_buffer(n),
+    ):
+        with pytest.raises(errors.InvalidType, match="buffer"):
+            call()
+    assert rt.get_metrics()["attempted"] == 0
+
+
+@pytest.mark.parametrize("buffer", [0, -1, 1, 2**53, 2**64, -(2**70)])
+def test_a_number_that_is_no_buffer(rt: Runtime, inbox: Inbox, buffer: int) -> None:
+    pid = rt.spawn(inbox)
+    for send in (rt.send_buffer, rt.send_user_with_backpressure):
+        with pytest.raises(errors.NoSuchBuffer) as e:
+            send(pid, buffer)
+        assert isinstance(e.value, KeyError)
+        assert "allocate" in str(e.value)
+    assert not rt.free_buffer(buffer)
+    assert rt.get_metrics()["attempted"] == 0
+
+
+@pytest.mark.parametrize("limits", [(-1, 1), (65_537, 1), (1, 0), (1, -1), (1, 1025)])
+def test_thread_limits_out_of_range(rt: Runtime, limits: tuple[int, int]) -> None:
+    with pytest.raises(errors.InvalidArgument):
+        rt.set_release_gil_limits(*limits)
+
+
+@pytest.mark.parametrize("n", [None, "1", 1.0, True], ids=repr)
+def test_thread_limits_of_the_wrong_type(rt: Runtime, n: Any) -> None:
+    with pytest.raises(errors.InvalidType):
+        rt.set_release_gil_limits(n, 1)
+    with pytest.raises(errors.InvalidType):
+        rt.set_release_gil_limits(1, n)
+
+
+SPAWNS_WITH_CODEC: dict[str, Callable[[Runtime, Any], Any]] = {
+    "spawn": lambda rt, c: rt.spawn(print, codec=c),
+    "bounded": lambda rt, c: rt.spawn_py_handler_bounded(print, 1, 1, codec=c),
+    "virtual": lambda rt, c: rt.spawn_virtual(print, codec=c),
+    "mailbox": lambda rt, c: rt.spawn_with_mailbox(print, codec=c),
+    "child": lambda rt, c: rt.spawn_child(parent(rt), print, codec=c),
+    "child mailbox": lambda rt, c: rt.spawn_child_with_mailbox(parent(rt), print, codec=c),
+    "pool": lambda rt, c: rt.spawn_child_pool(parent(rt), print, 2, codec=c),
+}
+
+
+def parent(rt: Runtime) -> int:
+    live = rt.list_actors()
+    return live[0] if live else rt.spawn(lambda msg: None)
+
+
+class Nameless:
+    encode = decode = staticmethod(lambda data: data)
+
+
+class NotANamer(Nameless):
+    name = 1
+
+
+class Deaf:
+    name = "deaf"
+    encode = staticmethod(lambda data: data)
+
+
+@table(SPAWNS_WITH_CODEC)
+@pytest.mark.parametrize("codec", [1, b"json", [], object(), Nameless(), NotANamer(), Deaf()])
+def test_a_codec_that_is_none(rt: Runtime, call: Any, codec: Any) -> None:
+    with pytest.raises(errors.InvalidType, match="codec"):
+        call(rt, codec)
+    assert len(rt.list_actors()) <= 1
+
+
+@table(SPAWNS_WITH_CODEC)
+@pytest.mark.parametrize("codec", ["", "JSON", "msgpack", "\udc80"], ids=ascii)
+def test_a_codec_that_nobody_has_registered(rt: Runtime, call: Any, codec: str) -> None:
+    with pytest.raises(errors.NoSuchCodec, match="codec") as e:
+        call(rt, codec)
+    assert isinstance(e.value, KeyError)
+    assert len(rt.list_actors()) <= 1
+
+
+@pytest.mark.parametrize("workers", [0, -1, 65_537, 2**32, 2**70])
+def test_a_pool_of_no_size(rt: Runtime, inbox: Inbox, workers: int) -> None:
+    pid = rt.spawn(inbox)
+    with pytest.raises(errors.InvalidArgument):
+        rt.spawn_child_pool(pid, inbox, workers)
+    assert rt.list_actors() == [pid]
+
+
+@pytest.mark.parametrize("routing", ["", "random", "\udc80"], ids=ascii)
+def test_a_routing_that_is_none(rt: Runtime, inbox: Inbox, routing: Any) -> None:
+    pid = rt.spawn(inbox)
+    with pytest.raises(errors.InvalidArgument, match="routing"):
+        rt.spawn_child_pool(pid, inbox, 1, routing=routing)
+    with pytest.raises(errors.InvalidType, match="routing"):
+        rt.spawn_child_pool(pid, inbox, 1, routing=1)  # type: ignore[arg-type]
+    assert rt.list_actors() == [pid]
+
+
 @pytest.mark.parametrize("hook", [1, "hook", b"", []], ids=repr)
 def test_a_hook_that_is_not_callable(rt: Runtime, hook: Any) -> None:
     with pytest.raises(TypeError, match="hook"):
@@ -479,6 +618,14 @@ def test_flags_are_bools(rt: Runtime, inbox: Inbox, flag: Any) -> None:
         rt.stop(pid, drain=flag)
     with pytest.raises(TypeError):
         rt.spawn(inbox, release_gil=flag)
+    with pytest.raises(TypeError):
+        rt.spawn_child(pid, inbox, release_gil=flag)
+    with pytest.raises(TypeError):
+        rt.spawn_child_pool(pid, inbox, 2, release_gil=flag)
+    with pytest.raises(TypeError):
+        rt.spawn_py_handler_bounded(inbox, 1, 1, release_gil=flag)
+    with pytest.raises(TypeError):
+        rt.set_release_gil_strict(flag)
     with pytest.raises(TypeError):
         rt.set_load_shedding(flag)
     assert rt.list_actors() == [pid]

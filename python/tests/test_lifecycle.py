@@ -320,8 +320,3 @@ def test_a_hundred_runtimes_come_and_go() -> None:
         with Runtime() as rt:
             assert rt.call_blocking(rt.spawn(lambda msg: msg), b"x") == b"x"
     assert threading.active_count() <= before + 1
-
-
-def test_release_gil_says_that_it_is_not_there_yet(rt: Runtime) -> None:
-    with pytest.raises(errors.InvalidArgument, match="not there yet"):
-        rt.spawn(lambda msg: None, release_gil=True)

@@ -1,11 +1,9 @@
 //! Arguments, strictly typed: a wrong type is `InvalidType` (a `TypeError`), a wrong value `InvalidArgument`.
 
-use super::buffer;
 use super::errors::{OrRaise, fail, wrong_type};
 use crate::config::MAX_DELAY_MS;
 use crate::error::ErrorKind;
 use crate::id::Pid;
-use crate::message::Payload;
 use crate::runtime::delay_from_ms;
 use pyo3::exceptions::PyOverflowError;
 use pyo3::prelude::*;
@@ -60,17 +58,6 @@ impl<'py> FromPyObject<'_, 'py> for PidArg {
     fn extract(obj: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
         let n = int(&obj, "a pid must be an int")?;
         Ok(Self(n.and_then(|n| u64::try_from(n).ok()).and_then(Pid::from_bits)))
-    }
-}
-
-/// A message.
-pub(super) struct Data(pub(super) Payload);
-
-impl<'py> FromPyObject<'_, 'py> for Data {
-    type Error = PyErr;
-    #[inline]
-    fn extract(obj: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        buffer::payload(&obj).map(Self)
     }
 }
 
@@ -139,6 +126,33 @@ impl<'py> FromPyObject<'_, 'py> for Timer {
 /// Nanoseconds, as many as fit.
 pub(super) fn nanoseconds(span: Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// A buffer's id; 0: an int that is none.
+#[derive(Clone, Copy)]
+pub(super) struct BufferId(pub(super) u64);
+
+impl<'py> FromPyObject<'_, 'py> for BufferId {
+    type Error = PyErr;
+    fn extract(obj: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let n = int(&obj, "a buffer id must be an int")?;
+        Ok(Self(n.and_then(|n| u64::try_from(n).ok()).unwrap_or(0)))
+    }
+}
+
+/// A size in bytes: 0 to 2^53.
+#[derive(Clone, Copy)]
+pub(super) struct Size(pub(super) usize);
+
+impl<'py> FromPyObject<'_, 'py> for Size {
+    type Error = PyErr;
+    fn extract(obj: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let n = int(&obj, "a size must be an int")?;
+        let n = n.filter(|n| (0..=1 << 53).contains(n)).and_then(|n| usize::try_from(n).ok());
+        n.map(Self).ok_or_else(|| {
+            fail(obj.py(), ErrorKind::InvalidArgument, "a size must be 0 to 2^53 bytes")
+        })
+    }
 }
 
 /// A number of messages, actors or threads; the core checks the range.

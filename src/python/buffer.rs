@@ -1,4 +1,8 @@
-//! Bytes-like objects as payloads, and all unsafe of this face.
+//! Bytes-like objects as payloads, memory that becomes a message without a copy, and all unsafe of this face.
+//!
+//! The memory of [`Storage`] is that of a future `bytes` object. Until it is sent nobody else has that object, and the memory
+//! may be written to through views. [`Storage::hand_over`] shares the object only when no view is left, and from then on
+//! the storage exports nothing: so nobody ever sees the `bytes` change.
 
 #![allow(
     unsafe_code,
@@ -6,12 +10,16 @@
 )]
 
 use super::errors::wrong_type;
-use crate::message::Payload;
+use crate::message::{ForeignBytes, Payload};
 use pyo3::buffer::PyUntypedBuffer;
 use pyo3::exceptions::PyBufferError;
 use pyo3::ffi;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use std::any::Any;
+use std::ffi::c_int;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Copies a C-contiguous bytes-like object.
 ///
@@ -47,6 +55,150 @@ fn exported(obj: &Bound<'_, PyAny>) -> PyResult<Payload> {
     // copied, under the GIL, so Python code cannot write to them meanwhile.
     let bytes = unsafe { std::slice::from_raw_parts(buffer.buf_ptr().cast::<u8>(), length) };
     Ok(bytes.into())
+}
+
+/// A payload as `bytes`: the object itself where one was lent, else a copy.
+#[inline]
+pub(super) fn bytes(py: Python<'_>, payload: Payload) -> Bound<'_, PyBytes> {
+    match payload.into_foreign() {
+        Err(own) => PyBytes::new(py, &own),
+        Ok(foreign) => match foreign.downcast::<Lent>() {
+            Ok(lent) => lent.object.into_bound(py),
+            Err(_) => PyBytes::new(py, &[]), // this face lends nothing else
+        },
+    }
+}
+
+/// A `bytes` object on its way: it goes to the handler as it is.
+struct Lent {
+    object: Py<PyBytes>,
+    /// Where its bytes are: asking for that would need the GIL.
+    address: usize,
+    length: usize,
+}
+
+impl ForeignBytes for Lent {
+    fn bytes(&self) -> &[u8] {
+        if self.length == 0 {
+            return &[];
+        }
+        // SAFETY: `address` and `length` are those of the `bytes` object that `self.object` keeps alive as long as the borrow
+        // of `self` lasts; such an object never moves, and since it was handed over nobody writes to it.
+        unsafe { std::slice::from_raw_parts(self.address as *const u8, self.length) }
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any + Send> {
+        self
+    }
+}
+
+/// From this size on, in bytes, `bytes(size)` makes the memory of a [`Storage`].
+const LARGE: usize = 4096;
+
+/// Memory to be filled and sent; see the module doc.
+#[pyclass(name = "Buffer", module = "iris", frozen)]
+pub(super) struct Storage {
+    object: Py<PyBytes>,
+    /// The memory is another's too.
+    sent: AtomicBool,
+    /// Views that are alive.
+    views: AtomicUsize,
+}
+
+impl Storage {
+    /// Zeroed memory.
+    ///
+    /// # Errors
+    /// `MemoryError`.
+    pub(super) fn new(py: Python<'_>, size: usize) -> PyResult<Self> {
+        // A large one has its zeros from the system, which touches no page. Short ones may be objects that the interpreter
+        // keeps and shares; `new_with` makes a new one, if it has any bytes.
+        let object = if size < LARGE {
+            PyBytes::new_with(py, size, |_| Ok(()))?
+        } else {
+            py.get_type::<PyBytes>().call1((size,))?.cast_into::<PyBytes>()?
+        };
+        let object = object.unbind();
+        Ok(Self { object, sent: AtomicBool::new(false), views: AtomicUsize::new(0) })
+    }
+
+    /// Releases `view` and makes a message of the memory: a copy while other views are alive, else the memory itself, which
+    /// then exports nothing any more, unless it is [taken back](Self::take_back).
+    pub(super) fn hand_over(&self, py: Python<'_>, view: &Py<PyAny>) -> PyResult<Payload> {
+        if let Err(e) = view.call_method0(py, intern!(py, "release"))
+            && !e.is_instance_of::<PyBufferError>(py)
+        {
+            return Err(e);
+        }
+        // The GIL is held from here to the end, and nothing runs Python code: no view comes or goes.
+        let alone = self.views.load(Ordering::Acquire) == 0;
+        let bytes = self.object.bind(py).as_bytes();
+        if !alone {
+            return Ok(bytes.into());
+        }
+        self.sent.store(true, Ordering::Release);
+        let object = self.object.clone_ref(py);
+        let (address, length) = (bytes.as_ptr() as usize, bytes.len());
+        Ok(Payload::foreign(Box::new(Lent { object, address, length })))
+    }
+
+    /// No mailbox took the message, and it is gone: the memory is nobody else's.
+    pub(super) fn take_back(&self) {
+        self.sent.store(false, Ordering::Release);
+    }
+}
+
+/// A storage that waits to be sent, for the core to keep.
+pub(super) struct Waiting {
+    pub(super) storage: Py<Storage>,
+    pub(super) view: Py<PyAny>,
+}
+
+impl ForeignBytes for Waiting {
+    /// Not to be read before it is sent.
+    fn bytes(&self) -> &[u8] {
+        &[]
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any + Send> {
+        self
+    }
+}
+
+#[pymethods]
+impl Storage {
+    /// A view that writes.
+    ///
+    /// # Safety
+    /// Called by the interpreter alone, with a place for the view.
+    unsafe fn __getbuffer__(
+        slf: Bound<'_, Self>,
+        view: *mut ffi::Py_buffer,
+        flags: c_int,
+    ) -> PyResult<()> {
+        let py = slf.py();
+        if slf.get().sent.load(Ordering::Acquire) {
+            return Err(PyBufferError::new_err("this buffer was sent: it is the receiver's now"));
+        }
+        let bytes = slf.get().object.bind(py).as_bytes();
+        let (at, length) = (bytes.as_ptr().cast_mut().cast(), bytes.len() as ffi::Py_ssize_t);
+        // SAFETY: `view` is a place for a view, says the interpreter; the memory is `length` bytes at `at` in a `bytes` object
+        // that `slf`, which the filled view keeps alive, does not give away while a view is alive. Nobody else has that object,
+        // so writing to it changes no value that anybody has seen, and its hash has not been asked for.
+        if unsafe { ffi::PyBuffer_FillInfo(view, slf.as_ptr(), at, length, 0, flags) } != 0 {
+            return Err(PyErr::fetch(py));
+        }
+        slf.get().views.fetch_add(1, Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// A view ends.
+    ///
+    /// # Safety
+    /// Called by the interpreter alone, once for each view.
+    unsafe fn __releasebuffer__(&self, _view: *mut ffi::Py_buffer) {
+        self.views.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 /// Calls a handler with `(message)` or `(message, ctx)`.

@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 #[pymethods]
 impl PyRuntime {
     /// Spawns an actor that ends with its parent.
-    #[pyo3(signature = (parent, handler, budget=Count(100), release_gil=Flag(false), *, system=Flag(false)), text_signature = "($self, parent, handler, budget=100, release_gil=False, *, system=False)")]
+    #[pyo3(signature = (parent, handler, budget=Count(100), release_gil=Flag(false), *, system=Flag(false), codec=None), text_signature = "($self, parent, handler, budget=100, release_gil=False, *, system=False, codec=None)")]
     fn spawn_child(
         slf: &Bound<'_, Self>,
         parent: PidArg,
@@ -16,11 +16,12 @@ impl PyRuntime {
         budget: Count,
         release_gil: Flag,
         system: Flag,
+        codec: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<u64> {
         slf.get().open(slf.py())?;
         let parent = Some(parent.known(slf.py())?);
         let options =
             SpawnOptions { budget: budget.0, parent, system: system.0, ..SpawnOptions::default() };
-        Self::spawn_with(slf, handler, options, release_gil)
+        Self::spawn_with(slf, handler, options, release_gil, codec)
     }
 }

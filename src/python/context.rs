@@ -1,6 +1,7 @@
 //! `ctx`: a handler's view of its own actor.
 
-use super::args::{Data, PidArg, Seconds};
+use super::args::{PidArg, Seconds};
+use super::codec::{self, MaybeCodec};
 use super::errors::fail;
 use super::futures;
 use super::home::attached;
@@ -27,10 +28,17 @@ pub(super) struct Context {
     /// The context of the actor that this one, of a call, belongs to: it has the state.
     main: Option<Py<Self>>,
     state: Mutex<Option<Py<PyAny>>>,
+    /// What the actor's messages and replies are encoded with.
+    codec: MaybeCodec,
 }
 
 impl Context {
-    pub(super) fn new(shared: &Arc<Shared>, pid: Pid, call: Option<CallId>) -> Self {
+    pub(super) fn new(
+        shared: &Arc<Shared>,
+        pid: Pid,
+        call: Option<CallId>,
+        codec: MaybeCodec,
+    ) -> Self {
         Self {
             shared: Arc::clone(shared),
             pid,
@@ -39,6 +47,7 @@ impl Context {
             sender: AtomicU64::new(0),
             main: None,
             state: Mutex::default(),
+            codec,
         }
     }
 
@@ -47,8 +56,9 @@ impl Context {
         pid: Pid,
         call: Option<CallId>,
         main: Option<Py<Self>>,
+        codec: MaybeCodec,
     ) -> Self {
-        Self { main, ..Self::new(shared, pid, call) }
+        Self { main, ..Self::new(shared, pid, call, codec) }
     }
 
     /// Changes the state of the actor.
@@ -118,9 +128,10 @@ impl Context {
     }
 
     /// Sends in this actor's name; False: the mailbox did not take it.
-    fn send(&self, py: Python<'_>, pid: PidArg, data: Data) -> PyResult<bool> {
+    fn send(&self, py: Python<'_>, pid: PidArg, data: &Bound<'_, PyAny>) -> PyResult<bool> {
         self.shared.check(py)?;
-        self.shared.send(py, pid, data.0, Some(self.pid))
+        let (data, _) = self.shared.encode(pid.0, data)?;
+        self.shared.send(py, pid, data, Some(self.pid))
     }
 
     /// Asks in this actor's name, on an event loop; the answer is awaitable.
@@ -129,18 +140,19 @@ impl Context {
         &self,
         py: Python<'py>,
         pid: PidArg,
-        data: Data,
+        data: &Bound<'py, PyAny>,
         timeout: Option<Seconds>,
     ) -> PyResult<Bound<'py, PyAny>> {
         self.shared.check(py)?;
-        futures::call(py, &self.shared, pid.known(py)?, data.0, timeout, Some(self.pid))
+        futures::call(py, &self.shared, pid, data, timeout, Some(self.pid))
     }
 
     /// Answers the call; if the caller has given up, the reply is dropped and counted.
-    fn reply(&self, py: Python<'_>, data: Data) -> PyResult<()> {
+    fn reply(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
         self.shared.check(py)?;
+        let data = codec::encode(self.codec.as_deref(), data)?;
         if let Some(call) = self.take_call() {
-            attached(py, &self.shared, || self.shared.rt.reply(call, data.0));
+            attached(py, &self.shared, || self.shared.rt.reply(call, data));
             return Ok(());
         }
         Err(fail(

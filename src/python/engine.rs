@@ -5,14 +5,14 @@
 //! takes over begins the next, and the old thread leaves when its handler returns after all.
 
 use super::buffer;
+use super::codec::{self, MaybeCodec};
 use super::context::Context;
-use super::handler::{self, Shape};
+use super::handler;
 use super::home::{self, Home, attached};
 use super::lane::Parker;
 use super::outcome::{Awaited, fail_call, reply};
 use super::shared::Shared;
 use super::swap::Past;
-use super::system::to_message;
 use super::virtuals::{Due, Hooks};
 use crate::config::SpawnOptions;
 use crate::error::{ErrorKind, Result};
@@ -71,6 +71,19 @@ pub(super) struct Slot {
     pub(super) home: Option<Arc<Home>>,
     /// What wakes a virtual actor and puts it to sleep.
     pub(super) hooks: Option<Arc<Hooks>>,
+    /// What its messages are encoded with.
+    pub(super) codec: MaybeCodec,
+}
+
+impl Slot {
+    pub(super) fn new(
+        now: Behavior,
+        variables: Option<Py<PyAny>>,
+        home: Option<Arc<Home>>,
+        codec: MaybeCodec,
+    ) -> Self {
+        Self { now, past: None, ctx: None, variables, home, hooks: None, codec }
+    }
 }
 
 #[derive(Default)]
@@ -129,6 +142,8 @@ pub(super) struct Engine {
     lane: HostLane,
     /// How the lane's own thread sleeps; `None`: the lane belongs to an event loop.
     pub(super) parker: Option<Arc<Parker>>,
+    /// Whether the thread is one actor's own, and ends with it.
+    own: bool,
     slots: Mutex<Slots>,
     /// Counts hot swaps: a handler that is at hand is looked up again.
     swaps: AtomicU64,
@@ -149,13 +164,15 @@ struct Loaded<'py> {
     /// `variables.run`.
     run: Option<Bound<'py, PyAny>>,
     home: Option<Arc<Home>>,
+    codec: MaybeCodec,
 }
 
 impl Engine {
-    pub(super) fn new(lane: HostLane, parker: Option<Arc<Parker>>) -> Arc<Self> {
+    pub(super) fn new(lane: HostLane, parker: Option<Arc<Parker>>, own: bool) -> Arc<Self> {
         Arc::new(Self {
             lane,
             parker,
+            own,
             slots: Mutex::default(),
             swaps: AtomicU64::new(0),
             work: Mutex::default(),
@@ -172,18 +189,20 @@ impl Engine {
         self.epoch.load(Ordering::Acquire)
     }
 
+    /// Whether its thread is one actor's own.
+    pub(super) fn is_own(&self) -> bool {
+        self.own
+    }
+
+    /// Actors that live here.
+    pub(super) fn actors(&self) -> usize {
+        let slots = self.slots.lock();
+        slots.table.len() - slots.free.len()
+    }
+
     /// Spawns an actor on this lane.
-    pub(super) fn spawn(
-        &self,
-        handler: Py<PyAny>,
-        shape: Shape,
-        variables: Option<Py<PyAny>>,
-        home: Option<Arc<Home>>,
-        options: SpawnOptions,
-    ) -> Result<Pid> {
+    pub(super) fn spawn(&self, slot: Slot, options: SpawnOptions) -> Result<Pid> {
         let has_parent = options.parent.is_some();
-        let now = Behavior { handler, wants_ctx: shape.wants_ctx, version: 1 };
-        let slot = Slot { now, past: None, ctx: None, variables, home, hooks: None };
         self.enter(slot, has_parent, |lane, key| lane.spawn(key, options))
     }
 
@@ -271,7 +290,7 @@ impl Engine {
                         break Pause::Idle;
                     }
                 }
-                Fetch::Events(events) => self.hear(py, events),
+                Fetch::Events(events) => self.hear(py, shared, events),
                 Fetch::Hook(due) => {
                     loaded = None;
                     self.run_hook(py, shared, epoch, due);
@@ -390,13 +409,15 @@ impl Engine {
                 variables: slot.variables.as_ref().map(|v| v.bind(py).clone()),
                 run: None,
                 home: slot.home.clone(),
+                codec: slot.codec.clone(),
             }
         };
         if let Some(variables) = &loaded.variables {
             loaded.run = Some(variables.getattr(intern!(py, "run")).ok()?);
         }
         if loaded.wants_ctx && loaded.ctx.is_none() {
-            let ctx = Bound::new(py, Context::new(shared, taken.pid, None)).ok()?;
+            let ctx = Context::new(shared, taken.pid, None, loaded.codec.clone());
+            let ctx = Bound::new(py, ctx).ok()?;
             loaded.ctx = Some(ctx.clone());
             if let Some(Some(slot)) = self.slots.lock().table.get_mut(taken.key as usize) {
                 slot.ctx = Some(ctx.unbind());
@@ -414,23 +435,20 @@ impl Engine {
         taken: Taken,
     ) {
         let Taken { pid, index, envelope, .. } = taken;
-        let message = match to_message(py, &envelope.payload) {
-            Ok(message) => message,
-            Err(e) => return self.crash(py, shared, epoch, index, handler::describe(py, &e)),
-        };
-        drop(envelope.payload);
+        let message = codec::decode(py, actor.codec.as_deref(), envelope.payload);
         let ctx = match (actor.wants_ctx, envelope.call) {
             (false, _) => None,
             (true, None) => actor.ctx.clone(),
             (true, call) => {
                 let main = actor.ctx.clone().map(Bound::unbind);
-                Bound::new(py, Context::for_call(shared, pid, call, main)).ok()
+                let codec = actor.codec.clone();
+                Bound::new(py, Context::for_call(shared, pid, call, main, codec)).ok()
             }
         };
         if let Some(ctx) = &ctx {
             ctx.get().set_sender(envelope.sender);
         }
-        let result = actor.invoke(message, ctx.as_ref());
+        let result = message.and_then(|message| actor.invoke(&message, ctx.as_ref()));
         if self.epoch() != epoch {
             return; // abandoned: everything about this message has been settled
         }
@@ -450,13 +468,14 @@ impl Engine {
                     call: envelope.call,
                     ctx: ctx.map(Bound::unbind),
                     hook: None,
+                    codec: actor.codec.clone(),
                 };
                 self.suspend(py, shared, epoch, index, home, awaited);
                 return;
             }
             Ok(value) => match unanswered() {
                 None => return,
-                Some(call) => match reply(py, shared, call, &value) {
+                Some(call) => match reply(py, shared, call, &value, actor.codec.as_deref()) {
                     Ok(()) => return,
                     Err(e) => {
                         fail_call(py, shared, call, &e);
@@ -509,7 +528,7 @@ impl Engine {
         }
     }
 
-    fn hear(&self, py: Python<'_>, events: Vec<LaneEvent>) {
+    fn hear(&self, py: Python<'_>, shared: &Shared, events: Vec<LaneEvent>) {
         for event in events {
             if let LaneEvent::Gone { pid, key } = event {
                 let slot = self.free(key);
@@ -520,6 +539,10 @@ impl Engine {
                 let task = self.tasks.lock().remove(&pid);
                 if let Some(task) = task {
                     home::cancel(py, &task);
+                }
+                if self.own {
+                    drop(shared.released.ended(pid));
+                    self.parker.iter().for_each(|p| p.quit());
                 }
             }
         }
@@ -553,13 +576,13 @@ impl<'py> Loaded<'py> {
     #[inline]
     fn invoke(
         &self,
-        message: Bound<'py, PyAny>,
+        message: &Bound<'py, PyAny>,
         ctx: Option<&Bound<'py, Context>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let ctx = ctx.map(Bound::as_any);
         match &self.run {
-            None => buffer::call(&self.handler, &message, ctx, None),
-            Some(run) => buffer::call(run, &self.handler, Some(&message), ctx),
+            None => buffer::call(&self.handler, message, ctx, None),
+            Some(run) => buffer::call(run, &self.handler, Some(message), ctx),
         }
     }
 }

@@ -1,18 +1,19 @@
 //! What is awaited on an event loop: calls, joins, closes.
 
 use super::args::{PidArg, Seconds};
+use super::codec::{self, Codec};
 use super::engine;
 use super::errors::{OrRaise, fail, to_py};
 use super::home::{Home, Outcome, attached, running_loop};
 use super::shared::Shared;
+use super::waits::{self, Answer};
 use crate::error::{Error, ErrorKind};
 use crate::id::{CallId, Pid};
-use crate::message::{CallOutcome, Payload};
+use crate::message::CallOutcome;
 use crate::runtime::is_lane_thread;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyBytes;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,11 +37,13 @@ fn new_future<'py>(py: Python<'py>, home: &Home) -> PyResult<Bound<'py, PyAny>> 
 pub(super) fn call<'py>(
     py: Python<'py>,
     shared: &Arc<Shared>,
-    pid: Pid,
-    payload: Payload,
+    pid: PidArg,
+    data: &Bound<'py, PyAny>,
     timeout: Option<Seconds>,
     caller: Option<Pid>,
 ) -> PyResult<Bound<'py, PyAny>> {
+    let (payload, codec) = shared.encode(pid.0, data)?;
+    let pid = pid.known(py)?;
     let caller = if shared.would_call_itself(py, pid)? { Some(pid) } else { caller };
     let timeout = timeout.map_or(shared.call_timeout, |t| t.0);
     if caller == Some(pid) {
@@ -64,10 +67,40 @@ pub(super) fn call<'py>(
             return Err(to_py(py, &e));
         }
     };
-    home.note_call(key, call);
+    home.note_call(key, call, codec);
     let given_up = FutureDone { shared: Arc::clone(shared), home, key, waits: Waits::Call(call) };
     future.call_method1(intern!(py, "add_done_callback"), (Bound::new(py, given_up)?,))?;
     Ok(future)
+}
+
+/// `rt.call_blocking(...)`.
+pub(super) fn call_blocking<'py>(
+    py: Python<'py>,
+    shared: &Arc<Shared>,
+    pid: PidArg,
+    data: &Bound<'py, PyAny>,
+    timeout: Option<Seconds>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let (data, codec) = shared.encode(pid.0, data)?;
+    waits::check(py, "call_blocking")?;
+    let timeout = timeout.map_or(shared.call_timeout, |t| t.0);
+    let answer = Answer::new();
+    let sink = answer.clone();
+    let pid = pid.known(py)?;
+    let caller = (engine::current_actor() == pid.to_bits()).then_some(pid);
+    let call = attached(py, shared, || {
+        shared.rt.call_with(pid, data, timeout, caller, move |outcome| sink.give(outcome))
+    })
+    .or_raise(py)?;
+    match answer.wait_for(py, &shared.clock, None) {
+        Ok(Some(outcome)) => called(py, shared, Some(call), outcome, codec.as_deref()),
+        Ok(None) => Err(fail(py, ErrorKind::Internal, "a call had no outcome")),
+        Err(interrupt) => {
+            attached(py, shared, || shared.rt.cancel_call(call));
+            drop(shared.take_cause(call));
+            Err(interrupt)
+        }
+    }
 }
 
 /// `await rt.join_async(pid)`.
@@ -94,8 +127,9 @@ pub(super) fn send<'py>(
     py: Python<'py>,
     shared: &Arc<Shared>,
     to: PidArg,
-    data: Payload,
+    data: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
+    let (data, _) = shared.encode(to.0, data)?;
     let home = home_here(py, shared, "send_async")?;
     let future = new_future(py, &home)?;
     let blocked = attached(py, shared, || shared.rt.send_unless_blocked(to.0, data, None));
@@ -151,15 +185,16 @@ pub(super) fn ready<'py>(
     Ok(future)
 }
 
-/// A call's outcome as `bytes` or an exception.
+/// A call's outcome as `bytes`, or whatever the codec of who was asked makes of it, or an exception.
 pub(super) fn called<'py>(
     py: Python<'py>,
     shared: &Shared,
     call: Option<CallId>,
     outcome: CallOutcome,
+    codec: Option<&Codec>,
 ) -> PyResult<Bound<'py, PyAny>> {
     match outcome {
-        Ok(payload) => Ok(PyBytes::new(py, &payload).into_any()),
+        Ok(payload) => codec::decode(py, codec, payload),
         Err(e) => {
             let cause = call.and_then(|c| shared.take_cause(c));
             let Some(cause) = cause.filter(|_| e.kind() == ErrorKind::HandlerFailed) else {

@@ -5,6 +5,7 @@
 //! messages costs one `call_soon_threadsafe`. Whoever makes work for a loop while it holds core locks, or without the GIL,
 //! only notes the loop; it is woken when the locks are gone ([`attached`]), or by the courier.
 
+use super::codec::MaybeCodec;
 use super::engine::{Engine, Pause};
 use super::errors::fail;
 use super::futures;
@@ -58,6 +59,8 @@ pub(super) enum Outcome {
 struct Waiting {
     future: Py<PyAny>,
     call: Option<CallId>,
+    /// What the reply is encoded with.
+    codec: MaybeCodec,
 }
 
 /// An event loop, as one runtime sees it.
@@ -132,7 +135,7 @@ impl Home {
                     home.wake();
                 }
             });
-            Engine::new(lane, None)
+            Engine::new(lane, None, false)
         })
     }
 
@@ -203,15 +206,15 @@ impl Home {
     /// Keeps a future until its outcome comes; answers the key to [finish](Self::finish) it with.
     pub(super) fn wait(&self, future: &Bound<'_, PyAny>) -> u64 {
         let key = self.keys.fetch_add(1, Ordering::Relaxed);
-        let waiting = Waiting { future: future.clone().unbind(), call: None };
+        let waiting = Waiting { future: future.clone().unbind(), call: None, codec: None };
         self.waiting.lock().insert(key, waiting);
         key
     }
 
-    /// The future waits for this call.
-    pub(super) fn note_call(&self, key: u64, call: CallId) {
+    /// The future waits for this call, whose reply is encoded so.
+    pub(super) fn note_call(&self, key: u64, call: CallId, codec: MaybeCodec) {
         if let Some(waiting) = self.waiting.lock().get_mut(&key) {
-            waiting.call = Some(call);
+            (waiting.call, waiting.codec) = (Some(call), codec);
         }
     }
 
@@ -272,7 +275,7 @@ impl Home {
         };
         let kwargs = PyDict::new(py);
         kwargs.set_item(intern!(py, "context"), context)?;
-        let coroutine = guard.call1((&awaited.coroutine,))?;
+        let coroutine = guard.call1((&awaited.coroutine, awaited.pid.to_bits()))?;
         self.event_loop.bind(py).call_method(
             intern!(py, "create_task"),
             (coroutine,),
@@ -305,7 +308,9 @@ impl Home {
 
 fn complete(py: Python<'_>, shared: &Arc<Shared>, waiting: Waiting, outcome: Outcome) {
     let value = match outcome {
-        Outcome::Called(outcome) => futures::called(py, shared, waiting.call, outcome),
+        Outcome::Called(outcome) => {
+            futures::called(py, shared, waiting.call, outcome, waiting.codec.as_deref())
+        }
         Outcome::Ended(info) => Bound::new(py, PyExitInfo::from(info)).map(Bound::into_any),
         Outcome::Sent(took) => Ok(PyBool::new(py, took).to_owned().into_any()),
         Outcome::Rung => Ok(py.None().into_bound(py)),

@@ -14,7 +14,7 @@ use crate::message::ExitReason;
 use crate::runtime::mark_lane_thread;
 use crate::sync::{Condvar, Mutex, start_thread, wait_for};
 use pyo3::prelude::*;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -82,8 +82,18 @@ impl Parker {
     }
 }
 
+/// Stack of a thread that runs handlers, in bytes; it takes memory as far as it is used. With less, Python's recursion limit
+/// is reached too late where the recursion goes through C (`sorted(key=...)`), and the process dies.
+pub(super) const STACK: usize = 4 << 20;
+
 thread_local! {
+    static OWN: Cell<u64> = const { Cell::new(0) };
     static SERVES: RefCell<Option<(Arc<Engine>, u64)>> = const { RefCell::new(None) };
+}
+
+/// Whether this is the own thread of an actor of this runtime.
+pub(super) fn is_own_thread(runtime: u64) -> bool {
+    OWN.get() == runtime
 }
 
 /// Whether this thread's handler was given up: its actor is dead, and another thread runs the lane.
@@ -97,7 +107,9 @@ pub(super) fn start(shared: &Arc<Shared>, engine: &Arc<Engine>, epoch: u64) -> b
     let (shared, engine) = (Arc::clone(shared), Arc::clone(engine));
     parker.began();
     let end = Arc::clone(&parker);
-    let started = start_thread(format!("iris-lane-{}", shared.id), None, move || {
+    let name = if engine.is_own() { "iris-own" } else { "iris-lane" };
+    let name = format!("{name}-{}", shared.id);
+    let started = start_thread(name, Some(STACK), move || {
         // At interpreter exit there is nothing to attach to, and nothing to do.
         let _ = Python::try_attach(|py| {
             serve(py, &shared, &engine, &parker, epoch);
@@ -118,7 +130,11 @@ fn serve(
     parker: &Arc<Parker>,
     epoch: u64,
 ) {
-    mark_lane_thread();
+    if engine.is_own() {
+        OWN.set(shared.id);
+    } else {
+        mark_lane_thread();
+    }
     SERVES.set(Some((Arc::clone(engine), epoch)));
     let ident = py
         .import("threading")

@@ -3,14 +3,16 @@
 //! Messages stay in the core until they are taken. Who found none waits for the bell: the core rings it once for the next
 //! message, and when none will come any more.
 
-use super::args::{Count, Data, PidArg, Seconds, nanoseconds};
+use super::args::{Count, PidArg, Seconds, nanoseconds};
+use super::codec::{self, MaybeCodec};
 use super::engine;
 use super::errors::{OrRaise, fail, wrong_type};
 use super::handler;
 use super::home::{self, Home, Outcome, attached};
+use super::lane::STACK;
+use super::outcome::fail_call;
 use super::runtime::PyRuntime;
 use super::shared::Shared;
-use super::system::to_message;
 use super::waits;
 use super::{buffer, process};
 use crate::config::SpawnOptions;
@@ -20,15 +22,11 @@ use crate::message::{CrashInfo, Envelope};
 use crate::runtime::{Peeked, PullSignal, Pulled};
 use crate::sync::{Condvar, Mutex, start_thread, wait_for};
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::PyType;
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
-
-/// Stack of a pull actor's thread, in bytes; it takes memory as far as it is used. With less, Python's recursion limit is
-/// reached too late where the recursion goes through C (`sorted(key=...)`), and the process dies.
-const STACK: usize = 4 << 20;
 
 thread_local! {
     static OWNER: Cell<u64> = const { Cell::new(0) };
@@ -134,6 +132,8 @@ pub(super) struct Mailbox {
     /// The event loop of an `async def` function.
     home: Option<Arc<Home>>,
     selecting: AtomicBool,
+    /// What the messages are encoded with.
+    codec: MaybeCodec,
     /// The matcher that looked last, and the place of the first message that it has not seen.
     matched: Mutex<(Option<Py<PyAny>>, u64)>,
 }
@@ -225,7 +225,8 @@ impl Mailbox {
                 Peeked::Closed => return Ok(Look::Closed),
             };
             // If it raises, the message has not been seen.
-            if !matcher.call1((to_message(py, &payload)?,))?.is_truthy()? {
+            let message = codec::decode(py, self.codec.as_deref(), payload)?;
+            if !matcher.call1((message,))?.is_truthy()? {
                 self.matched.lock().1 = next;
                 continue;
             }
@@ -261,13 +262,12 @@ impl Mailbox {
     }
 
     fn hand<'py>(&self, py: Python<'py>, e: Envelope) -> PyResult<Bound<'py, PyAny>> {
-        if e.payload.as_system().is_some() {
-            return to_message(py, &e.payload);
-        }
-        let data = PyBytes::new(py, &e.payload);
-        let Some(call) = e.call else { return Ok(data.into_any()) };
+        let data = codec::decode(py, self.codec.as_deref(), e.payload);
+        let Some(call) = e.call else { return data };
+        let data = data.inspect_err(|error| fail_call(py, &self.shared, call, error))?;
         let message = CallMessage {
             shared: Arc::clone(&self.shared),
+            codec: self.codec.clone(),
             data: data.unbind(),
             sender: e.sender.map(Pid::to_bits),
             call: AtomicU64::new(call.to_bits()),
@@ -278,6 +278,15 @@ impl Mailbox {
 
 #[pymethods]
 impl Mailbox {
+    /// `Mailbox[T]`, for annotations.
+    #[classmethod]
+    fn __class_getitem__<'py>(
+        cls: &Bound<'py, PyType>,
+        item: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        cls.py().import("types")?.getattr("GenericAlias")?.call1((cls, item))
+    }
+
     /// Takes the next message; None: the time is over, or none will come.
     #[pyo3(signature = (timeout=None))]
     fn recv<'py>(
@@ -383,8 +392,9 @@ impl Mailbox {
 #[pyclass(name = "CallMessage", module = "iris", frozen)]
 pub(super) struct CallMessage {
     shared: Arc<Shared>,
+    codec: MaybeCodec,
     #[pyo3(get)]
-    data: Py<PyBytes>,
+    data: Py<PyAny>,
     #[pyo3(get)]
     sender: Option<u64>,
     /// 0: answered.
@@ -393,12 +403,22 @@ pub(super) struct CallMessage {
 
 #[pymethods]
 impl CallMessage {
+    /// `CallMessage[T]`, for annotations.
+    #[classmethod]
+    fn __class_getitem__<'py>(
+        cls: &Bound<'py, PyType>,
+        item: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        cls.py().import("types")?.getattr("GenericAlias")?.call1((cls, item))
+    }
+
     /// Answers the call.
-    fn reply(&self, py: Python<'_>, data: Data) -> PyResult<()> {
+    fn reply(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
         self.shared.check(py)?;
+        let data = codec::encode(self.codec.as_deref(), data)?;
         let call = CallId::from_bits(self.call.swap(0, Ordering::AcqRel));
         let rt = &self.shared.rt;
-        if call.is_some_and(|call| attached(py, &self.shared, || rt.reply(call, data.0))) {
+        if call.is_some_and(|call| attached(py, &self.shared, || rt.reply(call, data))) {
             return Ok(());
         }
         Err(fail(
@@ -445,6 +465,7 @@ impl PyRuntime {
         slf: &Bound<'_, Self>,
         function: &Bound<'_, PyAny>,
         options: SpawnOptions,
+        codec: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<u64> {
         let py = slf.py();
         let shared = slf.get().open(py)?;
@@ -460,6 +481,8 @@ impl PyRuntime {
         if process::is_exiting() {
             return Err(fail(py, ErrorKind::RuntimeClosed, "the interpreter is exiting"));
         }
+        let codec = shared.codec(codec)?;
+        let name = codec.as_ref().map(|codec| codec.name());
         let variables = handler::spawner_context(py)?;
         let home = match (shape.is_async, home::running_loop(py)?) {
             (false, _) => None,
@@ -478,10 +501,14 @@ impl PyRuntime {
             bell,
             pid: pid.or_raise(py)?,
             home: home.clone(),
+            codec,
             selecting: AtomicBool::new(false),
             matched: Mutex::new((None, 0)),
         };
         let pid = mailbox.pid;
+        if let Some(name) = name {
+            shared.rt.set_codec(pid, name);
+        }
         let begun = match home {
             Some(home) => py.import("iris._aio").and_then(|aio| {
                 let begin = aio.getattr("begin_pull")?;
@@ -533,26 +560,28 @@ fn start(
 #[pymethods]
 impl PyRuntime {
     /// Spawns a pull actor: a function that receives from its mailbox.
-    #[pyo3(signature = (handler, budget=Count(100)), text_signature = "($self, handler, budget=100)")]
+    #[pyo3(signature = (handler, budget=Count(100), *, codec=None), text_signature = "($self, handler, budget=100, *, codec=None)")]
     fn spawn_with_mailbox(
         slf: &Bound<'_, Self>,
         handler: &Bound<'_, PyAny>,
         budget: Count,
+        codec: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<u64> {
         let options = SpawnOptions { budget: budget.0, ..SpawnOptions::default() };
-        Self::spawn_pull(slf, handler, options)
+        Self::spawn_pull(slf, handler, options, codec)
     }
 
     /// Spawns a pull actor that ends with its parent.
-    #[pyo3(signature = (parent, handler, budget=Count(100)), text_signature = "($self, parent, handler, budget=100)")]
+    #[pyo3(signature = (parent, handler, budget=Count(100), *, codec=None), text_signature = "($self, parent, handler, budget=100, *, codec=None)")]
     fn spawn_child_with_mailbox(
         slf: &Bound<'_, Self>,
         parent: PidArg,
         handler: &Bound<'_, PyAny>,
         budget: Count,
+        codec: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<u64> {
         let parent = Some(parent.known(slf.py())?);
         let options = SpawnOptions { budget: budget.0, parent, ..SpawnOptions::default() };
-        Self::spawn_pull(slf, handler, options)
+        Self::spawn_pull(slf, handler, options, codec)
     }
 }

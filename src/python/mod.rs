@@ -12,7 +12,9 @@
 //!  mailbox.rs  pull actors                      children.rs children
 //!  overflow.rs full mailboxes, load shedding    swap.rs     hot swap and rollback
 //!  process.rs  fork and interpreter exit        timers.rs   messages that are sent later
-//!  virtuals.rs virtual actors
+//!  spawn.rs    what a spawn says                release.rs  threads of release_gil actors
+//!  pool.rs     children that share the work     codec.rs    messages that are no bytes
+//!  buffers.rs  buffers that wait to be sent             virtuals.rs virtual actors
 //! ```
 //!
 //! **Locks.** No Rust lock is held while Python is called or the GIL is taken; what is under a lock here is moved in and
@@ -20,7 +22,9 @@
 
 mod args;
 mod buffer;
+mod buffers;
 mod children;
+mod codec;
 mod context;
 mod courier;
 mod engine;
@@ -33,9 +37,12 @@ mod lane;
 mod mailbox;
 mod outcome;
 mod overflow;
+mod pool;
 mod process;
+mod release;
 mod runtime;
 mod shared;
+mod spawn;
 mod swap;
 mod system;
 mod timers;
@@ -58,6 +65,7 @@ fn iris_module(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<context::Context>()?;
     m.add_class::<mailbox::Mailbox>()?;
     m.add_class::<mailbox::CallMessage>()?;
+    m.add_class::<pool::PoolCore>()?;
     m.add_class::<info::PyExitInfo>()?;
     m.add_class::<info::PyActorInfo>()?;
     m.add_class::<system::PySystemMessage>()?;

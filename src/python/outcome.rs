@@ -1,5 +1,6 @@
 //! What becomes of a message: its reply, its error, or an awaitable that an event loop is to await.
 
+use super::codec::{self, Codec, MaybeCodec};
 use super::context::Context;
 use super::engine::Engine;
 use super::home::attached;
@@ -24,6 +25,7 @@ pub(super) struct Awaited {
     pub(super) ctx: Option<Py<Context>>,
     /// It is no handler but this hook.
     pub(super) hook: Option<Due>,
+    pub(super) codec: MaybeCodec,
 }
 
 impl Awaited {
@@ -49,7 +51,9 @@ impl Awaited {
             (_, call) => call,
         };
         let lane = self.engine.lane();
-        let result = result.and_then(|value| call.map_or(Ok(()), |c| reply(py, shared, c, &value)));
+        let result = result.and_then(|value| {
+            call.map_or(Ok(()), |c| reply(py, shared, c, &value, self.codec.as_deref()))
+        });
         match result {
             Ok(()) => attached(py, shared, || lane.resume_elsewhere(self.pid)),
             Err(e) => {
@@ -69,8 +73,11 @@ pub(super) fn reply(
     shared: &Arc<Shared>,
     call: CallId,
     value: &Bound<'_, PyAny>,
+    codec: Option<&Codec>,
 ) -> PyResult<()> {
-    let payload = if value.is_none() {
+    let payload = if codec.is_some() {
+        codec::encode(codec, value)?
+    } else if value.is_none() {
         Payload::empty()
     } else if let Ok(text) = value.extract::<Cow<'_, str>>() {
         text.as_bytes().into()

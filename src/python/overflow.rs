@@ -1,6 +1,6 @@
 //! Full mailboxes: policies, sends that wait, pressure, load shedding.
 
-use super::args::{Capacity, Count, Data, Flag, PidArg};
+use super::args::{Capacity, Count, Flag, PidArg};
 use super::errors::{OrRaise, fail, wrong_type};
 use super::futures;
 use super::home::{self, attached};
@@ -45,6 +45,20 @@ impl Shared {
     }
 }
 
+impl Shared {
+    /// Sends, never waits, and tells how full the mailbox is now.
+    pub(super) fn send_with_pressure(
+        &self,
+        py: Python<'_>,
+        to: PidArg,
+        data: Payload,
+    ) -> (bool, &'static str) {
+        let took = attached(py, self, || self.rt.send_as(to.0, data, None));
+        let level = to.0.and_then(|pid| self.rt.mailbox_backpressure(pid));
+        (took, level.unwrap_or(Pressure::Normal).as_str())
+    }
+}
+
 #[pymethods]
 impl PyRuntime {
     /// Says what happens to messages that find the mailbox full.
@@ -72,9 +86,9 @@ impl PyRuntime {
         &self,
         py: Python<'py>,
         pid: PidArg,
-        data: Data,
+        data: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        futures::send(py, self.open(py)?, pid, data.0)
+        futures::send(py, self.open(py)?, pid, data)
     }
 
     /// How full a mailbox is; None: there is no such actor.
@@ -88,12 +102,11 @@ impl PyRuntime {
         &self,
         py: Python<'_>,
         pid: PidArg,
-        data: Data,
+        data: &Bound<'_, PyAny>,
     ) -> PyResult<(bool, &'static str)> {
         let shared = self.open(py)?;
-        let took = attached(py, shared, || shared.rt.send_as(pid.0, data.0, None));
-        let level = pid.0.and_then(|pid| shared.rt.mailbox_backpressure(pid));
-        Ok((took, level.unwrap_or(Pressure::Normal).as_str()))
+        let (data, _) = shared.encode(pid.0, data)?;
+        Ok(shared.send_with_pressure(py, pid, data))
     }
 
     /// From how many messages on an unbounded mailbox is HIGH and CRITICAL.

@@ -1,14 +1,16 @@
 //! Class `Runtime`. What each method means is in python/iris/_iris.pyi and docs/semantics.md.
 
-use super::args::{Count, Data, Flag, Name, PidArg, Seconds, Slice};
+use super::args::{Count, Flag, Name, PidArg, Seconds, Slice};
+use super::codec;
 use super::errors::{OrRaise, fail, wrong_type};
 use super::futures;
 use super::handler::Shape;
 use super::home::{self, attached};
 use super::info::{self, PyActorInfo, PyExitInfo};
 use super::shared::Shared;
+use super::spawn::{self, Plan};
 use super::waits::{self, Answer};
-use super::{buffer, engine, handler, mailbox, process};
+use super::{engine, handler, lane, mailbox, process};
 use crate::config::{Config, SpawnOptions};
 use crate::error::ErrorKind;
 use crate::id::Pid;
@@ -72,13 +74,7 @@ impl PyRuntime {
     pub(super) fn place(slf: &Bound<'_, Self>, shape: Shape) -> PyResult<Place> {
         let py = slf.py();
         let shared = slf.get().open(py)?;
-        let variables = handler::spawner_context(py)?.map(Bound::unbind);
-        let here = home::running_loop(py)?;
-        let home = match (here, shape.is_async) {
-            (Some(event_loop), _) => Some(shared.home_of(py, &event_loop)?),
-            (None, true) => Some(shared.own_home(py)?),
-            (None, false) => None,
-        };
+        let (variables, home) = spawn::surroundings(slf, shape)?;
         let engine = match &home {
             Some(home) if shape.is_async => Arc::clone(home.engine(shared)),
             _ => shared.lane(py)?,
@@ -91,21 +87,10 @@ impl PyRuntime {
         handler: &Bound<'_, PyAny>,
         options: SpawnOptions,
         release_gil: Flag,
+        codec: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<u64> {
-        let py = slf.py();
-        slf.get().open(py)?;
-        if release_gil.0 {
-            return Err(fail(
-                py,
-                ErrorKind::InvalidArgument,
-                "release_gil=True is not there yet: handlers share the interpreter lane",
-            ));
-        }
-        options.validate().or_raise(py)?;
-        let shape = Self::shape_of(slf, handler)?;
-        let (engine, variables, home) = Self::place(slf, shape)?;
-        let handler = handler.clone().unbind();
-        engine.spawn(handler, shape, variables, home, options).or_raise(py).map(Pid::to_bits)
+        let plan = Plan::new(slf, handler, options, release_gil.0, codec)?;
+        plan.spawn(slf.py(), slf.get().open(slf.py())?).map(Pid::to_bits)
     }
 }
 
@@ -138,21 +123,22 @@ impl PyRuntime {
     // --- spawning ----------------------------------------------------------------------------------------------------
 
     /// Spawns an actor and answers its pid.
-    #[pyo3(signature = (handler, budget=Count(100), release_gil=Flag(false), *, system=Flag(false)), text_signature = "($self, handler, budget=100, release_gil=False, *, system=False)")]
+    #[pyo3(signature = (handler, budget=Count(100), release_gil=Flag(false), *, system=Flag(false), codec=None), text_signature = "($self, handler, budget=100, release_gil=False, *, system=False, codec=None)")]
     fn spawn(
         slf: &Bound<'_, Self>,
         handler: &Bound<'_, PyAny>,
         budget: Count,
         release_gil: Flag,
         system: Flag,
+        codec: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<u64> {
         let options =
             SpawnOptions { budget: budget.0, system: system.0, ..SpawnOptions::default() };
-        Self::spawn_with(slf, handler, options, release_gil)
+        Self::spawn_with(slf, handler, options, release_gil, codec)
     }
 
     /// Spawns an actor whose mailbox holds at most `capacity` messages.
-    #[pyo3(signature = (handler, budget, capacity, release_gil=Flag(false), *, system=Flag(false)), text_signature = "($self, handler, budget, capacity, release_gil=False, *, system=False)")]
+    #[pyo3(signature = (handler, budget, capacity, release_gil=Flag(false), *, system=Flag(false), codec=None), text_signature = "($self, handler, budget, capacity, release_gil=False, *, system=False, codec=None)")]
     fn spawn_py_handler_bounded(
         slf: &Bound<'_, Self>,
         handler: &Bound<'_, PyAny>,
@@ -160,6 +146,7 @@ impl PyRuntime {
         capacity: Count,
         release_gil: Flag,
         system: Flag,
+        codec: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<u64> {
         let options = SpawnOptions {
             budget: budget.0,
@@ -167,15 +154,16 @@ impl PyRuntime {
             system: system.0,
             ..SpawnOptions::default()
         };
-        Self::spawn_with(slf, handler, options, release_gil)
+        Self::spawn_with(slf, handler, options, release_gil, codec)
     }
 
     // --- messages ----------------------------------------------------------------------------------------------------
 
     /// Sends; False: the mailbox did not take it.
-    fn send(&self, py: Python<'_>, pid: PidArg, data: Data) -> PyResult<bool> {
+    fn send(&self, py: Python<'_>, pid: PidArg, data: &Bound<'_, PyAny>) -> PyResult<bool> {
         let shared = self.open(py)?;
-        shared.send(py, pid, data.0, None)
+        let (data, _) = shared.encode(pid.0, data)?;
+        shared.send(py, pid, data, None)
     }
 
     /// Sends each payload; answers how many the mailbox took.
@@ -185,14 +173,14 @@ impl PyRuntime {
         pid: PidArg,
         payloads: &Bound<'_, PyAny>,
     ) -> PyResult<usize> {
-        self.open(py)?;
+        let codec = self.open(py)?.codec_of(py, pid.0)?;
         let not_iterable = |_| {
             fail(py, ErrorKind::InvalidType, "payloads must be an iterable of bytes-like objects")
         };
         let all = payloads
             .try_iter()
             .map_err(not_iterable)?
-            .map(|item| buffer::payload(&item?))
+            .map(|item| codec::encode(codec.as_deref(), &item?))
             .collect::<PyResult<Vec<Payload>>>()?;
         let shared = self.open(py)?; // the iterable may have closed it
         let (mut rest, mut taken) = (all.into_iter(), 0);
@@ -212,9 +200,11 @@ impl PyRuntime {
     }
 
     /// Sends to whoever holds a name; False: nobody does, or the mailbox did not take it.
-    fn send_named(&self, py: Python<'_>, name: Name, data: Data) -> PyResult<bool> {
+    fn send_named(&self, py: Python<'_>, name: Name, data: &Bound<'_, PyAny>) -> PyResult<bool> {
         let shared = self.open(py)?;
-        shared.send(py, PidArg(shared.rt.whereis(&name.0)), data.0, None)
+        let pid = PidArg(shared.rt.whereis(&name.0));
+        let (data, _) = shared.encode(pid.0, data)?;
+        shared.send(py, pid, data, None)
     }
 
     /// Asks, on an event loop; the answer is awaitable.
@@ -223,11 +213,10 @@ impl PyRuntime {
         &self,
         py: Python<'py>,
         pid: PidArg,
-        data: Data,
+        data: &Bound<'py, PyAny>,
         timeout: Option<Seconds>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let shared = self.open(py)?;
-        futures::call(py, shared, pid.known(py)?, data.0, timeout, None)
+        futures::call(py, self.open(py)?, pid, data, timeout, None)
     }
 
     /// Asks, and blocks until the answer.
@@ -236,29 +225,10 @@ impl PyRuntime {
         &self,
         py: Python<'py>,
         pid: PidArg,
-        data: Data,
+        data: &Bound<'py, PyAny>,
         timeout: Option<Seconds>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let shared = self.open(py)?;
-        waits::check(py, "call_blocking")?;
-        let timeout = timeout.map_or(shared.call_timeout, |t| t.0);
-        let answer = Answer::new();
-        let sink = answer.clone();
-        let pid = pid.known(py)?;
-        let caller = (engine::current_actor() == pid.to_bits()).then_some(pid);
-        let call = attached(py, shared, || {
-            shared.rt.call_with(pid, data.0, timeout, caller, move |outcome| sink.give(outcome))
-        })
-        .or_raise(py)?;
-        match answer.wait_for(py, &shared.clock, None) {
-            Ok(Some(outcome)) => futures::called(py, shared, Some(call), outcome),
-            Ok(None) => Err(fail(py, ErrorKind::Internal, "a call had no outcome")),
-            Err(interrupt) => {
-                attached(py, shared, || shared.rt.cancel_call(call));
-                drop(shared.take_cause(call));
-                Err(interrupt)
-            }
-        }
+        futures::call_blocking(py, self.open(py)?, pid, data, timeout)
     }
 
     // --- names -------------------------------------------------------------------------------------------------------
@@ -408,11 +378,11 @@ impl PyRuntime {
             return Ok(());
         }
         waits::check(py, "close")?;
-        if mailbox::runs_here(shared.id) {
+        if mailbox::runs_here(shared.id) || lane::is_own_thread(shared.id) {
             return Err(fail(
                 py,
                 ErrorKind::WouldDeadlock,
-                "close waits for this pull actor, which would wait for close; use another thread",
+                "close waits for this actor, which would wait for close; use another thread",
             ));
         }
         let closed = Answer::new();

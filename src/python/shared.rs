@@ -1,6 +1,7 @@
 //! One runtime as the Python face sees it.
 
 use super::args::{PidArg, nanoseconds};
+use super::codec::Codecs;
 use super::courier::{Courier, Watch};
 use super::engine::Engine;
 use super::errors::{OrRaise, fail};
@@ -9,6 +10,7 @@ use super::info::PyExitInfo;
 use super::lane::{self, Parker};
 use super::mailbox::Pullers;
 use super::process;
+use super::release::Released;
 use super::virtuals::Hooks;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -45,6 +47,9 @@ pub(super) struct Shared {
     pub(super) causes: Mutex<HashMap<u64, Py<PyAny>>>,
     /// The hooks of the last virtual actor that was spawned.
     pub(super) last_hooks: Mutex<Option<Arc<Hooks>>>,
+    pub(super) has_codecs: AtomicBool,
+    pub(super) codecs: Mutex<Codecs>,
+    pub(super) released: Released,
     me: Weak<Self>,
     /// The process that it belongs to, in forks.
     born: u32,
@@ -73,6 +78,9 @@ impl Shared {
             stop_timeout,
             causes: Mutex::default(),
             last_hooks: Mutex::default(),
+            has_codecs: AtomicBool::new(false),
+            codecs: Mutex::default(),
+            released: Released::default(),
             me: Weak::clone(me),
             born: process::forks(),
             trouble: AtomicU8::new(0),
@@ -179,7 +187,7 @@ impl Shared {
         }
         let parker = Arc::new(Parker::default());
         let sleeper = Arc::clone(&parker);
-        let engine = Engine::new(self.rt.open_lane(move || sleeper.wake()), Some(parker));
+        let engine = Engine::new(self.rt.open_lane(move || sleeper.wake()), Some(parker), false);
         if process::is_exiting() || !lane::start(self, &engine, 0) {
             drop(lane);
             return Err(fail(
@@ -239,7 +247,14 @@ impl Shared {
     pub(super) fn engines(&self) -> Vec<Arc<Engine>> {
         let lane = self.lane.lock().clone();
         let homes = self.all_homes();
-        lane.into_iter().chain(homes.iter().filter_map(|h| h.has_engine().cloned())).collect()
+        let loops = homes.iter().filter_map(|h| h.has_engine().cloned());
+        lane.into_iter().chain(loops).chain(self.released.engines()).collect()
+    }
+
+    /// The lanes with threads on which the handler of `pid` can run.
+    fn threads_of(&self, pid: Pid) -> Vec<Arc<Engine>> {
+        let lane = self.lane.lock().clone();
+        lane.into_iter().chain(self.released.engines_of(pid)).collect()
     }
 
     /// The task that awaits a handler of `pid`.
@@ -255,8 +270,7 @@ impl Shared {
     /// An actor failed; the core says so on any thread, with no lock held.
     fn failed(self: &Arc<Self>, info: ExitInfo) {
         if info.reason == ExitReason::Timeout {
-            let lane = self.lane.lock().clone();
-            if let Some(engine) = lane {
+            for engine in self.threads_of(info.pid) {
                 lane::replace(self, &engine, info.pid, ExitReason::Timeout);
             }
         }
@@ -285,11 +299,12 @@ impl Shared {
 
     /// An actor was killed: if its handler is still running when a stop would have given it up, so is this.
     pub(super) fn watch_killed(&self, pid: Pid) {
-        let lane = self.lane.lock().clone();
-        let Some(engine) = lane else { return };
-        if let Some((_, index, epoch)) = engine.running().filter(|(p, ..)| *p == pid) {
-            let due = self.clock.now_ns().saturating_add(nanoseconds(self.stop_timeout));
-            self.courier.watch(&self.me, Watch { engine, pid, running: (index, epoch), due });
+        for engine in self.threads_of(pid) {
+            if let Some((_, index, epoch)) = engine.running().filter(|(p, ..)| *p == pid) {
+                let due = self.clock.now_ns().saturating_add(nanoseconds(self.stop_timeout));
+                self.courier.watch(&self.me, Watch { engine, pid, running: (index, epoch), due });
+                return;
+            }
         }
     }
 
@@ -334,6 +349,8 @@ impl Shared {
         self.set_hook(None);
         let hooks = self.last_hooks.lock().take();
         drop(hooks);
+        let codecs = std::mem::take(&mut *self.codecs.lock());
+        drop(codecs);
         ended
     }
 

@@ -4,9 +4,9 @@ use super::args::{Name, PidArg};
 use super::errors::OrRaise;
 use super::runtime::PyRuntime;
 use crate::id::Pid;
-use crate::message::{Meta, Payload, SystemMessage};
+use crate::message::{Meta, SystemMessage};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::PyDict;
 
 /// What the runtime itself tells an actor.
 #[pyclass(name = "PySystemMessage", module = "iris", frozen, get_all)]
@@ -31,15 +31,7 @@ impl PySystemMessage {
     }
 }
 
-/// What a handler gets: `bytes`, or a system message.
-pub(super) fn to_message<'py>(py: Python<'py>, payload: &Payload) -> PyResult<Bound<'py, PyAny>> {
-    match payload.as_system() {
-        None => Ok(PyBytes::new(py, payload).into_any()),
-        Some(m) => system_message(py, m, true),
-    }
-}
-
-/// `addressed`: it is for an actor; otherwise for a function.
+/// A system message as a handler gets it. `addressed`: it is for an actor; otherwise for a function.
 pub(super) fn system_message<'py>(
     py: Python<'py>,
     m: &SystemMessage,

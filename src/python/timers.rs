@@ -1,6 +1,6 @@
 //! Messages that are sent later.
 
-use super::args::{Data, Delay, PidArg, Timer};
+use super::args::{Delay, PidArg, Timer};
 use super::errors::OrRaise;
 use super::runtime::PyRuntime;
 use crate::runtime::TimerId;
@@ -14,10 +14,11 @@ impl PyRuntime {
         py: Python<'_>,
         pid: PidArg,
         delay_ms: Delay,
-        data: Data,
+        data: &Bound<'_, PyAny>,
     ) -> PyResult<u64> {
         let shared = self.open(py)?;
-        let timer = shared.rt.send_after(pid.known(py)?, delay_ms.0, data.0).or_raise(py)?;
+        let (data, _) = shared.encode(pid.0, data)?;
+        let timer = shared.rt.send_after(pid.known(py)?, delay_ms.0, data).or_raise(py)?;
         Ok(timer.to_bits())
     }
 
@@ -27,10 +28,11 @@ impl PyRuntime {
         py: Python<'_>,
         pid: PidArg,
         interval_ms: Delay,
-        data: Data,
+        data: &Bound<'_, PyAny>,
     ) -> PyResult<u64> {
         let shared = self.open(py)?;
-        let timer = shared.rt.send_interval(pid.known(py)?, interval_ms.0, data.0).or_raise(py)?;
+        let (data, _) = shared.encode(pid.0, data)?;
+        let timer = shared.rt.send_interval(pid.known(py)?, interval_ms.0, data).or_raise(py)?;
         Ok(timer.to_bits())
     }
 

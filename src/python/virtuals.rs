@@ -13,6 +13,7 @@ use super::shared::Shared;
 use crate::config::{SpawnOptions, VirtualOptions};
 use crate::error::ErrorKind;
 use crate::id::Pid;
+use crate::runtime::HostLane;
 use pyo3::intern;
 use pyo3::prelude::*;
 use std::sync::Arc;
@@ -108,6 +109,7 @@ impl Engine {
                     call: None,
                     ctx: Some(ctx.clone().unbind()),
                     hook: Some(due),
+                    codec: None,
                 };
                 match home.map_or_else(|| shared.own_home(py), Ok) {
                     Ok(home) => home.take_over(py, awaited),
@@ -124,17 +126,17 @@ impl Engine {
         shared: &Arc<Shared>,
         due: Due,
     ) -> Option<Call<'py>> {
-        let (hooks, mut ctx, variables) = self.with_slot(py, due.pid, |slot| {
+        let (hooks, mut ctx, variables, codec) = self.with_slot(py, due.pid, |slot| {
             let ctx = slot.ctx.as_ref().map(|c| c.bind(py).clone());
             let variables = slot.variables.as_ref().map(|v| v.bind(py).clone());
-            (slot.hooks.clone(), ctx, variables)
+            (slot.hooks.clone(), ctx, variables, slot.codec.clone())
         })?;
         let hook = hooks.and_then(|h| {
             let hook = if due.activate { h.on_activate.as_ref() } else { h.on_deactivate.as_ref() };
             hook.map(|f| f.bind(py).clone())
         });
         if hook.is_some() && ctx.is_none() {
-            let new = Bound::new(py, Context::new(shared, due.pid, None)).ok()?;
+            let new = Bound::new(py, Context::new(shared, due.pid, None, codec)).ok()?;
             self.with_slot(py, due.pid, |slot| slot.ctx = Some(new.clone().unbind()))?;
             ctx = Some(new);
         }
@@ -192,7 +194,7 @@ fn check_hook(hook: &Bound<'_, PyAny>) -> PyResult<()> {
 #[pymethods]
 impl PyRuntime {
     /// Spawns a virtual actor: dormant until its first message, and again when it has been idle.
-    #[pyo3(signature = (handler, budget=Count(100), idle_timeout_ms=None, *, on_activate=None, on_deactivate=None, capacity=None), text_signature = "($self, handler, budget=100, idle_timeout_ms=None, *, on_activate=None, on_deactivate=None, capacity=None)")]
+    #[pyo3(signature = (handler, budget=Count(100), idle_timeout_ms=None, *, on_activate=None, on_deactivate=None, capacity=None, codec=None), text_signature = "($self, handler, budget=100, idle_timeout_ms=None, *, on_activate=None, on_deactivate=None, capacity=None, codec=None)")]
     #[allow(clippy::too_many_arguments, reason = "Python has keyword arguments")]
     fn spawn_virtual(
         slf: &Bound<'_, Self>,
@@ -202,6 +204,7 @@ impl PyRuntime {
         on_activate: Option<&Bound<'_, PyAny>>,
         on_deactivate: Option<&Bound<'_, PyAny>>,
         capacity: Option<Count>,
+        codec: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<u64> {
         let py = slf.py();
         let shared = slf.get().open(py)?;
@@ -215,6 +218,7 @@ impl PyRuntime {
         for hook in [on_activate, on_deactivate].into_iter().flatten() {
             check_hook(hook)?;
         }
+        let codec = shared.codec(codec)?;
         let hooks = shared.share_hooks(on_activate, on_deactivate);
         if hooks.is_some() {
             Self::keep_handle(slf)?;
@@ -227,10 +231,13 @@ impl PyRuntime {
         let (engine, variables, home) = Self::place(slf, shape)?;
         let now =
             Behavior { handler: handler.clone().unbind(), wants_ctx: shape.wants_ctx, version: 1 };
-        let slot = Slot { now, past: None, ctx: None, variables, home, hooks };
-        engine
-            .enter(slot, false, |lane, key| lane.spawn_virtual(key, options, v))
-            .or_raise(py)
-            .map(Pid::to_bits)
+        let name = codec.as_ref().map(|codec| codec.name());
+        let slot = Slot { hooks, ..Slot::new(now, variables, home, codec) };
+        let spawn = |lane: &HostLane, key| lane.spawn_virtual(key, options, v);
+        let pid = engine.enter(slot, false, spawn).or_raise(py)?;
+        if let Some(name) = name {
+            shared.rt.set_codec(pid, name);
+        }
+        Ok(pid.to_bits())
     }
 }

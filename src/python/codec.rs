@@ -1,0 +1,145 @@
+//! Codecs: what turns messages that are no bytes into bytes, and back. The registry is `iris.codecs`; an actor's cell in the
+//! core carries the name of its codec.
+
+use super::buffer;
+use super::errors::{fail, wrong_type};
+use super::shared::Shared;
+use super::system::system_message;
+use crate::error::ErrorKind;
+use crate::id::Pid;
+use crate::message::Payload;
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// A codec with its two functions at hand.
+pub(super) struct Codec {
+    name: Arc<str>,
+    encode: Py<PyAny>,
+    decode: Py<PyAny>,
+}
+
+/// A codec or, without one, plain bytes.
+pub(super) type MaybeCodec = Option<Arc<Codec>>;
+
+/// The codecs that a runtime's actors use, by their names.
+pub(super) type Codecs = HashMap<Arc<str>, Arc<Codec>>;
+
+impl Codec {
+    pub(super) fn name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
+    }
+}
+
+/// A message, or a reply, as bytes.
+///
+/// # Errors
+/// What the codec raises; `InvalidType` if there is none and this is no bytes-like object, or if it makes none.
+#[inline]
+pub(super) fn encode(codec: Option<&Codec>, value: &Bound<'_, PyAny>) -> PyResult<Payload> {
+    match codec {
+        None => buffer::payload(value),
+        Some(codec) => encode_with(codec, value),
+    }
+}
+
+#[cold]
+fn encode_with(codec: &Codec, value: &Bound<'_, PyAny>) -> PyResult<Payload> {
+    let encoded = encoded(Some(codec), value)?;
+    buffer::payload(&encoded).map_err(|e| {
+        if !e.is_instance_of::<PyTypeError>(value.py()) {
+            return e;
+        }
+        wrong_type(&encoded, &format!("codec {:?} must encode to bytes-like", codec.name))
+    })
+}
+
+/// A message as the bytes-like object that [`encode`] takes the bytes of.
+///
+/// # Errors
+/// What the codec raises.
+pub(super) fn encoded<'py>(
+    codec: Option<&Codec>,
+    value: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    match codec {
+        None => Ok(value.clone()),
+        Some(codec) => codec.encode.bind(value.py()).call1((value,)),
+    }
+}
+
+/// What a payload says; a system message is no codec's.
+///
+/// # Errors
+/// What the codec raises.
+#[inline]
+pub(super) fn decode<'py>(
+    py: Python<'py>,
+    codec: Option<&Codec>,
+    payload: Payload,
+) -> PyResult<Bound<'py, PyAny>> {
+    if let Some(message) = payload.as_system() {
+        return system_message(py, message, true);
+    }
+    let data = buffer::bytes(py, payload).into_any();
+    match codec {
+        None => Ok(data),
+        Some(codec) => codec.decode.bind(py).call1((data,)),
+    }
+}
+
+impl Shared {
+    /// What `codec=` of a spawn means: nothing, a name, or a codec, which is registered by the way.
+    ///
+    /// # Errors
+    /// `NoSuchCodec`, `InvalidType`; `InvalidArgument` if another codec has the name.
+    pub(super) fn codec(&self, arg: Option<&Bound<'_, PyAny>>) -> PyResult<MaybeCodec> {
+        let Some(arg) = arg else { return Ok(None) };
+        let found = arg.py().import("iris.codecs")?.call_method1("resolve", (arg,))?;
+        if found.is_none() {
+            return Ok(None);
+        }
+        let (name, encode, decode): (String, Py<PyAny>, Py<PyAny>) = found.extract()?;
+        let codec = Arc::new(Codec { name: name.into(), encode, decode });
+        let old = self.codecs.lock().insert(codec.name(), Arc::clone(&codec));
+        drop(old);
+        self.has_codecs.store(true, Ordering::Release);
+        Ok(Some(codec))
+    }
+
+    /// The codec of an actor.
+    ///
+    /// # Errors
+    /// `NoSuchCodec` if its name is not known here.
+    #[inline]
+    pub(super) fn codec_of(&self, py: Python<'_>, pid: Option<Pid>) -> PyResult<MaybeCodec> {
+        if !self.has_codecs.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let Some(name) = pid.and_then(|pid| self.rt.codec_of(pid)) else { return Ok(None) };
+        let found = self.codecs.lock().get(&name).map(Arc::clone);
+        found.map(Some).ok_or_else(|| {
+            fail(
+                py,
+                ErrorKind::NoSuchCodec,
+                format!("codec {name:?} is not known here; register it: iris.codecs.register"),
+            )
+        })
+    }
+
+    /// A message for `pid` as bytes, and its codec.
+    ///
+    /// # Errors
+    /// As [`encode`] and [`codec_of`](Self::codec_of).
+    #[inline]
+    pub(super) fn encode(
+        &self,
+        pid: Option<Pid>,
+        data: &Bound<'_, PyAny>,
+    ) -> PyResult<(Payload, MaybeCodec)> {
+        let codec = self.codec_of(data.py(), pid)?;
+        Ok((encode(codec.as_deref(), data)?, codec))
+    }
+}
