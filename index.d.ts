@@ -690,6 +690,27 @@ export class NodeRuntime {
   /** {@link send}, and how full the mailbox is then; `null`: no such actor. */
   sendWithBackpressure(pid: Pid, data: Message): [accepted: boolean, level: Pressure | null]
 
+  /**
+   * Allocates zeroed memory that {@link sendBuffer} moves instead of copying it. What is never sent is freed with its
+   * owner: the actor whose handler allocated it (before its first `await`), otherwise this thread's part in the runtime.
+   *
+   * @param size in bytes: 0 to 2^32.
+   * @throws `ERR_IRIS_AT_CAPACITY` if there is no such memory; `ERR_IRIS_INVALID_TYPE`, `ERR_IRIS_INVALID_ARGUMENT`.
+   */
+  allocateBuffer(size: number): AllocatedBuffer
+  /**
+   * {@link send} of an allocated buffer: its memory moves to the receiver, and `buffer` is detached (length 0) here. An id
+   * works once; if the answer is `false` nothing has changed, and it works still. Up to 4 KiB are copied: that is faster.
+   *
+   * @throws `ERR_IRIS_NO_SUCH_BUFFER`; `ERR_IRIS_NOT_LOCAL` if another thread allocated it; `ERR_IRIS_INVALID_TYPE` if its
+   *   memory was transferred away, and then the id is gone as well.
+   */
+  sendBuffer(pid: Pid, id: number): boolean
+  /** {@link sendBuffer}, and how full the mailbox is then; `null`: no such actor. */
+  sendUserWithBackpressure(pid: Pid, id: number): [accepted: boolean, level: Pressure | null]
+  /** Gives an allocated buffer up: its id works no more. Answers whether it still did. */
+  freeBuffer(id: number): boolean
+
   /** {@link send} to whoever holds the name. */
   sendNamed(name: string, data: Message): boolean
 
@@ -880,6 +901,14 @@ export class NodeRuntime {
   close(options?: CloseOptions): Promise<void>
   /** {@link close}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void>
+}
+
+/** What {@link NodeRuntime.allocateBuffer} answers. */
+export interface AllocatedBuffer {
+  /** What {@link NodeRuntime.sendBuffer} takes, once. */
+  id: number
+  /** The memory, zeroed, to be written in place. */
+  buffer: Buffer
 }
 
 /** How a thread joins a runtime; see {@link RuntimeOptions}. */

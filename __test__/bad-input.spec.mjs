@@ -342,6 +342,33 @@ const cases = [
     RANGE,
   ],
 
+  ['attach(id)', notNumbers, (_rt, v) => NodeRuntime.attach(v), TYPE],
+  ['attach(id)', [...notIntegers.slice(0, 6), 2 ** 33], (_rt, v) => NodeRuntime.attach(v), RANGE],
+  ['attach options', [null, 1, ...notObjects], (rt, v) => NodeRuntime.attach(rt.id, v), TYPE],
+  [
+    'an attach option that is the runtime’s',
+    ['workers', 'stopTimeoutMs', 'defaultCapacity', 'id'],
+    (rt, v) => NodeRuntime.attach(rt.id, { [v]: 1 }),
+    RANGE,
+  ],
+  ['attach logger', [1, {}], (rt, v) => NodeRuntime.attach(rt.id, { logger: v }), TYPE],
+  ['attach onCrash', [1, 'f'], (rt, v) => NodeRuntime.attach(rt.id, { onCrash: v }), TYPE],
+  ['attach timeSliceMs', notTimes, (rt, v) => NodeRuntime.attach(rt.id, { timeSliceMs: v }), RANGE],
+
+  ['allocateBuffer(size)', notNumbers, (rt, v) => rt.allocateBuffer(v), TYPE],
+  [
+    'allocateBuffer(size)',
+    [-1, 0.5, Number.NaN, Infinity, 2 ** 32 + 1, 2 ** 53],
+    (rt, v) => rt.allocateBuffer(v),
+    RANGE,
+  ],
+  ...['sendBuffer', 'sendUserWithBackpressure'].flatMap((name) => [
+    [`${name}(pid)`, notNumbers, (rt, v) => rt[name](v, 1), TYPE],
+    [`${name}(id)`, notNumbers, (rt, v, pid) => rt[name](pid, v), TYPE],
+    [`${name}(id)`, notPids, (rt, v, pid) => rt[name](pid, v), 'ERR_IRIS_NO_SUCH_BUFFER'],
+  ]),
+  ['freeBuffer(id)', notNumbers, (rt, v) => rt.freeBuffer(v), TYPE],
+
   ['register(name)', notStrings, (rt, v, pid) => rt.register(v, pid), TYPE],
   ['register(name)', ['', 'x'.repeat(1025)], (rt, v, pid) => rt.register(v, pid), RANGE],
   ['register(pid)', notNumbers, (rt, v) => rt.register('new', v), TYPE],

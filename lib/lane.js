@@ -13,6 +13,7 @@
 //   waits.js     their promises
 //   watching.js  monitors with callbacks
 //   hold.js      what keeps the process alive
+//   buffers.js   buffers that wait to be sent
 //   failures.js  what crashed actors threw
 
 const { ARM, Border, CLOSED, ENDING, NOT_A_PID } = require('./border.js')
@@ -20,6 +21,7 @@ const { isBytes, lengthOf, toBytes } = require('./bytes.js')
 const { closed, makeError, wrongType } = require('./errors.js')
 const { callersContext, inRoot } = require('./scope.js')
 const { Actors, SLOT_MASK } = require('./actors.js')
+const { Buffers } = require('./buffers.js')
 const { Drain } = require('./drain.js')
 const { Failures } = require('./failures.js')
 const { Hold } = require('./hold.js')
@@ -50,6 +52,7 @@ class Lane {
   #requests
   #pulls
   #watches
+  #buffers
   #virtuals
   #failures
   /** Whether another thread owns the runtime: it goes on when this one leaves. */
@@ -87,6 +90,7 @@ class Lane {
       this.#requests = requests
       this.#pulls = new Pulls(this, border, shared)
       this.#watches = new Watches(border, shared, log)
+      this.#buffers = new Buffers(border)
       const events = () => this.#events()
       const virtuals = new Virtuals(this, border, shared)
       this.#virtuals = virtuals
@@ -286,6 +290,21 @@ class Lane {
     return this.#requests.sendAsync(pid, data, signal)
   }
 
+  /** Memory under an id; that of a handler's ends with its actor. */
+  allocateBuffer(size) {
+    return this.#buffers.allocate(size, this.current)
+  }
+
+  sendBuffer(pid, id) {
+    if (this.closing) throw closed()
+    const answer = this.#buffers.send(pid, id, this.current)
+    return answer === undefined ? true : this.#sent(answer, pid)
+  }
+
+  freeBuffer(id) {
+    return this.#buffers.free(id)
+  }
+
   shedLoad(on) {
     this.native.setLoadShedding(on)
     this.#outbox.shut(on)
@@ -346,6 +365,7 @@ class Lane {
     this.native.dispose()
     this.#actors.dispose()
     this.#pulls.dispose()
+    this.#buffers.dispose()
     this.#virtuals.dispose()
   }
 
@@ -357,12 +377,17 @@ class Lane {
       if (kind === 0) this.#requests.done(key, a)
       else if (kind === 1) this.#requests.failed(key, a, b, c)
       else if (kind === 2) this.#requests.joined(key, { pid: a, reason: b, message: c, stack: d })
-      else if (kind === 3) this.#actors.ended(a)
+      else if (kind === 3) this.#ended(a)
       else if (kind === 4) this.#failures.ended(a, b, c, d)
       else if (kind === 6) this.#virtuals.note(key, a, b)
       else if (kind === 5) this.#pulls.signal(key, a)
       else if (kind === 8) this.#news(key, a)
     }
+  }
+
+  #ended(pid) {
+    this.#actors.ended(pid)
+    this.#buffers.ended(pid)
   }
 
   /** Something happened to the runtime itself, on some thread. */

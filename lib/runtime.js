@@ -9,6 +9,8 @@ const { pairs } = require('./system.js')
 const check = require('./options.js')
 
 const DEFAULT_BUDGET = 100
+/** Bytes of a buffer: what V8 takes everywhere. */
+const MAX_BUFFER = 2 ** 32
 /** Most members of a pool. */
 const MAX_WORKERS = 65_536
 const BOUNDED = ['budget', 'capacity', 'reentrant', 'system', 'overflow', 'target']
@@ -283,6 +285,27 @@ class NodeRuntime {
   sendWithBackpressure(pid, data) {
     const accepted = this.#lane.send(pid, data)
     return [accepted, this.#lane.native.mailboxBackpressure(pid)]
+  }
+
+  // --- buffers ----------------------------------------------------------------------------------
+
+  allocateBuffer(size) {
+    this.#checkOpen()
+    return this.#lane.allocateBuffer(check.integer(size, 'size', 0, MAX_BUFFER))
+  }
+
+  sendBuffer(pid, id) {
+    return this.#lane.sendBuffer(pid, id)
+  }
+
+  sendUserWithBackpressure(pid, id) {
+    const accepted = this.#lane.sendBuffer(pid, id)
+    return [accepted, this.#lane.native.mailboxBackpressure(pid)]
+  }
+
+  freeBuffer(id) {
+    this.#checkOpen()
+    return this.#lane.freeBuffer(id)
   }
 
   // --- full mailboxes ---------------------------------------------------------------------------

@@ -41,8 +41,14 @@ const LEVELS: &[(&str, &[&[&str]])] = &[
 ];
 
 /// Where a sharp tool may be used: a file, or a folder when it ends in `/`.
-const UNSAFE: &[&str] =
-    &["node/raw.rs", "python/buffer.rs", "jit/code.rs", "jit/imports.rs", "jit/kernel.rs"];
+const UNSAFE: &[&str] = &[
+    "node/raw.rs",
+    "node/lent.rs",
+    "python/buffer.rs",
+    "jit/code.rs",
+    "jit/imports.rs",
+    "jit/kernel.rs",
+];
 const THREADS: &[&str] = &["sync.rs", "scheduler/", "timer/", "python/lane.rs"];
 const SOCKETS: &[&str] = &["mesh/transport/"];
 const CLOCK: &[&str] = &["clock.rs"];

@@ -129,14 +129,13 @@ pub(super) fn cut(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
 /// `big(index)`: a message that does not lie in the slab, as a `Buffer`.
 pub(super) fn big(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     let mut inner = face.inner()?;
-    let bytes = inner
+    let payload = inner
         .batch
         .envelopes
         .get_mut(cx.u32(0) as usize)
-        .map(|e| std::mem::replace(&mut e.payload, Payload::empty()).into_vec())
-        .unwrap_or_default();
+        .map_or(Payload::empty(), |e| std::mem::replace(&mut e.payload, Payload::empty()));
     drop(inner);
-    Ok(cx.ret(cx.buffer(bytes)))
+    Ok(cx.ret(cx.message(payload)))
 }
 
 fn exit_items<'a>(cx: &Cx<'a>, info: &ExitInfo) -> [Js<'a>; 4] {
@@ -158,7 +157,7 @@ pub(super) fn events(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     face.inner()?.lane.take_events(&mut events);
     let items = events.into_iter().map(|e| match e {
         LaneEvent::CallDone { key, outcome: Ok(reply) } => {
-            cx.array([cx.num(0.0), cx.num(key as f64), cx.buffer(reply.into_vec())].into_iter())
+            cx.array([cx.num(0.0), cx.num(key as f64), cx.message(reply)].into_iter())
         }
         LaneEvent::CallDone { key, outcome: Err(e) } => cx.array(
             [

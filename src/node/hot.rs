@@ -26,7 +26,7 @@ const FLAG_SENDER: i32 = 2;
 const FLAG_BIG: i32 = 4;
 const FLAG_SYSTEM: i32 = 8;
 
-fn answer(sent: Sent) -> Ret {
+pub(super) fn answer(sent: Sent) -> Ret {
     match sent {
         Sent::Accepted { arm: false } => Ret::Undefined,
         Sent::Accepted { arm: true } => Ret::I32(ARM),

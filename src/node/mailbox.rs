@@ -25,7 +25,7 @@ fn message<'a>(cx: &Cx<'a>, e: Envelope) -> Js<'a> {
     if let Some(m) = e.payload.as_system() {
         return system_message(cx, m);
     }
-    let bytes = cx.buffer(e.payload.into_vec());
+    let bytes = cx.message(e.payload);
     let Some(call) = e.call.map(crate::id::CallId::to_bits) else { return bytes };
     let halves = [bytes, cx.num(f64::from(call as u32)), cx.num(f64::from((call >> 32) as u32))];
     cx.array(halves.into_iter())

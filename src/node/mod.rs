@@ -11,15 +11,18 @@
 //!  system.rs   system messages, paths
 //!  watching.rs monitors, links
 //!  virtuals.rs virtual actors
+//!  buffers.rs  buffers that are sent without a copy; lent.rs: their memory
 //!  entries.rs  the rest
 //! ```
 
 #![allow(unreachable_pub, reason = "the napi-rs macros register what is pub here")]
 #![cfg_attr(test, allow(dead_code, reason = "under test the napi-rs macros register nothing"))]
 
+mod buffers;
 mod entries;
 mod face;
 mod hot;
+mod lent;
 mod mailbox;
 mod overflow;
 mod raw;
@@ -126,6 +129,10 @@ const ENTRIES: &[(&CStr, usize, Entry)] = &[
     (c"spawnVirtual", 5, virtuals::spawn_virtual),
     (c"hookDone", 1, virtuals::hook_done),
     (c"hookIsDue", 1, virtuals::hook_is_due),
+    (c"allocateBuffer", 2, buffers::allocate_buffer),
+    (c"sendBuffer", 4, buffers::send_buffer),
+    (c"freeBuffer", 1, buffers::free_buffer),
+    (c"addressOf", 1, buffers::address_of),
     (c"close", 2, entries::close),
     (c"detach", 2, entries::detach),
     (c"dispose", 0, entries::dispose),

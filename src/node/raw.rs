@@ -1,6 +1,6 @@
 //! The entries on the raw C API: what the napi-rs macros cost per call (100 to 200 ns) is more than a whole message may.
 //!
-//! This file holds all `unsafe` of the Node face. It gives the rest of the face three safe things:
+//! This file and lent.rs hold all `unsafe` of the Node face. It gives the rest of the face three safe things:
 //! - [`bind`]: JS functions that call an [`Entry`] with a [`Face`], free the face with the last of them, never unwind
 //!   into V8, and throw iris errors with their `code`;
 //! - [`Cx`]: the arguments of one call, and makers of JS values;
@@ -40,8 +40,8 @@ pub(super) enum Ret {
 
 /// One call from JS: its arguments, and makers of values.
 pub(super) struct Cx<'a> {
-    env: sys::napi_env,
-    args: [sys::napi_value; MAX_ARGS],
+    pub(super) env: sys::napi_env,
+    pub(super) args: [sys::napi_value; MAX_ARGS],
     /// Set by an entry that answers a made value instead of a [`Ret`].
     made: Cell<sys::napi_value>,
     _call: PhantomData<&'a ()>,
@@ -215,7 +215,7 @@ impl<'a> Cx<'a> {
         x
     }
 
-    fn bytes_raw(&self, i: usize) -> Option<(*mut u8, usize)> {
+    pub(super) fn bytes_raw(&self, i: usize) -> Option<(*mut u8, usize)> {
         let (mut kind, mut len, mut data) = (0, 0, null_mut());
         // SAFETY: `args[i]` is a value of the running call; Node fails the call if it is no typed array.
         let s = unsafe {
@@ -355,6 +355,11 @@ impl<'a> Cx<'a> {
                 sys::napi_create_buffer_copy(self.env, bytes.len(), data.cast(), &mut copy, &mut v);
             }
         }
+        Js(v, PhantomData)
+    }
+
+    /// A value that was made in the running call.
+    pub(super) fn made(&self, v: sys::napi_value) -> Js<'a> {
         Js(v, PhantomData)
     }
 
