@@ -481,6 +481,8 @@ export interface Metrics {
   buffers: number
   /** Age of the runtime, in milliseconds. */
   uptimeMs: number
+  /** The lanes of event loops and interpreters that are open. */
+  lanes: LaneMetrics[]
   /** How this event loop was shared. */
   loop: {
     /** The longest that handlers held it in one go, in milliseconds. */
@@ -488,6 +490,20 @@ export interface Metrics {
     /** How often it was given back because the time slice was over while messages waited. */
     yields: number
   }
+}
+
+/** What one lane (an event loop, an interpreter) has done. */
+export interface LaneMetrics {
+  /** Its number in the runtime, from 1. */
+  lane: number
+  /** What it belongs to. */
+  host: 'node' | 'python' | 'asyncio' | 'host'
+  /** Turns: an actor's stay, at most its budget of messages. */
+  turns: number
+  /** How long handlers have held its thread in all, in milliseconds. */
+  busyMs: number
+  /** How long they held it in one go at the most, in milliseconds. */
+  longestHoldMs: number
 }
 
 /** Where failures are logged: `console`, a pino logger, or anything with an `error` function. */
@@ -885,6 +901,11 @@ export class NodeRuntime {
   actorInfo(pid: Pid): ActorInfo | null
   /** The books. */
   getMetrics(): Metrics
+  /**
+   * The metrics as text that Prometheus reads: exposition format 0.0.4, to be served as `text/plain; version=0.0.4`.
+   * docs/observability.md explains each.
+   */
+  prometheus(): string
 
   /** Keeps the process alive until {@link unref} or {@link close}, whether or not anything is pending. */
   ref(): this

@@ -43,6 +43,16 @@ function actorInfo(pid, fields, behaviorVersion) {
   }
 }
 
+/** The native half's flat list of lanes as objects. */
+function lanes(flat) {
+  const all = []
+  for (let i = 0; i < flat.length; i += 5) {
+    const [lane, host, turns, busyMs, longestHoldMs] = flat.slice(i, i + 5)
+    all.push({ lane, host, turns, busyMs, longestHoldMs })
+  }
+  return all
+}
+
 const camelCase = (name) => name.replace(/_(.)/g, (_, letter) => letter.toUpperCase())
 
 /** The runtimes of this thread, by id: who attaches to one that is here gets it. */
@@ -497,8 +507,13 @@ class NodeRuntime {
       if (group === undefined) metrics[camelCase(name)] = value
       else metrics[group] = { ...metrics[group], [name]: value }
     }
+    metrics.lanes = lanes(this.#lane.native.lanes())
     metrics.loop = { longestHoldMs: this.#lane.longestHold, yields: this.#lane.yields }
     return metrics
+  }
+
+  prometheus() {
+    return this.#lane.native.prometheus()
   }
 
   // --- closing ----------------------------------------------------------------------------------

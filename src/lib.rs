@@ -36,8 +36,8 @@ pub use message::{
     CrashInfo, ExitInfo, ExitReason, ForeignBytes, Meta, Payload, SystemKind, SystemMessage,
 };
 pub use runtime::{
-    ActorInfo, Batch, BooksSnapshot, DropReason, HostLane, KeptBuffer, Metrics, Overflow, Peeked,
-    Pressure, PullSignal, Pulled, Refusal, Replied, Run, Runtime, Sent, TimerId,
+    ActorInfo, Batch, BooksSnapshot, DropReason, HostLane, KeptBuffer, LaneMetrics, Metrics,
+    Overflow, Peeked, Pressure, PullSignal, Pulled, Refusal, Replied, Run, Runtime, Sent, TimerId,
 };
 
 #[cfg(any(feature = "node", feature = "python"))]

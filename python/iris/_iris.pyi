@@ -1271,6 +1271,12 @@ class Runtime:
 
         Raises:
             NoSuchActor: The actor is unknown or dead.
+    def prometheus(self) -> str:
+        """Writes the metrics as text that Prometheus reads. O(lanes).
+
+        Returns:
+            Exposition format 0.0.4, to be served as ``text/plain; version=0.0.4``;
+            docs/observability.md explains each metric.
         """
     def on_crash(self, hook: CrashHook | None) -> None:
         """Sets who hears of actors that fail: crash, panic, or given up after a stop.

@@ -114,6 +114,16 @@ class ByExit(TypedDict):
     name_conflict: int
 
 
+class LaneMetrics(TypedDict):
+    """What one lane (an interpreter, an event loop) has done."""
+
+    lane: int
+    host: Literal["python", "asyncio", "node", "host"]
+    turns: int
+    busy_ms: float
+    longest_hold_ms: float
+
+
 class Metrics(TypedDict):
     """The books, exact whenever the runtime is quiet.
 
@@ -146,3 +156,4 @@ class Metrics(TypedDict):
     missed_ticks: int
     buffers: int
     uptime_ms: int
+    lanes: list[LaneMetrics]

@@ -331,6 +331,28 @@ pub(super) fn metrics(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     Ok(cx.ret(cx.array(items.into_iter())))
 }
 
+/// `lanes()`: number, host, turns, milliseconds held in all and at the longest of every lane, flat.
+pub(super) fn lanes(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    let inner = face.synced()?;
+    inner.rt.check_open()?;
+    let lanes = inner.rt.metrics().lanes;
+    let mut items = Vec::with_capacity(5 * lanes.len());
+    for l in &lanes {
+        let (h, ms) = (l.holds, |ns: u64| cx.num(ns as f64 / 1e6));
+        let number = cx.num(f64::from(l.number));
+        items.extend([number, cx.str(l.host), cx.num(h.turns as f64), ms(h.sum_ns)]);
+        items.push(ms(h.longest_ns));
+    }
+    Ok(cx.ret(cx.array(items.into_iter())))
+}
+
+/// `prometheus()`: the text exposition of the metrics.
+pub(super) fn prometheus(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    let inner = face.synced()?;
+    inner.rt.check_open()?;
+    Ok(cx.ret(cx.str(&inner.rt.metrics().prometheus())))
+}
+
 /// `close(timeoutMs, key)`: stops everything; the call with `key` is answered when all have ended.
 pub(super) fn close(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     let mut inner = face.synced()?;

@@ -108,6 +108,8 @@ const ENTRIES: &[(&CStr, usize, Entry)] = &[
     (c"listActors", 0, entries::list_actors),
     (c"actorInfo", 1, entries::actor_info),
     (c"metrics", 0, entries::metrics),
+    (c"lanes", 0, entries::lanes),
+    (c"prometheus", 0, entries::prometheus),
     (c"sendAfter", 3, timers::send_after),
     (c"sendInterval", 3, timers::send_interval),
     (c"cancelTimer", 1, timers::cancel_timer),
@@ -161,7 +163,7 @@ pub fn create_lane(
         .build()?;
     let armed = Arc::new(AtomicBool::new(false));
     let (here, arm) = (std::thread::current().id(), Arc::clone(&armed));
-    let lane = rt.open_lane(move || {
+    let lane = rt.open_lane_of("node", move || {
         if std::thread::current().id() == here {
             // JS looks when the entry that it is in returns.
             arm.store(true, Ordering::Relaxed);

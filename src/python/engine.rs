@@ -279,7 +279,8 @@ impl Engine {
         shared: &Arc<Shared>,
         epoch: u64,
     ) -> Pause {
-        let until = shared.clock.now_ns().saturating_add(shared.slice_ns.max(FORCED_NS));
+        let begun = shared.clock.now_ns();
+        let until = begun.saturating_add(shared.slice_ns.max(FORCED_NS));
         let mut loaded: Option<Loaded<'_>> = None;
         let mut handled = 0_u32;
         let pause = loop {
@@ -317,6 +318,7 @@ impl Engine {
             }
         };
         CURRENT.set(0);
+        self.lane.held(shared.clock.now_ns().saturating_sub(begun));
         pause
     }
 

@@ -130,7 +130,7 @@ impl Home {
     pub(super) fn engine(self: &Arc<Self>, shared: &Shared) -> &Arc<Engine> {
         self.engine.get_or_init(|| {
             let home = Arc::downgrade(self);
-            let lane = shared.rt.open_lane(move || {
+            let lane = shared.rt.open_lane_of("asyncio", move || {
                 if let Some(home) = home.upgrade() {
                     home.wake();
                 }

@@ -3,7 +3,7 @@
 use crate::message::ExitInfo;
 use crate::runtime::{ActorInfo, Metrics};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString};
+use pyo3::types::{PyDict, PyList, PyString};
 
 /// How an actor ended.
 #[pyclass(name = "ExitInfo", module = "iris", frozen, get_all)]
@@ -106,5 +106,16 @@ pub(super) fn metrics(py: Python<'_>, m: Metrics) -> PyResult<Bound<'_, PyDict>>
     if let Some(e) = failed {
         return Err(e);
     }
+    let lanes = PyList::empty(py);
+    for l in &m.lanes {
+        let lane = PyDict::new(py);
+        lane.set_item("lane", l.number)?;
+        lane.set_item("host", l.host)?;
+        lane.set_item("turns", l.holds.turns)?;
+        lane.set_item("busy_ms", l.holds.sum_ns as f64 / 1e6)?;
+        lane.set_item("longest_hold_ms", l.holds.longest_ns as f64 / 1e6)?;
+        lanes.append(lane)?;
+    }
+    books.set_item("lanes", lanes)?;
     Ok(books)
 }

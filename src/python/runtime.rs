@@ -348,6 +348,11 @@ impl PyRuntime {
         info::metrics(py, self.open(py)?.rt.metrics())
     }
 
+    /// The metrics as Prometheus reads them.
+    fn prometheus(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(self.open(py)?.rt.metrics().prometheus())
+    }
+
     /// Sets who hears of actors that fail; None: the logger `iris`.
     #[pyo3(signature = (hook))]
     fn on_crash(&self, py: Python<'_>, hook: Option<&Bound<'_, PyAny>>) -> PyResult<()> {

@@ -187,7 +187,8 @@ impl Shared {
         }
         let parker = Arc::new(Parker::default());
         let sleeper = Arc::clone(&parker);
-        let engine = Engine::new(self.rt.open_lane(move || sleeper.wake()), Some(parker), false);
+        let waker = move || sleeper.wake();
+        let engine = Engine::new(self.rt.open_lane_of("python", waker), Some(parker), false);
         if process::is_exiting() || !lane::start(self, &engine, 0) {
             drop(lane);
             return Err(fail(

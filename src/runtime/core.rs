@@ -89,6 +89,7 @@ pub(crate) struct Core {
     pub(super) monitors: Monitors,
     pub(super) calls: CallTable,
     pub(super) pool: Pool,
+    pub(super) lanes: Mutex<super::info::Lanes>,
     pub(super) timers: Timers<TimerTask>,
     pub(super) delays: Delays,
     pub(super) buffers: Buffers,
@@ -161,6 +162,7 @@ impl Core {
                     }
                 }),
                 clock,
+                lanes: Mutex::default(),
                 table: Table::default(),
                 names: Names::default(),
                 paths: Paths::default(),

@@ -43,7 +43,18 @@ impl super::Runtime {
     /// Opens a lane for a thread of the host. `waker` is called, from any thread and with no lock held, when the lane
     /// has something to do and slept; it must not block.
     pub fn open_lane(&self, waker: impl Fn() + Send + Sync + 'static) -> HostLane {
-        HostLane { core: Arc::clone(&self.core), lane: Arc::new(Lane::new(waker)) }
+        self.open_lane_of("host", waker)
+    }
+
+    /// As [`open_lane`](Self::open_lane); `host` is what metrics call the lane's kind.
+    pub fn open_lane_of(
+        &self,
+        host: &'static str,
+        waker: impl Fn() + Send + Sync + 'static,
+    ) -> HostLane {
+        let lane = Arc::new(Lane::new(host, waker));
+        self.core.lanes.lock().add(&lane);
+        HostLane { core: Arc::clone(&self.core), lane }
     }
 }
 
@@ -340,6 +351,11 @@ impl HostLane {
     #[must_use]
     pub fn has_events(&self) -> bool {
         self.lane.has_events()
+    }
+
+    /// The host has kept this lane's thread for `ns` nanoseconds in one go.
+    pub fn held(&self, ns: u64) {
+        self.lane.holds().held(ns);
     }
 
     /// Nanoseconds of the runtime's clock.

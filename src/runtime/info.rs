@@ -5,9 +5,11 @@ use crate::actor::activation::Phase;
 use crate::actor::cell::{Body, Life, Sched};
 use crate::id::Pid;
 use crate::message::ExitReason;
+use crate::scheduler::holds::HoldsSnapshot;
+use crate::scheduler::lane::Lane;
 use crate::scheduler::stats::{BooksSnapshot, DropReason, Refusal};
 use crate::sync::atomic::Ordering;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// What is known of a live actor.
 #[derive(Clone, Debug)]
@@ -67,6 +69,42 @@ pub struct Metrics {
     pub buffers: usize,
     /// Time since the runtime was made, in milliseconds.
     pub uptime_ms: u64,
+    /// The lanes of hosts that are open, in the order in which they were opened.
+    pub lanes: Vec<LaneMetrics>,
+}
+
+/// What is known of one lane.
+#[derive(Clone, Copy, Debug)]
+pub struct LaneMetrics {
+    /// `node`, `python`, `asyncio`; `host` if the host did not say.
+    pub host: &'static str,
+    /// Its number in the runtime, from 1.
+    pub number: u32,
+    /// Turns, and how long the lane kept its thread.
+    pub holds: HoldsSnapshot,
+}
+
+/// The lanes of one runtime.
+#[derive(Default)]
+pub(super) struct Lanes {
+    opened: u32,
+    open: Vec<(u32, Weak<Lane>)>,
+}
+
+impl Lanes {
+    pub(super) fn add(&mut self, lane: &Arc<Lane>) {
+        self.open.retain(|(_, l)| l.strong_count() != 0);
+        self.opened += 1;
+        self.open.push((self.opened, Arc::downgrade(lane)));
+    }
+
+    fn metrics(&self) -> Vec<LaneMetrics> {
+        let of = |(number, lane): &(u32, Weak<Lane>)| {
+            let lane = lane.upgrade().filter(|l| !l.is_closed())?;
+            Some(LaneMetrics { host: lane.host(), number: *number, holds: lane.holds().snapshot() })
+        };
+        self.open.iter().filter_map(of).collect()
+    }
 }
 
 impl Metrics {
@@ -170,6 +208,7 @@ impl Core {
             open_calls: self.calls.len(),
             timers: self.timers.pending(),
             uptime_ms: self.clock.now_ms(),
+            lanes: self.lanes.lock().metrics(),
         }
     }
 

@@ -9,6 +9,7 @@ mod core;
 mod delays;
 mod embed;
 mod exits;
+mod exposition;
 mod host;
 mod info;
 mod overflow;
@@ -26,7 +27,7 @@ pub use buffers::KeptBuffer;
 pub use calls::Replied;
 pub use delays::{TimerId, delay_from_ms};
 pub use host::HostLane;
-pub use info::{ActorInfo, Metrics};
+pub use info::{ActorInfo, LaneMetrics, Metrics};
 pub use pull::{Peeked, Pulled};
 #[cfg(feature = "node")]
 pub(crate) use turns::panic_info;

@@ -64,7 +64,7 @@ impl Core {
     ) {
         debug_assert!(batch.envelopes.is_empty() && batch.runs.is_empty());
         batch.settled = 0;
-        let (mut full, mut hooks) = (false, 0);
+        let (mut full, mut hooks, mut turns) = (false, 0, 0);
         while !full && batch.envelopes.len() + hooks < max {
             let Some(r) = lane.pop() else { break };
             let Some(slot) = self.table.get(r.slot) else { continue };
@@ -100,6 +100,7 @@ impl Core {
             }
             let pid = self.pid_of(r.slot, r.generation);
             c.sched = Sched::Running;
+            turns += 1;
             let over = if batch.envelopes[start..].iter().any(|e| e.call.is_some()) {
                 self.hand_calls(&mut c, &mut batch.envelopes, start)
             } else {
@@ -118,6 +119,9 @@ impl Core {
             } else {
                 batch.runs.push(Run { pid, key, start, end, cut: end, detached: false });
             }
+        }
+        if turns != 0 {
+            lane.holds().turns(turns);
         }
     }
 

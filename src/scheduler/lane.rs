@@ -4,6 +4,7 @@
 //! nobody else is until the lane has found itself empty and gone to sleep again. So a burst costs one wake however many
 //! messages and senders it has, and no message can fall between "empty" and "asleep".
 
+use super::holds::Holds;
 use crate::message::LaneEvent;
 use crate::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use crate::sync::{Mutex, contain};
@@ -31,11 +32,14 @@ pub struct Lane {
     control: AtomicU32,
     hears_failures: AtomicBool,
     waker: Box<dyn Fn() + Send + Sync>,
+    host: &'static str,
+    holds: Holds,
 }
 
 impl Lane {
     /// A lane whose thread `waker` wakes. The waker must not block and must not call back into the runtime.
-    pub fn new(waker: impl Fn() + Send + Sync + 'static) -> Self {
+    /// `host` names the host in metrics.
+    pub fn new(host: &'static str, waker: impl Fn() + Send + Sync + 'static) -> Self {
         Self {
             state: Mutex::new(State {
                 ready: VecDeque::new(),
@@ -46,7 +50,22 @@ impl Lane {
             control: AtomicU32::new(0),
             hears_failures: AtomicBool::new(false),
             waker: Box::new(waker),
+            host,
+            holds: Holds::default(),
         }
+    }
+
+    /// The host's name in metrics.
+    #[must_use]
+    pub fn host(&self) -> &'static str {
+        self.host
+    }
+
+    /// Turns and holds, counted by the lane's own thread.
+    #[inline]
+    #[must_use]
+    pub fn holds(&self) -> &Holds {
+        &self.holds
     }
 
     /// Appends an actor that has messages; `true`: the caller must [`wake`](Self::wake) the lane. A closed lane drops it.

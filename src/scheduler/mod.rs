@@ -5,6 +5,7 @@
 //! of its lane has had one, and a flood to one actor delays another by at most (runnable actors x budget) messages.
 //! A host lane also ends its hold of the host's loop after a time slice (default 5 ms), in the middle of a turn if need be.
 
+pub mod holds;
 pub mod lane;
 pub mod pool;
 pub mod stats;
