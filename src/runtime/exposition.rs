@@ -73,6 +73,7 @@ const NAMED: &[Named] = &[
     counter("exited", "iris_actors_exited", "Actors ended, by exit reason"),
     gauge("names", "iris_names", "Names held"),
     gauge("paths", "iris_paths", "Paths held"),
+    gauge("monitors", "iris_monitors", "Monitors whose DOWN is still to come"),
     gauge("timers", "iris_timers", "Timers that wait, the runtime's own deadlines included"),
     gauge("delays", "iris_delays", "Delayed messages and intervals that wait"),
     counter(
