@@ -1271,6 +1271,7 @@ class Runtime:
 
         Raises:
             NoSuchActor: The actor is unknown or dead.
+        """
     def prometheus(self) -> str:
         """Writes the metrics as text that Prometheus reads. O(lanes).
 
