@@ -497,7 +497,7 @@ export interface LaneMetrics {
   /** Its number in the runtime, from 1. */
   lane: number
   /** What it belongs to. */
-  host: 'node' | 'python' | 'asyncio' | 'host'
+  host: 'node' | 'python' | 'asyncio' | 'release_gil' | 'host'
   /** Turns: an actor's stay, at most its budget of messages. */
   turns: number
   /** How long handlers have held its thread in all, in milliseconds. */

@@ -118,7 +118,7 @@ class LaneMetrics(TypedDict):
     """What one lane (an interpreter, an event loop) has done."""
 
     lane: int
-    host: Literal["python", "asyncio", "node", "host"]
+    host: Literal["python", "asyncio", "release_gil", "node", "host"]
     turns: int
     busy_ms: float
     longest_hold_ms: float

@@ -121,7 +121,7 @@ impl Shared {
     fn new_engine(&self, own: bool) -> Arc<Engine> {
         let parker = Arc::new(Parker::default());
         let sleeper = Arc::clone(&parker);
-        Engine::new(self.rt.open_lane(move || sleeper.wake()), Some(parker), own)
+        Engine::new(self.rt.open_lane_of("release_gil", move || sleeper.wake()), Some(parker), own)
     }
 
     /// Starts the own thread of a new actor; without a pid the actor has not come to be.
