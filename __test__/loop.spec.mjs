@@ -5,6 +5,7 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { Worker } from 'node:worker_threads'
 import { deferred, quiet, runtime, turn } from './support.mjs'
 
 const here = fileURLToPath(import.meta.url)
@@ -144,6 +145,70 @@ test('one actor with a long queue does not keep another waiting for its end', as
   await rt.call(other, 'x')
   assert.ok(before < 1000, `${before} messages of another actor came first`)
   await quiet(rt)
+})
+
+test('however cheap the messages before, a handler that outlives the slice is the last of its turn', async (t) => {
+  const rt = runtime(t)
+  // Far longer than the slice, so that a busy machine cannot make the core's thread too late.
+  const long = 60
+  let turns = 0
+  const seen = []
+  const count = () => {
+    turns++
+    if (seen.length < 5) setImmediate(count)
+  }
+  const pid = rt.spawn((message) => {
+    if (message[0] === 0) return
+    seen.push(turns)
+    const until = performance.now() + long
+    while (performance.now() < until);
+  }, 10_000)
+  setImmediate(count)
+  for (let i = 0; i < 500; i++) rt.send(pid, Buffer.from([0]))
+  for (let i = 0; i < 5; i++) rt.send(pid, Buffer.from([1]))
+  await quiet(rt)
+  assert.equal(seen.length, 5)
+  assert.equal(new Set(seen).size, 5, `some of ${seen} shared a turn of the loop`)
+})
+
+test('a kill from another thread is seen before the next message of a batch', async (t) => {
+  const rt = runtime(t)
+  let handled = 0
+  const told = new Int32Array(new SharedArrayBuffer(8))
+  const killer = new Worker(
+    `const { parentPort, workerData: { iris, id, told } } = require('node:worker_threads')
+     const { NodeRuntime } = require(iris)
+     parentPort.on('message', async (pid) => {
+       const rt = NodeRuntime.attach(id)
+       Atomics.store(told, 0, 1)
+       Atomics.notify(told, 0)
+       Atomics.wait(told, 1, 0)
+       rt.kill(pid)
+       Atomics.store(told, 1, 2)
+       Atomics.notify(told, 1)
+       await rt.close()
+       parentPort.close()
+     })`,
+    {
+      eval: true,
+      workerData: { iris: fileURLToPath(new URL('../index.js', import.meta.url)), id: rt.id, told },
+    },
+  )
+  const over = new Promise((resolve) => killer.once('exit', resolve))
+  const pid = rt.spawn(() => {
+    // The batch is in the loop's hands; the kill comes, and is over, while the third message is handled.
+    if (++handled !== 3) return
+    Atomics.store(told, 1, 1)
+    Atomics.notify(told, 1)
+    Atomics.wait(told, 1, 1)
+  })
+  killer.postMessage(pid)
+  const ready = Atomics.waitAsync?.(told, 0, 0)
+  await (ready?.async ? ready.value : undefined)
+  for (let i = 0; i < 100; i++) rt.send(pid, Buffer.from('x'))
+  await rt.join(pid)
+  await over
+  assert.equal(handled, 3)
 })
 
 test('a handler that holds the loop is seen in the metrics', async (t) => {

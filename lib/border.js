@@ -47,6 +47,7 @@ const OF_THE_DRAIN = [
   'take',
   'slab',
   'poll',
+  'endSlice',
   'suspend',
   'crash',
   'cut',
@@ -74,12 +75,14 @@ class Border {
   outPids = new Float64Array(memory(OUT_MAX * 16))
   outLengths = new Int32Array(memory(OUT_MAX * 4))
   outCalls = new Float64Array(memory(OUT_MAX * 16))
+  /** Its only element is set, by any thread, when the loop must look at the clock and at CONTROL before its next message. */
+  nudged = new Int32Array(new SharedArrayBuffer(4))
 
   /** `wake` is called when another thread woke the loop, `arm` when this very thread gave the lane something to do. */
   constructor(options, wake, arm) {
     this.ctl.fill(0)
-    const { ctl, records, senders, clock, stage, outPids, outLengths, outCalls } = this
-    const shared = { ctl, records, senders, clock, stage, outPids, outLengths, outCalls }
+    const { ctl, records, senders, clock, stage, outPids, outLengths, outCalls, nudged } = this
+    const shared = { ctl, records, senders, clock, stage, outPids, outLengths, outCalls, nudged }
     try {
       // No closure of this lane makes errors: the native half refers to it for as long as the lane refers to the native half.
       this.native = createLane(options, shared, wake, makeError)

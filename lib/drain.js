@@ -91,6 +91,7 @@ class Drain {
     const turns = this.#turns
     const virtuals = this.#virtuals
     const { handlers, contexts } = this.#actors
+    const { nudged } = turns
     for (;;) {
       if (this.#position >= this.#count) {
         ctl[IN_HANDLER] = 0
@@ -154,7 +155,7 @@ class Drain {
         } else {
           this.#position = this.#special(i, at, key, flags)
         }
-        if (--turns.left <= 0) {
+        if (--turns.left <= 0 || nudged[0] !== 0) {
           ctl[FINISHED] = this.#position
           ctl[IN_HANDLER] = 0
           if (turns.look()) return true

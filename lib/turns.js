@@ -2,20 +2,25 @@
 
 // Turns of the event loop. The first work after idle arms one drain as a microtask, so a burst is handled in the turn that
 // made it; once the time slice is over, the drain goes on from setImmediate, so timers, I/O and `await` run in between. The
-// slice is counted from the first drain of a turn of the loop, however many drains the turn has.
+// slice is counted from the first drain of a turn of the loop, however many drains the turn has. After its first messages a
+// thread of the core watches its end, so the loop goes on for no more than the handler that was running then, and asking the
+// clock costs a message nothing.
 
 const { inRoot } = require('./scope.js')
 
-/** Most messages between two looks at the clock; fewer as soon as handlers take long. */
-const MAX_STRIDE = 4
+/** Looks at the clock, one after each message, with which a slice begins: most are over before that. */
+const FIRST_LOOKS = 4
+/** Messages between two looks at the clock when the core's thread is late, or could not be had. */
+const STRIDE = 64
 
 class Turns {
   /** Longest time that the loop was held in one go, in milliseconds. */
   longestHold = 0
   /** Times that the loop was given back because the time slice was over. */
   yields = 0
-  /** Messages until the next look at the clock. */
+  /** Messages until the next look at the clock, if the core does not ask for one before: `nudged[0]` is not 0 then. */
   left = 1
+  nudged = new Int32Array(1)
   /** Whether a drain is running, or will. */
   running = false
   #armed = false
@@ -23,8 +28,7 @@ class Turns {
   #fresh = true
   #disposed = false
   #sliceStart = 0
-  #lastLook = 0
-  #stride = 1
+  #looks = 0
   #trigger = undefined
   #border = undefined
   #sliceMs
@@ -40,6 +44,7 @@ class Turns {
 
   begin(border) {
     this.#border = border
+    this.nudged = border.nudged
     this.#prepare()
   }
 
@@ -79,22 +84,22 @@ class Turns {
   }
 
   sliceIsOver() {
-    if (--this.left > 0) return false
+    if (--this.left > 0 && this.nudged[0] === 0) return false
     return this.look()
   }
 
-  /** Looks at the clock; sets how many messages may pass until the next look. */
+  /** Looks at the clock, and at what other threads have stopped; sets how many messages may pass until the next look. */
   look() {
-    const border = this.#border
-    border.native.poll()
-    const now = border.clock[0]
-    const since = now - this.#lastLook
-    this.#lastLook = now
-    this.#stride = since * 8 > this.#sliceMs ? 1 : Math.min(MAX_STRIDE, this.#stride * 2)
-    this.left = this.#stride
-    const held = now - this.#sliceStart
+    const { native, clock } = this.#border
+    this.nudged[0] = 0
+    native.poll()
+    const held = clock[0] - this.#sliceStart
     if (held > this.longestHold) this.longestHold = held
-    return held >= this.#sliceMs
+    if (held >= this.#sliceMs) return true
+    // It goes on for long enough to be worth a watch by another thread.
+    if (++this.#looks === FIRST_LOOKS) native.endSlice(this.#sliceStart + this.#sliceMs)
+    this.left = this.#looks < FIRST_LOOKS ? 1 : STRIDE
+    return false
   }
 
   #drainFresh() {
@@ -123,9 +128,11 @@ class Turns {
 
   #beginSlice() {
     this.#fresh = false
+    this.nudged[0] = 0
     this.#border.native.poll()
-    this.#sliceStart = this.#lastLook = this.#border.clock[0]
-    this.left = this.#stride = 1
+    this.#sliceStart = this.#border.clock[0]
+    this.#looks = 0
+    this.left = 1
     setImmediate(this.#turnOver)
   }
 

@@ -1,6 +1,6 @@
 //! The native half of one `NodeRuntime` in one JS environment: its runtime, its lane, the batch that is being handled.
 
-use super::raw::{Cx, EnvSlot, Reference, Shared, WatchSlot, unwatch_environment};
+use super::raw::{Cx, EnvSlot, FlagMemory, Reference, Shared, WatchSlot, unwatch_environment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Pid;
 use crate::message::Payload;
@@ -48,6 +48,8 @@ pub(super) struct Memory {
     /// The outbox: for each call (its length is inverted) its key, and its timeout in milliseconds.
     pub(super) out_calls: Shared,
     pub(super) clock: Shared,
+    /// Raised when JS must look at the clock, and at CONTROL, before its next message.
+    pub(super) nudged: FlagMemory,
 }
 
 pub(super) struct Inner {
@@ -201,6 +203,7 @@ impl Face {
 
     /// What this thread has promised is sent, what it had taken is counted, its actors and buffers end.
     fn leave(&self) {
+        self.memory.nudged.give_up();
         // Posts the outbox, unless the thread ended in the middle of an entry.
         drop(self.inner());
         let Ok(mut slot) = self.inner.try_borrow_mut() else { return };

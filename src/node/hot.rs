@@ -176,6 +176,13 @@ pub(super) fn poll(face: &Face, _cx: &Cx<'_>) -> Result<Ret> {
     Ok(Ret::Undefined)
 }
 
+/// `endSlice(at)`: raises the flag that JS looks at before each message once the shared clock would show `at`.
+pub(super) fn end_slice(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    let at = cx.f64(0).unwrap_or(0.0);
+    face.inner()?.lane.end_slice_at((at * 1e6) as u64);
+    Ok(Ret::Undefined)
+}
+
 /// `call(pid, bytes, timeoutMs, key, caller)`: answers `ARM` or `undefined`, and the id through the
 /// control array.
 pub(super) fn call(face: &Face, cx: &Cx<'_>) -> Result<Ret> {

@@ -39,7 +39,7 @@ use napi::bindgen_prelude::{Function, JsObjectValue, Object};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode::NonBlocking;
 use napi::{Env, Status};
 use napi_derive::napi;
-use raw::{Entry, Reference, Shared};
+use raw::{Entry, FlagMemory, Reference, Shared};
 use std::ffi::CStr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -73,6 +73,7 @@ const ENTRIES: &[(&CStr, usize, Entry)] = &[
     (c"take", 0, hot::take),
     (c"slab", 1, hot::slab),
     (c"poll", 0, hot::poll),
+    (c"endSlice", 1, hot::end_slice),
     (c"call", 5, hot::call),
     (c"reply", 3, hot::reply),
     (c"spawn", 4, entries::spawn),
@@ -190,7 +191,10 @@ pub fn create_lane(
         out_lengths: part("outLengths")?,
         out_calls: part("outCalls")?,
         clock: part("clock")?,
+        nudged: FlagMemory::of(&env, memory.get_named_property::<Object<'_>>("nudged")?)?,
     };
+    let flag = memory.nudged.flag();
+    lane.on_nudge(move || flag.raise());
     let (id, bounded) = (rt.id(), rt.default_capacity().is_some());
     let home = NEXT_HOME.fetch_add(1, Ordering::Relaxed);
     let make_error = Reference::of(&env, make_error)?;

@@ -5,19 +5,22 @@
 //!   into V8, and throw iris errors with their `code`;
 //! - [`Cx`]: the arguments of one call, and makers of JS values;
 //! - [`Shared`]: memory that JS allocated and both sides use, so that a batch crosses the border without a handle a
-//!   message.
+//!   message; [`Flag`] is a word of it that other threads set.
 #![allow(unsafe_code, reason = "the Node-API is a C API; see the module doc")]
 
 use super::face::Face;
 use crate::error::{Error, ErrorKind};
+use crate::sync::Mutex;
 use napi::bindgen_prelude::{FromNapiValue, Object, ToNapiValue};
 use napi::{Env, Status, sys};
 use std::cell::Cell;
 use std::ffi::{CStr, c_void};
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr::{null, null_mut};
+use std::ptr::{NonNull, null, null_mut};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 /// Most arguments that an entry takes.
 const MAX_ARGS: usize = 6;
@@ -499,6 +502,56 @@ impl Shared {
             // SAFETY: inside by the check, aligned to its elements.
             unsafe { self.data.cast::<[i32; 6]>().byte_add(i * 4).write(record) }
         }
+    }
+}
+
+/// A word of memory that JS shares (a `SharedArrayBuffer`'s) and that any thread may set.
+pub(super) struct Flag {
+    word: Mutex<Option<NonNull<AtomicI32>>>,
+}
+
+// SAFETY: the word is shared memory, written atomically, and only while the lock says that it is still there.
+unsafe impl Send for Flag {}
+// SAFETY: as above.
+unsafe impl Sync for Flag {}
+
+impl Flag {
+    /// Sets the word to 1, unless its memory has been given up.
+    pub(super) fn raise(&self) {
+        if let Some(word) = *self.word.lock() {
+            // SAFETY: `FlagMemory` keeps the memory until it has taken the pointer away, which waits for this lock.
+            unsafe { word.as_ref() }.store(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Keeps the memory of a [`Flag`] for as long as anybody may set it. Belongs to the environment's thread.
+pub(super) struct FlagMemory {
+    flag: Arc<Flag>,
+    _memory: Shared,
+}
+
+impl FlagMemory {
+    /// The flag in the first element of an `Int32Array` on a `SharedArrayBuffer`.
+    pub(super) fn of(env: &Env, value: Object<'_>) -> napi::Result<Self> {
+        let memory = Shared::of(env, value)?;
+        let word = NonNull::new(memory.data.cast::<AtomicI32>()).filter(|_| memory.len >= 4);
+        Ok(Self { flag: Arc::new(Flag { word: Mutex::new(word) }), _memory: memory })
+    }
+
+    pub(super) fn flag(&self) -> Arc<Flag> {
+        Arc::clone(&self.flag)
+    }
+
+    /// Nobody sets it from now on.
+    pub(super) fn give_up(&self) {
+        *self.flag.word.lock() = None;
+    }
+}
+
+impl Drop for FlagMemory {
+    fn drop(&mut self) {
+        self.give_up();
     }
 }
 

@@ -22,6 +22,7 @@ use crate::registry::names::Names;
 use crate::registry::paths::Paths;
 use crate::scheduler::lane::{Lane, Runnable};
 use crate::scheduler::pool::Pool;
+use crate::scheduler::slice::Slices;
 use crate::scheduler::stats::{Books, Refusal};
 use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Mutex, contain};
@@ -91,6 +92,7 @@ pub(crate) struct Core {
     pub(super) pool: Pool,
     pub(super) lanes: Mutex<super::info::Lanes>,
     pub(super) timers: Timers<TimerTask>,
+    pub(super) slices: Slices,
     pub(super) delays: Delays,
     pub(super) buffers: Buffers,
     pub(super) shedding: Shedding,
@@ -161,6 +163,7 @@ impl Core {
                         core.on_timer(task);
                     }
                 }),
+                slices: Slices::new(clock.clone()),
                 clock,
                 lanes: Mutex::default(),
                 table: Table::default(),

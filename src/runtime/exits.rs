@@ -478,6 +478,7 @@ impl Core {
         self.buffers.clear();
         self.pool.close();
         self.timers.close();
+        self.slices.close();
         let done = std::mem::take(&mut self.closing.lock().done);
         for f in done {
             contain(f);

@@ -358,6 +358,18 @@ impl HostLane {
         self.lane.holds().held(ns);
     }
 
+    /// Sets what is called, from any thread, when the lane's thread must look before its next message: a
+    /// [slice](Self::end_slice_at) is over, or [`control`](Self::control) has changed. It may be called with core locks held:
+    /// it must neither block nor call back. Once.
+    pub fn on_nudge(&self, nudge: impl Fn() + Send + Sync + 'static) {
+        self.lane.on_nudge(nudge);
+    }
+
+    /// Nudges this lane when the runtime's clock shows `at_ns`, in place of what was asked before.
+    pub fn end_slice_at(&self, at_ns: u64) {
+        self.core.slices.end_at(&self.lane, at_ns);
+    }
+
     /// Nanoseconds of the runtime's clock.
     #[must_use]
     pub fn now_ns(&self) -> u64 {

@@ -9,6 +9,7 @@ use crate::message::LaneEvent;
 use crate::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use crate::sync::{Mutex, contain};
 use std::collections::VecDeque;
+use std::sync::OnceLock;
 
 /// A place in a run queue: slot and generation, so a stale place is recognised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +32,7 @@ pub struct Lane {
     state: Mutex<State>,
     control: AtomicU32,
     hears_failures: AtomicBool,
+    nudge: OnceLock<Box<dyn Fn() + Send + Sync>>,
     waker: Box<dyn Fn() + Send + Sync>,
     host: &'static str,
     holds: Holds,
@@ -49,6 +51,7 @@ impl Lane {
             }),
             control: AtomicU32::new(0),
             hears_failures: AtomicBool::new(false),
+            nudge: OnceLock::new(),
             waker: Box::new(waker),
             host,
             holds: Holds::default(),
@@ -140,9 +143,22 @@ impl Lane {
         self.control.load(Ordering::Acquire)
     }
 
+    /// Sets what [`nudge`](Self::nudge) calls: with core locks held, so it must neither block nor call back. Once.
+    pub fn on_nudge(&self, nudge: impl Fn() + Send + Sync + 'static) {
+        let _ = self.nudge.set(Box::new(nudge));
+    }
+
+    /// Tells the lane's thread to look at the clock and at [`control`](Self::control) before its next message.
+    pub fn nudge(&self) {
+        if let Some(nudge) = self.nudge.get() {
+            contain(nudge);
+        }
+    }
+
     /// Makes the lane look again.
     pub fn bump_control(&self) {
         self.control.fetch_add(1, Ordering::AcqRel);
+        self.nudge();
     }
 
     /// The lane is to hear of failures of its own actors.

@@ -8,6 +8,7 @@
 pub mod holds;
 pub mod lane;
 pub mod pool;
+pub mod slice;
 pub mod stats;
 
 pub use crate::sync::{is_lane_thread, mark_lane_thread};
