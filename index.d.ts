@@ -170,6 +170,9 @@ export type OverflowPolicy =
  */
 export type Pressure = 'NORMAL' | 'HIGH' | 'CRITICAL'
 
+/** Hears of a mailbox that has come to another level. */
+export type PressureHook = (pid: Pid, level: Pressure) => unknown
+
 /** A message that is sent later; it fits the 53 bits that a `number` holds exactly. */
 export type TimerId = number
 
@@ -530,6 +533,8 @@ export interface RuntimeOptions {
   logger?: Logger | null | undefined
   /** Called for every failure of an actor; see {@link NodeRuntime.onCrash}. */
   onCrash?: ((report: CrashReport) => unknown) | null | undefined
+  /** Called for every mailbox that comes to another level; see {@link NodeRuntime.onPressure}. */
+  onPressure?: PressureHook | null | undefined
 }
 
 /**
@@ -895,6 +900,16 @@ export class NodeRuntime {
    */
   onCrash(hook: ((report: CrashReport) => unknown) | null | undefined): void
 
+  /**
+   * Sets who hears that a mailbox comes to another level, up or down, whatever its messages come by; see {@link Pressure}.
+   * It is called on this event loop, between messages, once for each change and in their order. Mailboxes that are above
+   * `NORMAL` when nobody has listened before are told at once; an actor that ends changes no level. What the hook throws is
+   * logged, and ends nothing.
+   *
+   * @param hook `null`: nobody, which costs nothing.
+   */
+  onPressure(hook: PressureHook | null | undefined): void
+
   /** The live actors, in the order of their spawns. */
   listActors(): Pid[]
   /** What is known of an actor, or `null` if there is none. */
@@ -942,6 +957,8 @@ export interface AttachOptions {
   logger?: Logger | null | undefined
   /** Called for each failure of this thread's own actors, with what was thrown itself; the owner's hook hears of it too. */
   onCrash?: ((report: CrashReport) => unknown) | null | undefined
+  /** Called for every mailbox that comes to another level; see {@link NodeRuntime.onPressure}. */
+  onPressure?: PressureHook | null | undefined
 }
 
 /** What went wrong, in one word; docs/errors.md has a line for each. */

@@ -108,8 +108,10 @@ class Drain {
           if (n === -1) return false
           // The core opens no turns while there are events, nor without room for their messages.
           if (n === -2) this.#newSlab()
-          if (ctl[EVENTS] !== 0) this.#events()
+          const told = ctl[EVENTS] !== 0
+          if (told) this.#events()
           this.#actors.forgetEnded()
+          if (told && turns.sliceIsOver()) return true
           continue
         }
       }

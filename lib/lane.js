@@ -55,6 +55,7 @@ class Lane {
   #buffers
   #virtuals
   #failures
+  #tellPressure
   /** Whether another thread owns the runtime: it goes on when this one leaves. */
   #attached
   /** Called when another thread has closed the runtime. */
@@ -381,6 +382,7 @@ class Lane {
       else if (kind === 4) this.#failures.ended(a, b, c, d)
       else if (kind === 6) this.#virtuals.note(key, a, b)
       else if (kind === 5) this.#pulls.signal(key, a)
+      else if (kind === 7) this.#tellLevels()
       else if (kind === 8) this.#news(key, a)
     }
   }
@@ -388,6 +390,17 @@ class Lane {
   #ended(pid) {
     this.#actors.ended(pid)
     this.#buffers.ended(pid)
+  }
+
+  /** `tell` hears of every level that changes; `undefined`: nobody does. */
+  watchPressure(tell) {
+    this.#tellPressure = tell
+    this.native.watchPressure(tell !== undefined)
+  }
+
+  #tellLevels() {
+    const changes = this.native.pressures()
+    for (let i = 0; i < changes.length; i += 2) this.#tellPressure?.(changes[i], changes[i + 1])
   }
 
   /** Something happened to the runtime itself, on some thread. */

@@ -107,10 +107,11 @@ function ofThread(o, logger) {
     callTimeoutMs: optional(o.callTimeoutMs, millis, 'callTimeoutMs') ?? 5000,
     logger: o.logger === undefined ? logger : o.logger,
     onCrash: optional(o.onCrash ?? undefined, callable, 'onCrash'),
+    onPressure: optional(o.onPressure ?? undefined, callable, 'onPressure'),
   }
 }
 
-const OF_THREAD = ['timeSliceMs', 'callTimeoutMs', 'logger', 'onCrash']
+const OF_THREAD = ['timeSliceMs', 'callTimeoutMs', 'logger', 'onCrash', 'onPressure']
 
 /** The options of a runtime. */
 function runtime(value) {

@@ -84,6 +84,7 @@ class NodeRuntime {
       (text) => this.#log(text),
     )
     this.#bounded = this.#lane.native.bounded
+    if (o.onPressure !== undefined) this.onPressure(o.onPressure)
     here.set(this.id, new WeakRef(this))
   }
 
@@ -487,6 +488,14 @@ class NodeRuntime {
     this.#onCrash = hook ?? undefined
   }
 
+  onPressure(hook) {
+    if (hook !== null && hook !== undefined) check.callable(hook, 'hook')
+    this.#checkOpen()
+    this.#lane.watchPressure(
+      hook ? (pid, level) => this.#tellPressure(hook, pid, level) : undefined,
+    )
+  }
+
   // --- seeing inside ----------------------------------------------------------------------------
 
   listActors() {
@@ -574,6 +583,14 @@ class NodeRuntime {
       await this.#onCrash?.(report)
     } catch (error) {
       this.#log(`iris: the onCrash hook failed: ${crashText(error)[0]}`)
+    }
+  }
+
+  async #tellPressure(hook, pid, level) {
+    try {
+      await hook(pid, level)
+    } catch (error) {
+      this.#log(`iris: the onPressure hook failed: ${crashText(error)[0]}`)
     }
   }
 

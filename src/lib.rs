@@ -37,7 +37,8 @@ pub use message::{
 };
 pub use runtime::{
     ActorInfo, Batch, BooksSnapshot, DropReason, HostLane, KeptBuffer, LaneMetrics, Metrics,
-    Overflow, Peeked, Pressure, PullSignal, Pulled, Refusal, Replied, Run, Runtime, Sent, TimerId,
+    Overflow, Peeked, Pressure, PressureWatch, PullSignal, Pulled, Refusal, Replied, Run, Runtime,
+    Sent, TimerId,
 };
 
 #[cfg(any(feature = "node", feature = "python"))]

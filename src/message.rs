@@ -386,6 +386,8 @@ pub enum LaneEvent {
         /// Which of the two.
         activate: bool,
     },
+    /// Levels of mailboxes have changed: the host takes them from its watch.
+    Pressure,
     /// An actor failed and nobody supervises it.
     Failed(ExitInfo),
     /// A pull actor of this lane should look at its mailbox.

@@ -24,6 +24,7 @@ from iris._types import (
     Payload,
     Pid,
     Pressure,
+    PressureHook,
     PullHandler,
     Received,
     SystemType,
@@ -1285,6 +1286,17 @@ class Runtime:
         Args:
             hook: Called once for each, on a thread of iris that must not be blocked. None: the
                 default, an error in the logger ``iris``.
+        """
+    def on_pressure(self, hook: PressureHook | None) -> None:
+        """Sets who hears that a mailbox comes to another level, up or down, whatever filled it.
+
+        Mailboxes that are above ``NORMAL`` now are told at once; an actor that ends changes no
+        level.
+
+        Args:
+            hook: Called with ``(pid, level)`` once for each change and in their order, on a thread
+                of iris that must not be blocked. What it raises is reported
+                (`sys.unraisablehook`), and ends nothing. None: nobody, which costs nothing.
         """
     def close(self, timeout: float = 5.0) -> None:
         """Stops every actor, the last spawned first, and blocks until all have ended.

@@ -78,6 +78,9 @@ OverflowPolicy: TypeAlias = Literal["dropnew", "dropold", "redirect", "spill", "
 Pressure: TypeAlias = Literal["NORMAL", "HIGH", "CRITICAL"]
 """How full a mailbox is."""
 
+PressureHook: TypeAlias = "Callable[[int, Pressure], object]"
+"""Who hears that a mailbox comes to another level."""
+
 
 class Refusals(TypedDict):
     """Sends that no mailbox took, by reason."""

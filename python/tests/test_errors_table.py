@@ -115,6 +115,7 @@ OTHER_CALLS: dict[str, Callable[[Runtime], Any]] = {
     "list_actors": lambda rt: rt.list_actors(),
     "get_metrics": lambda rt: rt.get_metrics(),
     "on_crash": lambda rt: rt.on_crash(None),
+    "on_pressure": lambda rt: rt.on_pressure(None),
     "cancel_timer": lambda rt: rt.cancel_timer(1),
     "allocate_buffer": lambda rt: rt.allocate_buffer(1),
     "free_buffer": lambda rt: rt.free_buffer(1),
@@ -609,6 +610,8 @@ def test_a_routing_that_is_none(rt: Runtime, inbox: Inbox, routing: Any) -> None
 def test_a_hook_that_is_not_callable(rt: Runtime, hook: Any) -> None:
     with pytest.raises(TypeError, match="hook"):
         rt.on_crash(hook)
+    with pytest.raises(errors.InvalidType):
+        rt.on_pressure(hook)
 
 
 @pytest.mark.parametrize("flag", [1, 0, "yes", None], ids=repr)

@@ -4,7 +4,7 @@ use super::activation::{Phase, Virtual};
 use super::behavior::Actor;
 use crate::id::{CallId, Pid};
 use crate::mailbox::Mailbox;
-use crate::mailbox::overflow::Overflow;
+use crate::mailbox::overflow::{Overflow, Pressure};
 use crate::message::{ExitInfo, ExitReason, LaneEvent, Payload, PullSignal};
 use crate::path::Path;
 use crate::scheduler::lane::Lane;
@@ -171,6 +171,8 @@ pub struct Cell {
     pub pulls: bool,
     /// It has looked for a message and found none.
     pub waits: bool,
+    /// How full its mailbox was when that was last told; `Normal` while nobody watches.
+    pub level: Pressure,
     /// It gets system messages.
     pub hears: bool,
     /// Its queue.
@@ -203,6 +205,7 @@ impl Cell {
             budget: 0,
             pulls: false,
             waits: false,
+            level: Pressure::Normal,
             hears: false,
             mailbox: Mailbox::new(0),
             lane: None,

@@ -22,6 +22,8 @@ pub struct Mailbox {
     expired: u32,
     /// System messages in the queue, for which the bound does not hold.
     exempt: u32,
+    /// The length from which on somebody is to be told.
+    alarm: u32,
     /// Messages that [`pop_oldest`](Self::pop_oldest) took.
     popped: u64,
     /// Messages that were ever pushed.
@@ -32,7 +34,7 @@ impl Mailbox {
     /// A mailbox that holds at most `capacity` messages; 0 is unbounded.
     #[must_use]
     pub fn new(capacity: u32) -> Self {
-        Self { capacity, ..Self::default() }
+        Self { capacity, alarm: u32::MAX, ..Self::default() }
     }
 
     /// User messages that wait, those included that a lane holds but has not begun.
@@ -115,6 +117,18 @@ impl Mailbox {
             let gone = gone.iter().filter(|e| e.payload.as_system().is_some()).count();
             *exempt = exempt.saturating_sub(gone as u32);
         }
+    }
+
+    /// Whether its length has come to the [alarm](Self::set_alarm).
+    #[inline]
+    #[must_use]
+    pub fn is_alarmed(&self) -> bool {
+        self.len() >= self.alarm as usize
+    }
+
+    /// Sets the length from which on it is alarmed; `u32::MAX`: never.
+    pub fn set_alarm(&mut self, len: u32) {
+        self.alarm = len;
     }
 
     /// Takes the oldest queued message out.

@@ -90,6 +90,21 @@ impl Pressure {
         }
     }
 
+    /// The length at which the level above this one begins; `u32::MAX`: there is none.
+    #[must_use]
+    pub fn ends_at(self, capacity: Option<u32>, marks: (u32, u32)) -> u32 {
+        let (high, critical) = match capacity {
+            Some(c) => (c.div_ceil(2), (u64::from(c) * 9).div_ceil(10) as u32),
+            None => marks,
+        };
+        match self {
+            // A small mailbox has no length that is high and not critical.
+            Self::Normal => high.min(critical),
+            Self::High => critical,
+            Self::Critical => u32::MAX,
+        }
+    }
+
     /// The word that both languages use.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -180,6 +180,7 @@ pub(super) fn events(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
             let [pid, reason, message, stack] = exit_items(cx, &info);
             cx.array([cx.num(4.0), cx.num(0.0), pid, reason, message, stack].into_iter())
         }
+        LaneEvent::Pressure => cx.array([cx.num(7.0), cx.num(0.0)].into_iter()),
         LaneEvent::Hook { pid, key, activate } => {
             let items = [6.0, f64::from(key), number(pid), f64::from(u8::from(activate))];
             cx.array(items.map(|n| cx.num(n)).into_iter())

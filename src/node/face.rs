@@ -4,7 +4,7 @@ use super::raw::{Cx, EnvSlot, FlagMemory, Reference, Shared, WatchSlot, unwatch_
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Pid;
 use crate::message::Payload;
-use crate::runtime::{Batch, HostLane, Runtime};
+use crate::runtime::{Batch, HostLane, PressureWatch, Runtime};
 use std::cell::{Cell, RefCell, RefMut};
 use std::collections::BTreeSet;
 use std::ptr::null_mut;
@@ -59,6 +59,8 @@ pub(super) struct Inner {
     /// Where small messages are laid for JS, and how much of it is used.
     pub(super) slab: Option<Shared>,
     pub(super) used: usize,
+    /// Hears of levels that change, if JS wants to.
+    pub(super) pressure: Option<PressureWatch>,
     seen_control: u32,
 }
 
@@ -86,8 +88,15 @@ impl Face {
         armed: Arc<AtomicBool>,
     ) -> Self {
         let id = rt.id();
-        let inner =
-            Inner { rt, lane, batch: Batch::default(), slab: None, used: 0, seen_control: 0 };
+        let inner = Inner {
+            rt,
+            lane,
+            batch: Batch::default(),
+            slab: None,
+            used: 0,
+            pressure: None,
+            seen_control: 0,
+        };
         Self {
             inner: RefCell::new(Some(inner)),
             memory,

@@ -124,6 +124,8 @@ const ENTRIES: &[(&CStr, usize, Entry)] = &[
     (c"setMessageCapacity", 1, overflow::set_message_capacity),
     (c"setLoadShedding", 1, overflow::set_load_shedding),
     (c"isLoadSheddingActive", 0, overflow::is_load_shedding_active),
+    (c"watchPressure", 1, overflow::watch_pressure),
+    (c"pressures", 0, overflow::pressures),
     (c"spawnPull", 4, mailbox::spawn_pull),
     (c"pull", 1, mailbox::pull),
     (c"peek", 2, mailbox::peek),

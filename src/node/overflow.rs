@@ -1,7 +1,7 @@
 //! The entries of full mailboxes, pressure and load shedding.
 
 use super::entries::text;
-use super::face::{Face, pid, pid_or_none};
+use super::face::{Face, number, pid, pid_or_none};
 use super::raw::{Cx, Ret};
 use crate::error::Result;
 use crate::message::Payload;
@@ -86,4 +86,25 @@ pub(super) fn is_load_shedding_active(face: &Face, _cx: &Cx<'_>) -> Result<Ret> 
     let inner = face.synced()?;
     inner.rt.check_open()?;
     Ok(Ret::Bool(inner.rt.is_load_shedding_active()))
+}
+
+/// Levels that `pressures` answers at most at once: the time slice is looked at in between.
+const LEVELS: usize = 64;
+
+/// `watchPressure(on)`: from now on levels that change are told by an event, or no more.
+pub(super) fn watch_pressure(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    let mut inner = face.synced()?;
+    inner.rt.check_open()?;
+    inner.pressure = if cx.bool(0) { Some(inner.lane.watch_pressure()) } else { None };
+    Ok(Ret::Undefined)
+}
+
+/// `pressures()`: a pid and its level for each change, flat, in their order.
+pub(super) fn pressures(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    let inner = face.inner()?;
+    let changes = inner.pressure.as_ref().map(|w| w.take_some(LEVELS)).unwrap_or_default();
+    drop(inner);
+    let items =
+        changes.into_iter().flat_map(|(pid, level)| [cx.num(number(pid)), cx.str(level.as_str())]);
+    Ok(cx.ret(cx.array(items.collect::<Vec<_>>().into_iter())))
 }

@@ -364,6 +364,21 @@ impl PyRuntime {
         Ok(())
     }
 
+    /// Sets who hears of mailboxes that come to another level; None: nobody.
+    #[pyo3(signature = (hook))]
+    fn on_pressure(&self, py: Python<'_>, hook: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        let shared = self.open(py)?;
+        if hook.is_some_and(|h| !h.is_callable()) {
+            return Err(fail(
+                py,
+                ErrorKind::InvalidType,
+                "a pressure hook must be callable or None",
+            ));
+        }
+        attached(py, shared, || shared.set_pressure_hook(hook.map(|h| h.clone().unbind())));
+        Ok(())
+    }
+
     /// Compares the books with the mailboxes themselves; raises Internal if they disagree.
     fn _audit(&self, py: Python<'_>) -> PyResult<()> {
         let shared = self.open(py)?;

@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::error::ErrorKind;
 use crate::id::{CallId, Pid};
 use crate::message::{ExitInfo, ExitReason, Payload};
-use crate::runtime::Runtime;
+use crate::runtime::{PressureWatch, Runtime};
 use crate::sync::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::PyWeakrefReference;
@@ -58,6 +58,7 @@ pub(super) struct Shared {
     lane: Mutex<Option<Arc<Engine>>>,
     homes: Mutex<Vec<Arc<Home>>>,
     hook: Mutex<Option<Py<PyAny>>>,
+    pressure: Mutex<Option<(Arc<PressureWatch>, Py<PyAny>)>>,
     handle: Mutex<Option<Py<PyWeakrefReference>>>,
 }
 
@@ -88,6 +89,7 @@ impl Shared {
             lane: Mutex::default(),
             homes: Mutex::default(),
             hook: Mutex::default(),
+            pressure: Mutex::default(),
             handle: Mutex::default(),
         });
         let me = Weak::clone(&shared.me);
@@ -298,6 +300,34 @@ impl Shared {
         }
     }
 
+    /// Sets who hears of levels of mailboxes that change.
+    pub(super) fn set_pressure_hook(&self, hook: Option<Py<PyAny>>) {
+        let new = hook.map(|hook| {
+            let (me, courier) = (Weak::clone(&self.me), Arc::clone(&self.courier));
+            let bell = move || {
+                let shared = Weak::clone(&me);
+                courier.call(&me, move |py| {
+                    if let Some(shared) = shared.upgrade() {
+                        shared.tell_pressure(py);
+                    }
+                });
+            };
+            (Arc::new(self.rt.watch_pressure(bell)), hook)
+        });
+        let old = std::mem::replace(&mut *self.pressure.lock(), new);
+        drop(old);
+    }
+
+    fn tell_pressure(&self, py: Python<'_>) {
+        let watch = self.pressure.lock().as_ref().map(|(w, h)| (Arc::clone(w), h.clone_ref(py)));
+        let Some((watch, hook)) = watch else { return };
+        for (pid, level) in watch.take() {
+            if let Err(e) = hook.call1(py, (pid.to_bits(), level.as_str())) {
+                e.write_unraisable(py, Some(hook.bind(py)));
+            }
+        }
+    }
+
     /// An actor was killed: if its handler is still running when a stop would have given it up, so is this.
     pub(super) fn watch_killed(&self, pid: Pid) {
         for engine in self.threads_of(pid) {
@@ -348,6 +378,7 @@ impl Shared {
             engine.clear(py);
         }
         self.set_hook(None);
+        self.set_pressure_hook(None);
         let hooks = self.last_hooks.lock().take();
         drop(hooks);
         let codecs = std::mem::take(&mut *self.codecs.lock());

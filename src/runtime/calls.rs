@@ -183,8 +183,10 @@ impl Core {
         let mut c = slot.lock();
         if c.is(open.callee.generation()) && c.mailbox.note_expired() {
             let n = c.mailbox.sweep(|e| e.call.is_some_and(|id| !self.calls.is_open(id)));
+            self.note_pressure(&mut c, open.callee);
             drop(c);
             self.books.expired_in_queue(n as u64);
+            self.ring_pressure();
         }
     }
 }

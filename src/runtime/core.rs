@@ -6,6 +6,7 @@
 use super::buffers::Buffers;
 use super::delays::{Delays, TimerId};
 use super::overflow::Shedding;
+use super::pressure::Pressures;
 use super::watching::Monitors;
 use crate::actor::activation::Virtual;
 use crate::actor::behavior::Actor;
@@ -96,6 +97,7 @@ pub(crate) struct Core {
     pub(super) delays: Delays,
     pub(super) buffers: Buffers,
     pub(super) shedding: Shedding,
+    pub(super) pressures: Pressures,
     pub(super) books: Books,
     /// Actors that have not ended.
     pub(super) live: AtomicUsize,
@@ -174,6 +176,7 @@ impl Core {
                 delays: Delays::default(),
                 buffers: Buffers::default(),
                 shedding: Shedding::default(),
+                pressures: Pressures::default(),
                 books: Books::default(),
                 live: AtomicUsize::new(0),
                 ending: AtomicUsize::new(0),
@@ -307,7 +310,9 @@ impl Core {
             c.sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
             c.born_ms = self.clock.now_ms();
             self.live.fetch_add(1, Ordering::AcqRel);
-            self.pid_of(slot, c.generation)
+            let pid = self.pid_of(slot, c.generation);
+            self.begin_pressure(&mut c, pid);
+            pid
         };
         self.books.spawned();
         match o.parent {
@@ -386,6 +391,10 @@ impl Core {
         }
         c.mailbox.push(envelope(pid));
         self.books.accepted();
+        let alarmed = c.mailbox.is_alarmed();
+        if alarmed {
+            self.note_level(&mut c, pid);
+        }
         let wake = if c.pulls {
             self.tell_puller(&mut c)
         } else if c.may_schedule() {
@@ -394,7 +403,11 @@ impl Core {
             Wake::None
         };
         drop(c);
-        Ok(self.wake(wake))
+        let arm = self.wake(wake);
+        if alarmed {
+            self.ring_pressure();
+        }
+        Ok(arm)
     }
 
     /// Delivers what a host has already promised its caller: an actor that another thread has ended meanwhile takes the

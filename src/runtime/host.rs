@@ -18,6 +18,7 @@
 
 use super::calls::Replied;
 use super::core::{Core, KEY_IS_SLOT, Sent};
+use super::pressure::PressureWatch;
 use super::turns::{Batch, Run};
 use crate::actor::activation::Virtual;
 use crate::actor::cell::{Body, ExitSink};
@@ -297,6 +298,17 @@ impl HostLane {
     #[must_use]
     pub fn hook_is_due(&self, pid: Pid) -> bool {
         self.core.hook_is_due(pid)
+    }
+
+    /// [`Runtime::watch_pressure`](super::Runtime::watch_pressure), and the bell is [`LaneEvent::Pressure`] for this lane.
+    #[must_use]
+    pub fn watch_pressure(&self) -> PressureWatch {
+        let lane = Arc::clone(&self.lane);
+        self.core.watch_pressure(Box::new(move || {
+            if lane.push_event(LaneEvent::Pressure) {
+                lane.wake();
+            }
+        }))
     }
 
     /// The hook of `pid` is over; answers whether this lane must be armed.

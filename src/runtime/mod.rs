@@ -14,6 +14,7 @@ mod host;
 mod info;
 mod overflow;
 mod paths;
+mod pressure;
 mod pull;
 mod system;
 mod turns;
@@ -28,6 +29,7 @@ pub use calls::Replied;
 pub use delays::{TimerId, delay_from_ms};
 pub use host::HostLane;
 pub use info::{ActorInfo, LaneMetrics, Metrics};
+pub use pressure::PressureWatch;
 pub use pull::{Peeked, Pulled};
 #[cfg(feature = "node")]
 pub(crate) use turns::panic_info;

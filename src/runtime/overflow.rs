@@ -64,7 +64,9 @@ impl Core {
                 let old = c.mailbox.pop_oldest_user();
                 c.mailbox.push(envelope(pid));
                 self.books.accepted();
+                self.note_pressure(&mut c, pid);
                 drop(c);
+                self.ring_pressure();
                 let Some(old) = old else { return Ok(false) };
                 let Overflow::Spill(to) = policy else {
                     self.lose(old, DropReason::Displaced, pid);
@@ -228,9 +230,11 @@ impl Core {
             return;
         }
         let told = self.admit(&mut c);
+        self.note_pressure(&mut c, pid);
         let wake = if c.may_schedule() { self.schedule(&mut c, pid, None) } else { Wake::None };
         drop(c);
         self.wake(wake);
+        self.ring_pressure();
         for done in told {
             done(true);
         }
@@ -264,10 +268,15 @@ impl Core {
     }
 
     pub(super) fn pressure(&self, pid: Pid) -> Option<Pressure> {
-        let marks = self.shedding.marks.each_ref().map(|m| m.load(Ordering::Relaxed));
         let c = self.slot(pid)?.lock();
         c.is(pid.generation())
-            .then(|| Pressure::of(c.mailbox.len(), c.mailbox.capacity(), (marks[0], marks[1])))
+            .then(|| Pressure::of(c.mailbox.len(), c.mailbox.capacity(), self.marks()))
+    }
+
+    /// The watermarks of unbounded mailboxes.
+    pub(super) fn marks(&self) -> (u32, u32) {
+        let [high, critical] = self.shedding.marks.each_ref().map(|m| m.load(Ordering::Relaxed));
+        (high, critical)
     }
 }
 
@@ -299,6 +308,9 @@ impl super::Runtime {
         }
         self.core.shedding.marks[0].store(high, Ordering::Relaxed);
         self.core.shedding.marks[1].store(critical, Ordering::Relaxed);
+        if self.core.watches_pressure() {
+            self.core.note_all_levels();
+        }
         Ok(())
     }
 

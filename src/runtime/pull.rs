@@ -95,8 +95,9 @@ impl Core {
                 c.mailbox.rest();
                 return Pulled::Empty;
             };
-            if let Some(e) = self.taken(&mut c, e) {
-                self.after_pull(c, pid);
+            let e = self.taken(&mut c, e);
+            self.after_pull(c, pid);
+            if let Some(e) = e {
                 return Pulled::Message(e);
             }
         }
@@ -151,6 +152,7 @@ impl Core {
 
     fn after_pull(&self, mut c: crate::sync::MutexGuard<'_, Cell>, pid: Pid) {
         let told = if c.has_waiters() { self.admit(&mut c) } else { Vec::new() };
+        self.note_pressure(&mut c, pid);
         let signal = if c.life == Life::Draining && c.mailbox.is_empty() {
             c.life = Life::Stopping(ExitReason::Shutdown);
             c.pull_signal()
@@ -162,7 +164,7 @@ impl Core {
             contain(|| signal(PullSignal::Closing));
         }
         told.into_iter().for_each(|done| contain(|| done(true)));
-        let _ = pid;
+        self.ring_pressure();
     }
 
     /// The function of a pull actor returned or threw.

@@ -171,10 +171,13 @@ impl Core {
                     let mut c = slot.lock();
                     if c.is(run.pid.generation()) {
                         c.mailbox.set_reserved(run.end.saturating_sub(begun) as u32);
-                        if c.has_waiters() {
-                            drop(c);
+                        self.note_pressure(&mut c, run.pid);
+                        let waiters = c.has_waiters();
+                        drop(c);
+                        if waiters {
                             self.admit_to(run.pid);
                         }
+                        self.ring_pressure();
                     }
                 }
             }
@@ -206,10 +209,13 @@ impl Core {
             if c.life == Life::Alive || c.life == Life::Draining {
                 self.books.returned(rest.len() as u64);
                 c.mailbox.put_back(rest.into_iter());
-                if c.has_waiters() {
-                    drop(c);
+                self.note_pressure(&mut c, pid);
+                let waiters = c.has_waiters();
+                drop(c);
+                if waiters {
                     self.admit_to(pid);
                 }
+                self.ring_pressure();
             } else if let Life::Stopping(why) = c.life {
                 drop(c);
                 self.bury_in_flight(pid, why, rest.into_iter());
@@ -238,7 +244,21 @@ impl Core {
     }
 
     /// Closes a turn: `handled` messages were handled, `rest` were not; `body` is the handler that was out.
+    #[inline]
     pub(super) fn end_turn(
+        &self,
+        pid: Pid,
+        handled: usize,
+        rest: impl DoubleEndedIterator<Item = Envelope> + ExactSizeIterator,
+        here: Option<&Arc<Lane>>,
+        body: Option<Box<dyn Actor>>,
+    ) -> Wake {
+        let wake = self.close_turn(pid, handled, rest, here, body);
+        self.ring_pressure();
+        wake
+    }
+
+    fn close_turn(
         &self,
         pid: Pid,
         handled: usize,
@@ -280,8 +300,10 @@ impl Core {
             self.books.returned(rest.len() as u64);
             c.mailbox.put_back(rest);
         }
+        self.note_pressure(&mut c, pid);
         if c.has_waiters() {
             let told = self.admit(&mut c);
+            self.note_pressure(&mut c, pid);
             c.sched = Sched::Idle;
             let wake = if c.may_schedule() { self.schedule(&mut c, pid, here) } else { Wake::None };
             self.note_rest(&mut c, pid);
