@@ -280,6 +280,12 @@ export interface PullSpawnOptions {
   capacity?: number | undefined
 }
 
+/** How an observed actor is set up. */
+export interface ObservedSpawnOptions extends PullSpawnOptions {
+  /** Where it is registered. */
+  path: string
+}
+
 /** How a child is set up; without a `capacity` its mailbox is the runtime's default. */
 export interface ChildSpawnOptions extends Partial<BoundedSpawnOptions> {}
 
@@ -625,6 +631,36 @@ export class NodeRuntime {
    * @throws as {@link spawn}.
    */
   spawnWithMailbox(handler: PullHandler, options?: number | PullSpawnOptions): Pid
+
+  /**
+   * Spawns an observed actor: it has no handler, and keeps what it gets until somebody asks for it with {@link getMessages}
+   * or {@link selectiveRecv}; for tests and monitoring. It is registered under `path`, and ends when it is stopped, with
+   * `drain` once its messages were fetched. An unbounded one keeps everything: with a `capacity` and the policy `dropold`
+   * ({@link setOverflowPolicy}) it keeps the newest.
+   *
+   * @returns its pid.
+   * @throws as {@link spawnWithMailbox}; `ERR_IRIS_INVALID_PATH`; `ERR_IRIS_NAME_TAKEN` if the path is another live actor's.
+   */
+  spawnWithPathObserved(budget: number | undefined, path: string): Pid
+  spawnWithPathObserved(options: ObservedSpawnOptions): Pid
+
+  /**
+   * Takes everything that an observed actor of this thread has kept, oldest first.
+   *
+   * @throws `ERR_IRIS_NO_SUCH_ACTOR`; `ERR_IRIS_NOT_LOCAL` if it is no observed actor, or another thread's.
+   */
+  getMessages(pid: Pid): Received[]
+
+  /**
+   * Waits for the first message of an observed actor that `matcher` takes: {@link Mailbox.selectiveRecv} from outside.
+   *
+   * @returns `null`: the time is over, or the actor has ended. It rejects as that and {@link getMessages} do.
+   */
+  selectiveRecv(
+    pid: Pid,
+    matcher: (data: Buffer | SystemMessage) => boolean,
+    options?: number | WaitOptions,
+  ): Promise<Received | null>
 
   /**
    * {@link spawn}, {@link spawnBounded} for an actor that ends with its parent (`parent_exit`), whatever ends that, and

@@ -7,6 +7,7 @@ import { assertBalanced, deferred, runtime, turn } from './support.mjs'
 
 const TYPE = 'ERR_IRIS_INVALID_TYPE'
 const RANGE = 'ERR_IRIS_INVALID_ARGUMENT'
+const PATH = 'ERR_IRIS_INVALID_PATH'
 const NOBODY = 'ERR_IRIS_NO_SUCH_ACTOR'
 
 const nothing = () => {}
@@ -104,6 +105,25 @@ const cases = [
   ],
   ['capacity', notIntegers, (rt, v) => rt.spawnBounded(nothing, { capacity: v }), RANGE],
   ['capacity, positional', notIntegers, (rt, v) => rt.spawnBounded(nothing, 1, v), RANGE],
+  [
+    'observed budget',
+    [0, -1, 0.5, Number.NaN],
+    (rt, v) => rt.spawnWithPathObserved(v, '/o'),
+    RANGE,
+  ],
+  ['observed options', notObjects, (rt, v) => rt.spawnWithPathObserved(v, '/o'), TYPE],
+  ['observed path', notStrings, (rt, v) => rt.spawnWithPathObserved(1, v), TYPE],
+  ['an observed path', ['', 'a', '//', '/a//b'], (rt, v) => rt.spawnWithPathObserved(1, v), PATH],
+  [
+    'an unknown observed option',
+    ['Path', '0'],
+    (rt, v) => rt.spawnWithPathObserved({ path: '/o', [v]: 1 }),
+    RANGE,
+  ],
+  ['getMessages(pid)', notNumbers, (rt, v) => rt.getMessages(v), TYPE],
+  ['getMessages of nobody', notPids, (rt, v) => rt.getMessages(v), NOBODY],
+  ['selectiveRecv(pid)', notNumbers, (rt, v) => rt.selectiveRecv(v, nothing), TYPE],
+  ['selectiveRecv of nobody', notPids, (rt, v) => rt.selectiveRecv(v, nothing), NOBODY],
   ['spawnVirtual(handler)', notFunctions, (rt, v) => rt.spawnVirtual(v), TYPE],
   ['virtual budget', notIntegers, (rt, v) => rt.spawnVirtual(nothing, v), RANGE],
   ['virtual options', notObjects, (rt, v) => rt.spawnVirtual(nothing, v), TYPE],
@@ -452,8 +472,10 @@ for (const [what, values, call, code] of cases) {
       assert.ok(error instanceof IrisError, `${show(value)}: ${error}`)
       assert.equal(error.code, code, `${show(value)}: ${error}`)
       assert.equal(error instanceof TypeError, code === TYPE)
-      assert.equal(error instanceof RangeError, code === RANGE)
-      const asks = /^(call[ (]|join|close|sendAsync|an unknown (call|close))/.test(what)
+      assert.equal(error instanceof RangeError, code === RANGE || code === PATH)
+      const asks = /^(call[ (]|join|close|sendAsync|selectiveRecv|an unknown (call|close))/.test(
+        what,
+      )
       assert.equal(answered, asks, 'what waits rejects, the rest throws')
     }
     // Nothing was done.

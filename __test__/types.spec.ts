@@ -68,6 +68,11 @@ export async function everyCall(): Promise<void> {
   const bounded: BoundedSpawnOptions = { capacity: 10, overflow: 'dropnew' }
   rt.spawnBounded(handler, bounded)
   rt.spawnBounded(handler, 100, 10)
+  const observed = rt.spawnWithPathObserved(100, '/probe')
+  rt.spawnWithPathObserved({ path: '/probe', capacity: 1 })
+  rt.getMessages(observed).length
+  rt.selectiveRecv(observed, (message) => 'reason' in message, { timeoutMs: 1 })
+  rt.onPressure((pid, level) => pid > 0 && level === 'HIGH')
   rt.spawnVirtual(handler)
   rt.spawnVirtual(handler, 100, 1000)
   rt.spawnVirtual(handler, {

@@ -134,6 +134,18 @@ class Lane {
     return pid
   }
 
+  spawnObserved(budget, capacity) {
+    return this.#pulls.observe(budget, capacity, (answer) => {
+      this.#drain.reused(Math.abs(answer) & SLOT_MASK)
+      this.#actors.enter(answer, undefined, 0)
+    })
+  }
+
+  /** The mailbox of an observed actor of this thread. */
+  observed(pid) {
+    return this.#pulls.observed(pid)
+  }
+
   /** `ctx.state` of an actor. */
   stateOf(pid) {
     return this.#actors.states.get(pid)

@@ -2,7 +2,7 @@
 
 // The pull actors of a loop: functions that own a mailbox.
 
-const { crashText } = require('./errors.js')
+const { crashText, makeError } = require('./errors.js')
 const { Mailbox } = require('./mailbox.js')
 
 class Pulls {
@@ -12,6 +12,8 @@ class Pulls {
   #failures
   /** By the key that their signals bear. */
   #mailboxes = new Map()
+  /** The mailboxes of actors that keep what they get, by pid. */
+  #observed = new Map()
   #next = 0
 
   constructor(lane, border, { actors, failures }) {
@@ -32,6 +34,32 @@ class Pulls {
     this.#mailboxes.set(key, mailbox)
     this.#run(body, mailbox, pid)
     return pid
+  }
+
+  /** Spawns an actor that keeps what it gets until somebody asks for it. */
+  observe(budget, capacity, enter) {
+    const key = this.#next++
+    const mailbox = new Mailbox(this.#lane, budget)
+    const answer = this.#native.spawnPull(budget, capacity, 0, key)
+    const pid = Math.abs(answer)
+    enter(answer)
+    Mailbox.begin(mailbox, pid)
+    this.#mailboxes.set(key, mailbox)
+    this.#observed.set(pid, mailbox)
+    return pid
+  }
+
+  /** The mailbox of an observed actor of this thread. */
+  observed(pid) {
+    const mailbox = this.#observed.get(pid)
+    if (mailbox !== undefined && this.#native.isAlive(pid)) return mailbox
+    if (!this.#native.isAlive(pid)) {
+      throw makeError('ERR_IRIS_NO_SUCH_ACTOR', `pid ${pid}: no such actor`)
+    }
+    throw makeError(
+      'ERR_IRIS_NOT_LOCAL',
+      `pid ${pid} is no observed actor of this thread: ask where it was spawned with spawnWithPathObserved`,
+    )
   }
 
   async #run(body, mailbox, pid) {
@@ -71,14 +99,18 @@ class Pulls {
     }
     if (signal === 2) {
       this.#mailboxes.delete(key)
+      this.#observed.delete(mailbox.pid)
       this.#actors.ended(mailbox.pid)
     }
     Mailbox.close(mailbox)
+    // Nobody else will: it has no function that returns.
+    if (signal === 1 && this.#observed.has(mailbox.pid)) this.#native.finishPull(mailbox.pid, false)
   }
 
   dispose() {
     for (const mailbox of this.#mailboxes.values()) Mailbox.close(mailbox)
     this.#mailboxes.clear()
+    this.#observed.clear()
   }
 }
 

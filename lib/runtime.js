@@ -191,6 +191,54 @@ class NodeRuntime {
     return this.#spawnPull(handler, options, 0)
   }
 
+  spawnWithPathObserved(options, path) {
+    // The seed's positional form: (budget, path).
+    const o =
+      typeof options === 'number' || options === undefined
+        ? { budget: options, path }
+        : check.object(options, 'options', ['budget', 'path', 'capacity'])
+    this.#checkOpen()
+    const budget = check.optional(o.budget, check.budget) ?? DEFAULT_BUDGET
+    const capacity = check.optional(o.capacity, check.capacity) ?? 0
+    const taken = this.whereisPath(o.path)
+    if (taken !== null) {
+      throw makeError(
+        'ERR_IRIS_NAME_TAKEN',
+        `path ${o.path} belongs to pid ${taken}; unregister it first`,
+      )
+    }
+    const pid = this.#lane.spawnObserved(budget, capacity)
+    try {
+      this.registerPath(o.path, pid)
+    } catch (error) {
+      // Another thread was faster.
+      this.kill(pid)
+      throw error
+    }
+    return pid
+  }
+
+  getMessages(pid) {
+    const mailbox = this.#observed(pid)
+    const messages = []
+    for (let m = mailbox.tryRecv(); m !== null; m = mailbox.tryRecv()) messages.push(m)
+    return messages
+  }
+
+  selectiveRecv(pid, matcher, options) {
+    try {
+      return this.#observed(pid).selectiveRecv(matcher, options)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  #observed(pid) {
+    this.#checkOpen()
+    if (typeof pid !== 'number') throw wrongType('pid', 'a number', pid)
+    return this.#lane.observed(pid)
+  }
+
   spawnChild(parent, handler, options) {
     this.#checkParent(parent)
     return this.#spawn(handler, options, BOUNDED, parent)

@@ -246,3 +246,30 @@ fn a_dead_parent_spawns_nothing() {
     assert_eq!(rt.metrics().actors, 0);
     rt.audit().unwrap();
 }
+
+#[test]
+fn calls_that_are_swept_out_let_no_message_be_passed_over_or_be_taken_for_another() {
+    let clock = Clock::manual();
+    let rt = Runtime::with_clock(Config::default(), clock.clone()).unwrap();
+    let (a, _) = puller(&rt, SpawnOptions::default());
+    for i in 0..4 {
+        rt.call_with(a, Payload::from(vec![i]), MS, None, |_| {}).unwrap();
+    }
+    rt.send(a, b"kept");
+    rt.send(a, b"last");
+    let mut place = 0;
+    for _ in 0..5 {
+        place = peeked(rt.peek(a, place)).unwrap().1;
+    }
+    clock.advance(MS);
+    rt.poll_timers();
+    assert_eq!(rt.mailbox_size(a), Some(2));
+    assert!(rt.take_peeked(a, place).is_none(), "what it had seen has another place now");
+    let (seen, next) = peeked(rt.peek(a, place)).unwrap();
+    assert_eq!(seen, b"kept", "it is seen again");
+    let (seen, next) = peeked(rt.peek(a, next)).unwrap();
+    assert_eq!(seen, b"last");
+    assert_eq!(&*rt.take_peeked(a, next).unwrap().payload, b"last");
+    assert_eq!(text(rt.pull(a)), Some(b"kept".to_vec()));
+    rt.audit().unwrap();
+}

@@ -145,12 +145,14 @@ impl Mailbox {
             return self.pop_oldest();
         }
         let at = self.queue.iter().position(|e| e.payload.as_system().is_none())?;
+        // What is behind it keeps its place, what is before it moves up.
+        self.popped += 1;
         self.queue.remove(at)
     }
 
     /// The message at `place`, or the first after it, and where that is. Places count what was ever at the front of this
-    /// mailbox; they are for mailboxes whose messages leave by [`pop_oldest`](Self::pop_oldest) and
-    /// [`remove`](Self::remove) alone.
+    /// mailbox. A place may grow, so that a message is seen twice; but for [`remove`](Self::remove) none becomes less, so that none
+    /// is passed over.
     #[must_use]
     pub fn at(&self, place: u64) -> Option<(&Envelope, u64)> {
         let place = place.max(self.popped);
@@ -223,6 +225,8 @@ impl Mailbox {
         let before = self.queue.len();
         self.queue.retain(|e| !over(e));
         self.expired = 0;
+        // All that stay get new places: an old one names none of them.
+        self.popped += before as u64;
         if self.queue.is_empty() {
             self.rest();
         }
