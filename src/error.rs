@@ -62,6 +62,18 @@ kinds! {
     NoSuchBuffer = "ERR_IRIS_NO_SUCH_BUFFER",
     /// Nobody has registered a codec of this name here.
     NoSuchCodec = "ERR_IRIS_NO_SUCH_CODEC",
+    /// The link to a remote actor's node is gone: goodbye was said, or the node was declared down.
+    Disconnected = "ERR_IRIS_DISCONNECTED",
+    /// No node answers at the address, or it is none.
+    Unreachable = "ERR_IRIS_UNREACHABLE",
+    /// The other node has another secret, or only one of the two has one.
+    AuthFailed = "ERR_IRIS_AUTH_FAILED",
+    /// The other node does not allow it.
+    NotPermitted = "ERR_IRIS_NOT_PERMITTED",
+    /// The message is larger than the wire or the other node takes.
+    TooLarge = "ERR_IRIS_TOO_LARGE",
+    /// The operating system refused (an address in use, a missing right).
+    Io = "ERR_IRIS_IO",
     /// A bug in iris: report it.
     Internal = "ERR_IRIS_INTERNAL",
 }
@@ -118,7 +130,13 @@ impl Error {
     /// Whether the same call may succeed later without any other change.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self.kind, ErrorKind::Timeout | ErrorKind::MailboxFull | ErrorKind::AtCapacity)
+        matches!(
+            self.kind,
+            ErrorKind::Timeout
+                | ErrorKind::MailboxFull
+                | ErrorKind::AtCapacity
+                | ErrorKind::Unreachable
+        )
     }
 }
 

@@ -13,6 +13,8 @@ pub mod id;
 #[cfg(feature = "jit")]
 pub mod jit;
 pub mod mailbox;
+#[cfg(feature = "mesh")]
+pub mod mesh;
 pub mod message;
 pub mod path;
 pub mod registry;

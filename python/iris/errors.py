@@ -12,11 +12,14 @@ __all__ = [
     "Aborted",
     "ActorExited",
     "AtCapacity",
+    "AuthFailed",
+    "Disconnected",
     "HandlerFailed",
     "Internal",
     "InvalidArgument",
     "InvalidPath",
     "InvalidType",
+    "Io",
     "IrisError",
     "MailboxFull",
     "NameTaken",
@@ -24,10 +27,13 @@ __all__ = [
     "NoSuchBuffer",
     "NoSuchCodec",
     "NotLocal",
+    "NotPermitted",
     "RuntimeClosed",
     "SelfCall",
     "StaleReply",
     "Timeout",
+    "TooLarge",
+    "Unreachable",
     "WouldDeadlock",
 ]
 
@@ -155,6 +161,42 @@ class NoSuchCodec(IrisError, KeyError):
     code = "ERR_IRIS_NO_SUCH_CODEC"
 
     __str__ = Exception.__str__
+
+
+class Disconnected(IrisError, ConnectionError):
+    """The link to a remote actor's node is gone."""
+
+    code = "ERR_IRIS_DISCONNECTED"
+
+
+class Unreachable(IrisError, ConnectionError):
+    """No node answers at the address, or what answers is none."""
+
+    code = "ERR_IRIS_UNREACHABLE"
+
+
+class AuthFailed(IrisError, PermissionError):
+    """The other node has another secret, or only one of the two has one."""
+
+    code = "ERR_IRIS_AUTH_FAILED"
+
+
+class NotPermitted(IrisError, PermissionError):
+    """The other node does not allow it."""
+
+    code = "ERR_IRIS_NOT_PERMITTED"
+
+
+class TooLarge(IrisError, ValueError):
+    """The message is larger than the other node takes."""
+
+    code = "ERR_IRIS_TOO_LARGE"
+
+
+class Io(IrisError, OSError):
+    """The operating system refused: an address in use, a missing right."""
+
+    code = "ERR_IRIS_IO"
 
 
 class Internal(IrisError, RuntimeError):

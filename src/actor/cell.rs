@@ -173,6 +173,8 @@ pub struct Cell {
     pub waits: bool,
     /// How full its mailbox was when that was last told; `Normal` while nobody watches.
     pub level: Pressure,
+    /// It lives on another node: this is its local end.
+    pub remote: bool,
     /// It gets system messages.
     pub hears: bool,
     /// Its queue.
@@ -206,6 +208,7 @@ impl Cell {
             pulls: false,
             waits: false,
             level: Pressure::Normal,
+            remote: false,
             hears: false,
             mailbox: Mailbox::new(0),
             lane: None,

@@ -108,6 +108,17 @@ impl CallTable {
         }
     }
 
+    /// The deadline timer of an open call.
+    #[must_use]
+    pub fn timer(&self, id: CallId) -> Option<TimerKey> {
+        let s = self.0.lock();
+        let entry = s.entries.get(id.index() as usize)?;
+        if entry.generation != id.generation() {
+            return None;
+        }
+        entry.open.as_ref()?.timer
+    }
+
     /// The call's message has moved to another actor.
     pub fn retarget(&self, id: CallId, callee: Pid) {
         let mut s = self.0.lock();

@@ -220,6 +220,11 @@ impl Mailbox {
         self.expired as usize * 2 > self.queue.len()
     }
 
+    /// The queued messages, the oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &Envelope> {
+        self.queue.iter()
+    }
+
     /// Removes the messages that `over` names; answers how many.
     pub fn sweep(&mut self, mut over: impl FnMut(&Envelope) -> bool) -> usize {
         let before = self.queue.len();

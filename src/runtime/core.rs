@@ -106,6 +106,8 @@ pub(crate) struct Core {
     pub(super) joins: AtomicU64,
     pub(super) sequence: AtomicU64,
     pub(super) closed: AtomicBool,
+    /// After it was closed: peers have heard goodbye, actors are being stopped.
+    pub(super) actors_told: AtomicBool,
     pub(super) closing: Mutex<Closing>,
     /// Counts up when an actor of the pool is stopped or killed while it runs.
     pub(super) pool_control: AtomicU32,
@@ -113,6 +115,7 @@ pub(crate) struct Core {
     pub(super) failure_hook: Mutex<Option<FailureHook>>,
     /// Lanes that are told of the runtime itself.
     pub(super) listeners: Mutex<Vec<Arc<Lane>>>,
+    pub(super) mesh: super::mesh::Slot,
     pub(super) me: Weak<Core>,
 }
 
@@ -183,11 +186,13 @@ impl Core {
                 joins: AtomicU64::new(0),
                 sequence: AtomicU64::new(0),
                 closed: AtomicBool::new(false),
+                actors_told: AtomicBool::new(false),
                 closing: Mutex::new(Closing::default()),
                 pool_control: AtomicU32::new(0),
                 exits: Mutex::new(vec![None; REMEMBERED]),
                 failure_hook: Mutex::new(None),
                 listeners: Mutex::new(Vec::new()),
+                mesh: super::mesh::Slot::default(),
                 me: me.clone(),
             }
         }))
@@ -296,7 +301,7 @@ impl Core {
             (c.one_at_a_time, c.awaiting, c.has_delays) = (false, false, false);
             c.budget = o.budget;
             (c.pulls, c.waits) = (matches!(body, Body::Pull(_)), false);
-            c.hears = c.pulls || o.system;
+            (c.hears, c.remote) = (c.pulls || o.system, false);
             c.mailbox = Mailbox::new(o.capacity.or(self.config.default_capacity).unwrap_or(0));
             c.lane = lane;
             c.body = match body {

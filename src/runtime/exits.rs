@@ -40,7 +40,8 @@ impl Core {
     /// `drain`, is handled first). A handler that is not done after `timeout` (default: the runtime's) is abandoned.
     /// Answers whether the actor was alive.
     pub(crate) fn stop(&self, pid: Pid, drain: bool, timeout: Option<Duration>) -> bool {
-        self.stop_because(pid, ExitReason::Shutdown, drain, timeout)
+        self.may_end(pid, drain, false)
+            && self.stop_because(pid, ExitReason::Shutdown, drain, timeout)
     }
 
     pub(super) fn stop_because(
@@ -125,6 +126,9 @@ impl Core {
 
     /// Ends an actor at once, without waiting for anything. Answers whether it was alive.
     pub(crate) fn kill(&self, pid: Pid) -> bool {
+        if !self.may_end(pid, false, true) {
+            return false;
+        }
         let Some(slot) = self.slot(pid) else { return false };
         let c = slot.lock();
         if !c.is(pid.generation()) {
@@ -163,6 +167,19 @@ impl Core {
         }
         self.exit_locked(c, pid, why, crash);
         true
+    }
+
+    /// Ends a remote actor's local end: how is known already, and was reported where it lived.
+    #[cfg(feature = "mesh")]
+    pub(super) fn exit_told(&self, pid: Pid, why: ExitReason, crash: Option<Arc<CrashInfo>>) {
+        let Some(slot) = self.slot(pid) else { return };
+        let c = slot.lock();
+        if !c.is(pid.generation()) {
+            return;
+        }
+        let mut signals = Signals::new();
+        self.end_tree(c, pid, why, crash, true, &mut signals);
+        self.pass_on(signals);
     }
 
     /// Ends an actor and its descendants: all are taken down from the top, so that none gets another child, and then
@@ -436,14 +453,28 @@ impl Core {
     /// after `timeout` are abandoned. From now on every call is `RuntimeClosed`. A second close waits for the first.
     pub(crate) fn close(&self, timeout: Duration, done: Box<dyn FnOnce() + Send>) {
         self.closing.lock().done.push(done);
-        if !self.closed.swap(true, Ordering::AcqRel) {
-            let mut all = self.pids(|_| true);
-            all.reverse();
-            for pid in all {
-                self.stop_because(pid, ExitReason::Shutdown, false, Some(timeout));
-            }
-            self.timers.insert(timeout, TimerTask::Close);
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return self.close_if_gone();
         }
+        let me = self.me.upgrade();
+        self.close_mesh(
+            timeout,
+            Box::new(move || {
+                if let Some(me) = me {
+                    me.close_actors(timeout);
+                }
+            }),
+        );
+    }
+
+    fn close_actors(&self, timeout: Duration) {
+        let mut all = self.pids(|_| true);
+        all.reverse();
+        for pid in all {
+            self.stop_because(pid, ExitReason::Shutdown, false, Some(timeout));
+        }
+        self.timers.insert(timeout, TimerTask::Close);
+        self.actors_told.store(true, Ordering::Release);
         self.close_if_gone();
     }
 
@@ -459,6 +490,8 @@ impl Core {
     /// Ends everything at once.
     pub(crate) fn close_now(&self) {
         self.closed.store(true, Ordering::Release);
+        self.actors_told.store(true, Ordering::Release);
+        self.abort_mesh();
         let mut all = self.pids(|_| true);
         all.reverse();
         for pid in all {
@@ -469,7 +502,7 @@ impl Core {
 
     /// Ends the threads and says that the runtime is closed, if it is and no actor is left. It may come more than once.
     fn close_if_gone(&self) {
-        if !self.is_closed()
+        if !self.actors_told.load(Ordering::Acquire)
             || self.live.load(Ordering::Acquire) != 0
             || self.ending.load(Ordering::Acquire) != 0
         {

@@ -173,6 +173,7 @@ impl Core {
             kind: match c.body {
                 Body::Hosted(_) => "push",
                 Body::Virtual(_) => "virtual",
+                Body::Pull(_) if c.remote => "remote",
                 Body::Pull(_) => "pull",
                 Body::Native(_) | Body::Empty => "native",
             },

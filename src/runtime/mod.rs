@@ -12,6 +12,11 @@ mod exits;
 mod exposition;
 mod host;
 mod info;
+#[cfg(feature = "mesh")]
+mod mesh;
+#[cfg(not(feature = "mesh"))]
+#[path = "mesh_off.rs"]
+mod mesh;
 mod overflow;
 mod paths;
 mod pressure;

@@ -103,6 +103,38 @@ impl Core {
         }
     }
 
+    /// Takes up to `max` messages under one lock.
+    #[cfg(feature = "mesh")]
+    pub(super) fn pull_many(
+        &self,
+        pid: Pid,
+        max: usize,
+        out: &mut Vec<Envelope>,
+    ) -> crate::mesh::Drained {
+        use crate::mesh::Drained;
+        let Some(slot) = self.slot(pid) else { return Drained::Closed };
+        let mut c = slot.lock();
+        if !c.is(pid.generation()) {
+            return Drained::Closed;
+        }
+        let before = out.len();
+        while out.len() - before < max {
+            let Some(e) = c.mailbox.pop_oldest() else { break };
+            out.extend(self.taken(&mut c, e));
+        }
+        let state = if !c.mailbox.is_empty() {
+            Drained::More
+        } else if c.life == Life::Alive {
+            c.waits = true;
+            c.mailbox.rest();
+            Drained::Empty
+        } else {
+            Drained::Closed
+        };
+        self.after_pull(c, pid);
+        state
+    }
+
     /// Looks at the message at `place` or, if that is gone, at the first after it.
     pub(super) fn peek(&self, pid: Pid, place: u64) -> Peeked {
         let Some(slot) = self.slot(pid) else { return Peeked::Closed };

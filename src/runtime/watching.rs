@@ -171,6 +171,12 @@ impl Core {
         if a == b {
             return if self.is_alive(a) { Ok(()) } else { Err(self.no_such_actor(a)) };
         }
+        self.link_there(a, b, true)?;
+        self.link_here(a, b)
+    }
+
+    /// The link as far as it is on this node.
+    pub(super) fn link_here(&self, a: Pid, b: Pid) -> Result<()> {
         let listed = |at: Pid, other: Pid| self.change(at, |c| c.extra().links.insert(other));
         match (listed(a, b).is_some(), listed(b, a).is_some()) {
             // One of them may have ended before the other was in its list.
@@ -189,6 +195,15 @@ impl Core {
     }
 
     pub(super) fn unlink(&self, a: Pid, b: Pid) -> bool {
+        let gone = self.unlink_here(a, b);
+        if gone {
+            let _ = self.link_there(a, b, false);
+        }
+        gone
+    }
+
+    /// As far as the link is on this node.
+    pub(super) fn unlink_here(&self, a: Pid, b: Pid) -> bool {
         let forget = |at: Pid, other: Pid| {
             let gone =
                 self.change(at, |c| c.extra.as_mut().is_some_and(|x| x.links.remove(&other)));
@@ -219,6 +234,11 @@ impl Core {
         if !x.links.remove(&info.pid) {
             return None;
         }
+        if c.remote {
+            // The link is on its node too, and does there what it does.
+            return None;
+        }
+        let x = c.extra.as_mut()?;
         if !x.traps {
             return (info.reason != ExitReason::Normal).then_some(c);
         }

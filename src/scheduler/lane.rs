@@ -25,6 +25,10 @@ struct State {
     events: Vec<LaneEvent>,
     awake: bool,
     closed: bool,
+    /// Counts up whenever the lane's thread looks.
+    looks: u64,
+    /// What `looks` was when it was last asked for, and since when it is that, in milliseconds.
+    seen: (u64, u64),
 }
 
 /// The run queue of one host thread.
@@ -48,6 +52,8 @@ impl Lane {
                 events: Vec::new(),
                 awake: false,
                 closed: false,
+                looks: 0,
+                seen: (0, 0),
             }),
             control: AtomicU32::new(0),
             hears_failures: AtomicBool::new(false),
@@ -102,7 +108,9 @@ impl Lane {
     /// The next actor to run.
     #[inline]
     pub fn pop(&self) -> Option<Runnable> {
-        self.state.lock().ready.pop_front()
+        let mut s = self.state.lock();
+        s.looks += 1;
+        s.ready.pop_front()
     }
 
     /// Moves all events to `out`.
@@ -122,6 +130,17 @@ impl Lane {
         let empty = s.ready.is_empty() && s.events.is_empty();
         s.awake = !empty || s.closed;
         empty
+    }
+
+    /// How long the lane has had something to do without looking at it, in milliseconds: the time between the calls of this
+    /// that saw no change. A blocked event loop, a handler that does not return.
+    #[must_use]
+    pub fn stuck_ms(&self, now_ms: u64) -> u64 {
+        let mut s = self.state.lock();
+        if !s.awake || s.closed || s.seen.0 != s.looks {
+            s.seen = (s.looks, now_ms);
+        }
+        now_ms.saturating_sub(s.seen.1)
     }
 
     /// Whether it sleeps: it has nothing to do and has seen that.

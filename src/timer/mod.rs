@@ -81,6 +81,12 @@ impl<T: Send + 'static> Timers<T> {
         self.0.state.lock().wheel.cancel(key)
     }
 
+    /// When a timer is due, in milliseconds of the clock; `None`: it has fired or was cancelled.
+    #[must_use]
+    pub fn due_ms(&self, key: TimerKey) -> Option<u64> {
+        self.0.state.lock().wheel.due(key)
+    }
+
     /// Timers that wait.
     #[must_use]
     pub fn pending(&self) -> usize {

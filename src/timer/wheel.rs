@@ -132,6 +132,13 @@ impl<T> Wheel<T> {
         self.release(key.index)
     }
 
+    /// The tick at which a timer is due; `None`: it has fired or was cancelled.
+    #[must_use]
+    pub fn due(&self, key: TimerKey) -> Option<u64> {
+        let e = self.entries.get(key.index as usize)?;
+        (e.generation == key.generation && e.value.is_some()).then_some(e.when)
+    }
+
     /// The first tick at which [`advance`](Self::advance) has work: never later than the earliest deadline.
     #[must_use]
     pub fn next_tick(&self) -> Option<u64> {

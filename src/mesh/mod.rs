@@ -1,0 +1,33 @@
+//! The mesh: actors on other machines, as if they were here.
+//!
+//! ```text
+//!   runtime/mesh.rs   Host: what the mesh needs of the core          (level 5)
+//!   node.rs           listen, resolve, proxies, export, close        \
+//!   link.rs           tasks: accept, dial, carry, mend                | the I/O thread
+//!   session/          one peer: proxies, credits, calls              /
+//!   peers.rs  stream/  detector.rs  secure.rs  wire/                 pure: no I/O, no clock
+//!   transport/        the only sockets, and the thread
+//! ```
+//!
+//! A remote actor is an ordinary actor cell here, a *proxy*, whose mailbox holds what is not on its way yet; bounds,
+//! policies, calls, joins, monitors and links work on it as on any other. See docs/distributed.md and
+//! docs/wire-protocol.md.
+
+pub mod detector;
+pub mod host;
+mod link;
+pub(crate) mod node;
+pub mod options;
+mod peers;
+pub mod secure;
+mod session;
+pub mod stream;
+pub mod transport;
+pub mod wire;
+
+pub use detector::Judge;
+pub use host::{Drained, Host, Seen};
+pub use node::{MeshMetrics, NodeInfo};
+pub use options::{ListenOptions, MeshOptions};
+pub use secure::Secret;
+pub use wire::greeting::Permissions;

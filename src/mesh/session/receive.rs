@@ -1,0 +1,380 @@
+//! What the peer says, and what this node does about it.
+
+use super::send::failed;
+use super::{Ask, Event, Session};
+use crate::error::{Error, ErrorKind};
+use crate::id::{CallId, Pid};
+use crate::mesh::detector::Detector;
+use crate::mesh::host::Seen;
+use crate::mesh::stream::Inbound;
+use crate::mesh::wire::Malformed;
+use crate::mesh::wire::greeting::Permissions;
+use crate::mesh::wire::op::{Op, Texts};
+use crate::mesh::wire::record::Record;
+use crate::message::{CrashInfo, ExitReason, Payload};
+use crate::sync::atomic::Ordering;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// An actor of this node that the peer knows.
+struct Watched {
+    pid: Pid,
+    token: u64,
+    /// Messages that the peer may send yet.
+    left: u64,
+    /// It is in [`Rx::lagging`].
+    lags: bool,
+}
+
+/// What comes in; the I/O thread's.
+pub(in crate::mesh) struct Rx {
+    pub(super) inb: Inbound,
+    pub(super) detector: Detector,
+    /// What the peer may do here.
+    pub(super) allowed: Permissions,
+    watched: HashMap<u64, Watched>,
+    /// Actors whose credit runs low.
+    lagging: Vec<u64>,
+    /// The peer has said goodbye.
+    goodbye: bool,
+}
+
+impl Rx {
+    pub(super) fn new(detector: Detector) -> Self {
+        Self {
+            inb: Inbound::default(),
+            detector,
+            allowed: Permissions::ALL,
+            watched: HashMap::new(),
+            lagging: Vec::new(),
+            goodbye: false,
+        }
+    }
+
+    pub(super) fn forget(&mut self, pid: u64) {
+        self.watched.remove(&pid);
+    }
+
+    pub(super) fn forget_all(&mut self) -> Vec<(Pid, u64)> {
+        self.lagging.clear();
+        self.watched.drain().map(|(_, w)| (w.pid, w.token)).collect()
+    }
+}
+
+impl Session {
+    /// Takes a record in. On the I/O thread.
+    ///
+    /// # Errors
+    /// `Gap`: the connection is of no use any more. Anything else: nor is the peer.
+    pub(in crate::mesh) fn receive(
+        self: &Arc<Self>,
+        carrier: u64,
+        record: Record<'_>,
+    ) -> Result<Option<u64>, Malformed> {
+        let mut rx = self.rx.lock();
+        let rx = &mut *rx;
+        rx.detector.heard(self.node.now_ms());
+        let mut question = None;
+        let (ack, data) = match record {
+            Record::Data { offset, ack, bytes } => (ack, Some((offset, bytes))),
+            Record::Ack { ack } | Record::Pong { ack, .. } => (ack, None),
+            Record::Ping { ack, stalled, stamp } => {
+                self.stalled.store(stalled, Ordering::Relaxed);
+                question = (stamp != 0).then_some(stamp);
+                (ack, None)
+            }
+        };
+        {
+            let mut tx = self.tx.lock();
+            if tx.carrier.is_none_or(|c| c.number != carrier) {
+                return Ok(None);
+            }
+            let was = tx.out.kept();
+            tx.out.ack(ack)?;
+            let room = self.node.options().send_buffer;
+            if was >= room && tx.out.kept() < room {
+                self.wake.notify_one();
+            }
+        }
+        if let Some((offset, bytes)) = data {
+            let most = self.node.options().max_payload;
+            let mut inb = std::mem::take(&mut rx.inb);
+            let outcome = inb.accept(offset, bytes, most, |op| self.handle(rx, op));
+            rx.inb = inb;
+            outcome?;
+            self.grant(rx);
+        }
+        Ok(question)
+    }
+
+    /// Gives credit to actors that have handled something. Answers whether some still lag.
+    pub(in crate::mesh) fn top_up(&self) -> bool {
+        let mut rx = self.rx.lock();
+        self.grant(&mut rx);
+        !rx.lagging.is_empty()
+    }
+
+    /// Whether the peer has said goodbye.
+    pub(in crate::mesh) fn was_bidden_farewell(&self) -> bool {
+        self.rx.lock().goodbye
+    }
+
+    /// Bytes that were received and not acknowledged.
+    pub(in crate::mesh) fn untold(&self) -> u64 {
+        self.rx.lock().inb.untold()
+    }
+
+    /// Whether the peer has been silent for too long.
+    pub(in crate::mesh) fn is_silent(&self) -> bool {
+        self.rx.lock().detector.is_down(self.node.now_ms())
+    }
+
+    /// How long nothing was heard, in milliseconds.
+    pub(in crate::mesh) fn silence_ms(&self) -> u64 {
+        self.rx.lock().detector.silence_ms(self.node.now_ms())
+    }
+
+    fn handle(self: &Arc<Self>, rx: &mut Rx, op: Op<'_>) {
+        let host = &self.node.host;
+        match op {
+            Op::Send { to, from, payload } => {
+                if let Some(pid) = self.spend(rx, to) {
+                    let sender = self.sender(from);
+                    host.deliver(pid, payload.into(), sender);
+                }
+            }
+            Op::Call { to, from, id, timeout_ms, payload } => {
+                self.call(rx, (to, from, id, timeout_ms), payload.into());
+            }
+            Op::Reply { id, payload } => {
+                if self.tx.lock().asked.remove(&id)
+                    && let Some(call) = CallId::from_bits(id)
+                {
+                    host.settle(call, Ok(payload.into()));
+                }
+            }
+            Op::Fail { id, kind, texts } => {
+                if self.tx.lock().asked.remove(&id)
+                    && let Some(call) = CallId::from_bits(id)
+                {
+                    let stack = (!texts.stack.is_empty()).then(|| texts.stack.to_owned());
+                    let error = Error::new(kind, texts.message.to_owned()).with_stack(stack);
+                    host.settle(call, Err(error));
+                }
+            }
+            Op::Cancel { id } => {
+                let call = self.tx.lock().calls.remove(&id);
+                if let Some(call) = call {
+                    host.cancel(call);
+                }
+            }
+            Op::Resolve { id, name } => {
+                let found = if rx.allowed.resolve { host.whereis(name) } else { None };
+                let told = found.and_then(|pid| Some((pid, self.watch(rx, pid)?)));
+                let (pid, credit) = told.map_or((0, 0), |(pid, credit)| (pid.to_bits(), credit));
+                self.tx.lock().out.push(&Op::Resolved { id, pid, credit });
+            }
+            Op::Resolved { id, pid, credit } => {
+                if let Some(Ask::Resolve(_, sink)) = self.question(id) {
+                    sink(if pid == 0 {
+                        Ok(None)
+                    } else {
+                        self.intern(pid, Some(credit)).map(Some)
+                    });
+                }
+            }
+            Op::Watch { pid } => {
+                let known = rx.allowed.any_pid || rx.watched.contains_key(&pid);
+                let local = Pid::from_bits(pid).filter(|_| known);
+                let credit = local.and_then(|pid| self.watch(rx, pid));
+                let mut tx = self.tx.lock();
+                match credit {
+                    Some(more) => tx.out.push(&Op::Credit { pid, more }),
+                    None => {
+                        let texts = Texts::default();
+                        tx.out.push(&Op::Exit { pid, reason: ExitReason::NoProc, texts });
+                    }
+                }
+            }
+            Op::Credit { pid, more } => self.credit(pid, more),
+            Op::Exit { pid, reason, texts } => {
+                let crash = (!texts.message.is_empty()).then(|| {
+                    let stack = (!texts.stack.is_empty()).then(|| texts.stack.to_owned());
+                    Arc::new(CrashInfo { message: texts.message.to_owned(), stack })
+                });
+                for end in self.take_ends(pid) {
+                    host.end_proxy(end, reason, crash.clone());
+                }
+            }
+            Op::Stop { pid, mode } => {
+                if let Some(pid) = self.may_end(rx, pid) {
+                    host.stop(pid, mode);
+                }
+            }
+            Op::Link { to, from, on } => {
+                // Whose end ends an actor may stop it, too.
+                if let Some(to) = self.may_end(rx, to)
+                    && let Some(from) = self.sender(from)
+                {
+                    host.link(to, from, on);
+                }
+            }
+            Op::Info { id, pid } => {
+                let known = rx.allowed.any_pid || rx.watched.contains_key(&pid);
+                let seen = Pid::from_bits(pid).filter(|_| known).and_then(|p| host.look(p));
+                let alive = seen.is_some();
+                let s = seen.unwrap_or(Seen { queue: 0, capacity: None, handled: 0 });
+                let (queue, capacity) = (s.queue as u64, s.capacity.map_or(0, u64::from));
+                let op = Op::InfoIs { id, alive, queue, capacity, handled: s.handled };
+                self.tx.lock().out.push(&op);
+            }
+            Op::InfoIs { id, alive, queue, capacity, handled } => match self.question(id) {
+                Some(Ask::Info(_, sink)) => {
+                    let queue = usize::try_from(queue).unwrap_or(usize::MAX);
+                    let capacity = u32::try_from(capacity).ok().filter(|c| *c != 0);
+                    sink(Ok(alive.then_some(Seen { queue, capacity, handled })));
+                }
+                Some(Ask::Ping(sink)) => sink(Ok(())),
+                Some(Ask::Resolve(..)) | None => {}
+            },
+            Op::Goodbye => rx.goodbye = true,
+            Op::Gossip { payload } => self.node.gossip(self.peer, payload),
+            Op::Unknown { .. } => {
+                self.node.counts.unknown.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Spends one message of the peer's credit for an actor; `None`: it has none, and the message is dropped.
+    fn spend(&self, rx: &mut Rx, to: u64) -> Option<Pid> {
+        let half = u64::from(self.node.options().window) / 2;
+        let Some(w) = rx.watched.get_mut(&to) else {
+            // It has ended, and the peer does not know it yet; or the peer tries its luck.
+            self.node.counts.unknown.fetch_add(1, Ordering::Relaxed);
+            return None;
+        };
+        let Some(left) = w.left.checked_sub(1) else {
+            self.node.counts.over_credit.fetch_add(1, Ordering::Relaxed);
+            return None;
+        };
+        w.left = left;
+        if left <= half && !std::mem::replace(&mut w.lags, true) {
+            rx.lagging.push(to);
+        }
+        Some(w.pid)
+    }
+
+    fn call(
+        self: &Arc<Self>,
+        rx: &mut Rx,
+        (to, from, id, timeout_ms): (u64, u64, u64, u64),
+        payload: Payload,
+    ) {
+        let Some(pid) = self.spend(rx, to) else {
+            let message = format!("pid {to}: no such actor on node {}", self.node.me_text());
+            self.post(Event::Reply(id, failed(Error::new(ErrorKind::NoSuchActor, message))));
+            return;
+        };
+        if self.tx.lock().calls.len() >= self.node.options().max_refs {
+            let message = "too many calls of this peer are open";
+            self.post(Event::Reply(id, failed(Error::new(ErrorKind::AtCapacity, message))));
+            return;
+        }
+        let sender = self.sender(from);
+        let me = Arc::downgrade(self);
+        let sink = Box::new(move |outcome| {
+            if let Some(me) = me.upgrade() {
+                me.post(Event::Reply(id, outcome));
+            }
+        });
+        let timeout = Duration::from_millis(timeout_ms);
+        match self.node.host.call(pid, payload, timeout, sender, sink) {
+            Ok(call) => {
+                self.tx.lock().calls.insert(id, call);
+            }
+            Err(e) => self.post(Event::Reply(id, failed(e))),
+        }
+    }
+
+    /// The proxy of a remote sender.
+    fn sender(self: &Arc<Self>, from: u64) -> Option<Pid> {
+        if from == 0 { None } else { self.intern(from, None).ok() }
+    }
+
+    fn question(&self, id: u64) -> Option<Ask> {
+        self.tx.lock().questions.remove(&id)
+    }
+
+    fn may_end(&self, rx: &Rx, pid: u64) -> Option<Pid> {
+        let known = rx.allowed.any_pid || rx.watched.contains_key(&pid);
+        if !rx.allowed.stop || !known {
+            self.node.counts.forbidden.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        Pid::from_bits(pid)
+    }
+
+    /// The peer will hear of the actor's end and may send it as many messages as this answers; `None`: there is none.
+    fn watch(self: &Arc<Self>, rx: &mut Rx, pid: Pid) -> Option<u64> {
+        let bits = pid.to_bits();
+        if let Some(w) = rx.watched.get(&bits) {
+            // The peer has forgotten its old proxy, and the credit with it.
+            return Some(w.left);
+        }
+        if rx.watched.len() >= self.node.options().max_refs {
+            self.node.counts.forbidden.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        let seen = self.node.host.look(pid)?;
+        let left = self.room(seen);
+        let me = Arc::downgrade(self);
+        let sink = Box::new(move |info| {
+            if let Some(me) = me.upgrade() {
+                me.post(Event::Exited(info));
+            }
+        });
+        // Before the sink can be called: it takes the entry out.
+        rx.watched.insert(bits, Watched { pid, token: 0, left, lags: false });
+        let token = self.node.host.watch(pid, sink);
+        if let Some(w) = rx.watched.get_mut(&bits) {
+            w.token = token;
+        }
+        if left == 0
+            && let Some(w) = rx.watched.get_mut(&bits)
+        {
+            w.lags = true;
+            rx.lagging.push(bits);
+        }
+        Some(left)
+    }
+
+    /// How many messages may be on their way to an actor.
+    fn room(&self, seen: Seen) -> u64 {
+        let window = u64::from(self.node.options().window);
+        let most = seen.capacity.map_or(window, |c| window.min(u64::from(c)));
+        most.saturating_sub(seen.queue as u64)
+    }
+
+    fn grant(&self, rx: &mut Rx) {
+        if rx.lagging.is_empty() {
+            return;
+        }
+        let window = u64::from(self.node.options().window);
+        let mut lagging = std::mem::take(&mut rx.lagging);
+        lagging.retain(|bits| {
+            let Some(w) = rx.watched.get_mut(bits) else { return false };
+            let Some(seen) = self.node.host.look(w.pid) else { return false };
+            let most = seen.capacity.map_or(window, |c| window.min(u64::from(c)));
+            let more = self.room(seen).saturating_sub(w.left);
+            // Not a message at a time, unless the peer has none left.
+            if more != 0 && (w.left == 0 || more * 4 >= most) {
+                w.left += more;
+                self.tx.lock().out.push(&Op::Credit { pid: *bits, more });
+            }
+            w.lags = w.left <= most / 2;
+            w.lags
+        });
+        rx.lagging.append(&mut lagging);
+    }
+}

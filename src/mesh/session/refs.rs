@@ -1,0 +1,178 @@
+//! Local ends of remote actors.
+
+use super::{Event, Session};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::Pid;
+use crate::mesh::node::Node;
+use crate::mesh::wire::op::Op;
+use crate::message::PullSignal;
+use crate::sync::Mutex;
+use std::sync::{Arc, OnceLock, Weak};
+
+/// The way from a proxy's mailbox to its session.
+pub(in crate::mesh) struct Route {
+    /// The actor, on its own node.
+    pub(in crate::mesh) remote: u64,
+    pid: OnceLock<Pid>,
+    session: Mutex<Weak<Session>>,
+}
+
+/// A proxy, as its session sees it.
+pub(super) struct Proxy {
+    pub(super) remote: u64,
+    /// Messages that the remote actor takes yet.
+    pub(super) credit: u64,
+    /// It has messages and waits for credit.
+    pub(super) starved: bool,
+    /// Its stop is to let the remote actor handle what it has.
+    pub(super) drain: bool,
+}
+
+impl Route {
+    /// Makes the proxy of a remote actor; without a session it waits for one.
+    pub(in crate::mesh) fn open(
+        node: &Node,
+        remote: u64,
+        session: Weak<Session>,
+        capacity: Option<u32>,
+    ) -> Result<Arc<Self>> {
+        let route = Arc::new(Self { remote, pid: OnceLock::new(), session: Mutex::new(session) });
+        let signalled = Arc::downgrade(&route);
+        let signal = move |signal| {
+            if let Some(route) = signalled.upgrade() {
+                route.signal(signal);
+            }
+        };
+        let pid = node.host.open_proxy(capacity, Arc::new(signal))?;
+        let _ = route.pid.set(pid);
+        node.routes.insert(pid, Arc::clone(&route));
+        // Whoever has looked is told of the next message.
+        node.host.drain(pid, 1, &mut Vec::new());
+        Ok(route)
+    }
+
+    /// The proxy's pid.
+    pub(in crate::mesh) fn pid(&self) -> Option<Pid> {
+        self.pid.get().copied()
+    }
+
+    /// The session, once there is one.
+    pub(in crate::mesh) fn session(&self) -> Option<Arc<Session>> {
+        self.session.lock().upgrade()
+    }
+
+    fn signal(&self, signal: PullSignal) {
+        let (Some(pid), Some(session)) = (self.pid(), self.session()) else { return };
+        match signal {
+            PullSignal::Ready => session.post_ready(pid),
+            PullSignal::Closing => session.post(Event::Stopping(pid)),
+            PullSignal::Gone => session.post(Event::Gone(pid)),
+        }
+    }
+}
+
+impl Session {
+    /// The proxy of a remote actor, made if there is none; `credit` is what the peer has granted with it, `None` asks for
+    /// it. On the I/O thread.
+    pub(super) fn intern(self: &Arc<Self>, remote: u64, credit: Option<u64>) -> Result<Pid> {
+        {
+            let tx = self.tx.lock();
+            if let Some(reason) = tx.ended {
+                return Err(self.gone(reason));
+            }
+            if let Some(pid) = tx.by_remote.get(&remote).and_then(|l| l.first().copied()) {
+                drop(tx);
+                if let Some(more) = credit {
+                    self.credit(remote, more);
+                }
+                return Ok(pid);
+            }
+            if tx.proxies.len() >= self.node.options().max_refs {
+                return Err(Error::new(
+                    ErrorKind::AtCapacity,
+                    format!("node {} has too many actors known here", self.peer),
+                ));
+            }
+        }
+        let capacity = self.node.options().proxy_capacity;
+        let route = Route::open(&self.node, remote, Arc::downgrade(self), capacity)?;
+        self.adopt(&route, credit);
+        route.pid().ok_or_else(|| self.gone(crate::message::ExitReason::Killed))
+    }
+
+    /// Takes a proxy in. On the I/O thread.
+    pub(super) fn adopt(self: &Arc<Self>, route: &Arc<Route>, credit: Option<u64>) {
+        let Some(pid) = route.pid() else { return };
+        *route.session.lock() = Arc::downgrade(self);
+        let mut tx = self.tx.lock();
+        if let Some(reason) = tx.ended {
+            drop(tx);
+            self.node.routes.remove(&pid);
+            self.node.host.end_proxy(pid, reason, None);
+            return;
+        }
+        let remote = route.remote;
+        let proxy = Proxy { remote, credit: credit.unwrap_or(0), starved: false, drain: false };
+        tx.proxies.insert(pid, proxy);
+        let ends = tx.by_remote.entry(remote).or_default();
+        ends.push(pid);
+        if credit.is_none() {
+            tx.out.push(&Op::Watch { pid: remote });
+        }
+        // It may have got messages before it had a session.
+        tx.ready.push_back(pid);
+    }
+
+    /// The peer takes `more` messages for that actor.
+    pub(super) fn credit(&self, remote: u64, more: u64) {
+        let mut tx = self.tx.lock();
+        let tx = &mut *tx;
+        let Some(ends) = tx.by_remote.get(&remote) else { return };
+        let Some(poorest) = ends.iter().copied().min_by_key(|pid| {
+            tx.proxies.get(pid).map_or((true, u64::MAX), |p| (!p.starved, p.credit))
+        }) else {
+            return;
+        };
+        if let Some(p) = tx.proxies.get_mut(&poorest) {
+            p.credit = p.credit.saturating_add(more);
+            if std::mem::take(&mut p.starved) {
+                tx.ready.push_back(poorest);
+            }
+        }
+    }
+
+    /// A proxy is no more; answers what it stood for.
+    pub(super) fn forget_proxy(&self, pid: Pid) -> Option<u64> {
+        self.node.routes.remove(&pid);
+        let mut tx = self.tx.lock();
+        let remote = tx.proxies.remove(&pid)?.remote;
+        if let Some(ends) = tx.by_remote.get_mut(&remote) {
+            ends.retain(|p| *p != pid);
+            if ends.is_empty() {
+                tx.by_remote.remove(&remote);
+            }
+        }
+        Some(remote)
+    }
+
+    /// All proxies of a remote actor that has ended, taken out.
+    pub(super) fn take_ends(&self, remote: u64) -> Vec<Pid> {
+        let mut tx = self.tx.lock();
+        let ends = tx.by_remote.remove(&remote).unwrap_or_default();
+        for pid in &ends {
+            tx.proxies.remove(pid);
+        }
+        drop(tx);
+        for pid in &ends {
+            self.node.routes.remove(pid);
+        }
+        ends
+    }
+}
+
+impl Session {
+    /// The proxy of a remote actor, if there is one.
+    pub(in crate::mesh) fn known_end(&self, remote: u64) -> Option<Pid> {
+        self.tx.lock().by_remote.get(&remote)?.first().copied()
+    }
+}

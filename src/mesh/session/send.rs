@@ -1,0 +1,316 @@
+//! From the proxies and the inbox to the stream, from the stream to records.
+
+use super::{Ask, Event, Session};
+use crate::error::{Error, ErrorKind};
+use crate::id::Pid;
+use crate::mesh::host::Drained;
+use crate::mesh::secure::Channel;
+use crate::mesh::wire::Malformed;
+use crate::mesh::wire::op::{Op, StopMode, Texts};
+use crate::mesh::wire::record::{self, DATA_HEAD, Record};
+use crate::message::{CallOutcome, Envelope, ExitInfo, Payload};
+use crate::sync::atomic::Ordering;
+use std::io::IoSlice;
+use std::sync::Arc;
+
+/// Bytes that are prepared for one write at most.
+const WRITE_BATCH: usize = 256 << 10;
+/// Messages of one proxy before the next one's turn.
+const PROXY_BUDGET: usize = 256;
+
+/// Memory of a connection's writer, used again and again.
+#[derive(Default)]
+pub(in crate::mesh) struct Workspace {
+    ready: Vec<Pid>,
+    events: Vec<Event>,
+    envelopes: Vec<Envelope>,
+    record: Vec<u8>,
+}
+
+impl Session {
+    /// Prepares what is to be written next, if there is anything. On the I/O thread.
+    ///
+    /// # Errors
+    /// The channel is used up.
+    pub(in crate::mesh) fn pump(
+        self: &Arc<Self>,
+        carrier: u64,
+        channel: &mut Channel,
+        space: &mut Workspace,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Malformed> {
+        self.collect(space);
+        while out.len() < WRITE_BATCH {
+            self.fill(space);
+            let before = out.len();
+            self.records(carrier, channel, space, out)?;
+            if out.len() == before {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether nothing is to be done until the next wake.
+    pub(in crate::mesh) fn sleep(&self) -> bool {
+        let idle = {
+            let tx = self.tx.lock();
+            tx.out.unsent() == 0 && (tx.ready.is_empty() || self.is_choked(&tx))
+        };
+        self.inbox.sleep() && idle
+    }
+
+    /// Too much waits for the peer's acknowledgement.
+    fn is_choked(&self, tx: &super::Tx) -> bool {
+        tx.out.kept() >= self.node.options().send_buffer
+    }
+
+    /// Bytes of the stream that wait for an acknowledgement or to be sent.
+    pub(in crate::mesh) fn kept(&self) -> usize {
+        self.tx.lock().out.kept()
+    }
+
+    /// Whether proxies have something that is not in the stream yet.
+    pub(in crate::mesh) fn has_ready(&self) -> bool {
+        !self.inbox.sleep() || !self.tx.lock().ready.is_empty()
+    }
+
+    /// Takes the inbox in.
+    pub(in crate::mesh) fn collect(self: &Arc<Self>, space: &mut Workspace) {
+        self.inbox.take(&mut space.ready, &mut space.events);
+        if !space.ready.is_empty() {
+            self.tx.lock().ready.extend(space.ready.drain(..));
+        }
+        for event in space.events.drain(..) {
+            self.perform(event);
+        }
+    }
+
+    fn perform(self: &Arc<Self>, event: Event) {
+        match event {
+            Event::Reply(id, outcome) => self.reply(id, outcome),
+            Event::Exited(info) => {
+                self.rx.lock().forget(info.pid.to_bits());
+                self.tx.lock().exits.push(info);
+            }
+            Event::Draining(pid) => {
+                if let Some(p) = self.tx.lock().proxies.get_mut(&pid) {
+                    p.drain = true;
+                }
+            }
+            Event::Stopping(pid) => self.stop_remote(pid, None),
+            Event::Kill(pid) => self.stop_remote(pid, Some(StopMode::Kill)),
+            Event::Link { proxy, local, on } => {
+                let from = self.sender_bits(Some(local));
+                let mut tx = self.tx.lock();
+                if let Some(to) = tx.proxies.get(&proxy).map(|p| p.remote).filter(|_| from != 0) {
+                    tx.out.push(&Op::Link { to, from, on });
+                }
+            }
+            Event::Gone(pid) => {
+                self.forget_proxy(pid);
+            }
+            Event::Ask(ask) => self.ask(ask),
+            Event::Adopt(route) => self.adopt(&route, None),
+            Event::Goodbye => self.tx.lock().out.push(&Op::Goodbye),
+        }
+    }
+
+    fn stop_remote(self: &Arc<Self>, pid: Pid, mode: Option<StopMode>) {
+        let mut tx = self.tx.lock();
+        if tx.grants.stop && !self.node.is_closed() {
+            let Some(p) = tx.proxies.get(&pid) else { return };
+            let (remote, drain) = (p.remote, p.drain);
+            let mode = mode.unwrap_or(if drain { StopMode::Drain } else { StopMode::Stop });
+            tx.out.push(&Op::Stop { pid: remote, mode });
+            return;
+        }
+        drop(tx);
+        self.forget_proxy(pid);
+        self.node.host.end_proxy(pid, crate::message::ExitReason::Shutdown, None);
+    }
+
+    fn ask(&self, ask: Ask) {
+        let mut tx = self.tx.lock();
+        if let Some(reason) = tx.ended {
+            drop(tx);
+            return ask.fail(self.gone(reason));
+        }
+        tx.next_question += 1;
+        let id = tx.next_question;
+        match &ask {
+            Ask::Resolve(name, _) => tx.out.push(&Op::Resolve { id, name }),
+            Ask::Info(pid, _) => tx.out.push(&Op::Info { id, pid: *pid }),
+            // Through the stream, behind what was sent before: the answer says that all of it has arrived.
+            Ask::Ping(_) => tx.out.push(&Op::Info { id, pid: 0 }),
+        }
+        tx.questions.insert(id, ask);
+    }
+
+    fn reply(&self, id: u64, outcome: CallOutcome) {
+        let mut tx = self.tx.lock();
+        tx.calls.remove(&id);
+        let most = tx.max_payload;
+        match outcome {
+            Ok(payload) if payload.len() <= most => {
+                tx.out.push_with(&Op::Reply { id, payload: b"" }, payload);
+            }
+            Ok(payload) => {
+                let message =
+                    format!("the reply has {} bytes, the caller takes {most}", payload.len());
+                let texts = Texts { message: &message, stack: "" };
+                tx.out.push(&Op::Fail { id, kind: ErrorKind::TooLarge, texts });
+            }
+            Err(e) => {
+                let texts = Texts { message: e.message(), stack: e.stack().unwrap_or_default() };
+                // The caller's runtime is not the one that closes.
+                let closing = e.kind() == ErrorKind::RuntimeClosed;
+                let kind = if closing { ErrorKind::Disconnected } else { e.kind() };
+                tx.out.push(&Op::Fail { id, kind, texts });
+            }
+        }
+    }
+
+    /// The bits under which the peer knows a sender: those of a local actor; a remote one has none that it could use.
+    fn sender_bits(&self, sender: Option<Pid>) -> u64 {
+        sender.filter(|s| !self.node.routes.contains_key(s)).map_or(0, Pid::to_bits)
+    }
+
+    /// Moves messages from proxies to the stream: a turn of [`PROXY_BUDGET`] each, as far as credits go.
+    fn fill(self: &Arc<Self>, space: &mut Workspace) {
+        loop {
+            let (pid, remote, max) = {
+                let mut tx = self.tx.lock();
+                if self.is_choked(&tx) || tx.out.unsent() >= WRITE_BATCH {
+                    break;
+                }
+                let Some(pid) = tx.ready.pop_front() else { break };
+                let Some(p) = tx.proxies.get_mut(&pid) else { continue };
+                if p.credit == 0 {
+                    p.starved = true;
+                    continue;
+                }
+                (pid, p.remote, p.credit.min(PROXY_BUDGET as u64) as usize)
+            };
+            let state = self.node.host.drain(pid, max, &mut space.envelopes);
+            let n = space.envelopes.len() as u64;
+            if n != 0 {
+                self.encode(remote, &mut space.envelopes);
+            }
+            let mut tx = self.tx.lock();
+            if let Some(p) = tx.proxies.get_mut(&pid) {
+                p.credit = p.credit.saturating_sub(n);
+                if state == Drained::More {
+                    tx.ready.push_back(pid);
+                }
+            }
+        }
+        // What has ended had sent before: its messages are in the stream now, except those that wait for credit.
+        let mut tx = self.tx.lock();
+        if !tx.exits.is_empty() && tx.ready.is_empty() {
+            let exits = std::mem::take(&mut tx.exits);
+            exits.iter().for_each(|info| put_exit(&mut tx, info));
+        }
+    }
+
+    fn encode(&self, to: u64, envelopes: &mut Vec<Envelope>) {
+        let mut too_large = Vec::new();
+        let mut tx = self.tx.lock();
+        let most = tx.max_payload;
+        for e in envelopes.drain(..) {
+            if e.payload.len() > most {
+                too_large.push((e, most));
+                continue;
+            }
+            let from = if e.sender.is_some() { self.sender_bits(e.sender) } else { 0 };
+            match e.call {
+                None => tx.out.push_with(&Op::Send { to, from, payload: b"" }, e.payload),
+                Some(call) => {
+                    // The core's timers are asked under this lock; they call nothing.
+                    let Some(left) = self.node.host.time_left(call) else { continue };
+                    let timeout_ms = left.as_nanos().div_ceil(1_000_000) as u64;
+                    let id = call.to_bits();
+                    tx.asked.insert(id);
+                    let head = Op::Call { to, from, id, timeout_ms, payload: b"" };
+                    tx.out.push_with(&head, e.payload);
+                }
+            }
+        }
+        drop(tx);
+        for (e, most) in too_large {
+            self.refuse_large(e, most);
+        }
+    }
+
+    fn refuse_large(&self, e: Envelope, most: usize) {
+        self.node.counts.too_large.fetch_add(1, Ordering::Relaxed);
+        if let Some(call) = e.call {
+            let message =
+                format!("the message has {} bytes, the peer takes {most}", e.payload.len());
+            self.node.host.settle(call, Err(Error::new(ErrorKind::TooLarge, message)));
+        }
+    }
+
+    /// Turns what the stream holds into records, up to about [`WRITE_BATCH`].
+    fn records(
+        &self,
+        carrier: u64,
+        channel: &mut Channel,
+        space: &mut Workspace,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Malformed> {
+        let ack = self.rx.lock().inb.tell();
+        let mut tx = self.tx.lock();
+        if tx.carrier.is_none_or(|c| c.number != carrier) {
+            return Ok(());
+        }
+        let most = channel.most() - DATA_HEAD;
+        while out.len() < WRITE_BATCH && tx.out.unsent() != 0 {
+            let mut slices: Vec<IoSlice<'_>> = Vec::new();
+            let (offset, n) = tx.out.next(most, &mut slices);
+            let head = record::data_head(offset, ack);
+            if let Channel::Plain = channel {
+                out.extend_from_slice(&((DATA_HEAD + n) as u32).to_le_bytes());
+                out.extend_from_slice(&head);
+                slices.iter().for_each(|s| out.extend_from_slice(s));
+            } else {
+                space.record.clear();
+                space.record.extend_from_slice(&head);
+                slices.iter().for_each(|s| space.record.extend_from_slice(s));
+                channel.seal(&space.record, out)?;
+            }
+            tx.out.sent(n);
+        }
+        Ok(())
+    }
+
+    /// Appends a record that is not of the stream.
+    ///
+    /// # Errors
+    /// The channel is used up.
+    pub(in crate::mesh) fn control(
+        &self,
+        channel: &mut Channel,
+        record: impl FnOnce(u64) -> Record<'static>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Malformed> {
+        let ack = self.rx.lock().inb.tell();
+        let mut plain = Vec::with_capacity(32);
+        record(ack).put(&mut plain);
+        channel.seal(&plain, out)
+    }
+}
+
+fn put_exit(tx: &mut super::Tx, info: &ExitInfo) {
+    let (message, stack) = match info.crash.as_deref() {
+        Some(c) => (c.message.as_str(), c.stack.as_deref().unwrap_or_default()),
+        None => ("", ""),
+    };
+    let texts = Texts { message, stack };
+    tx.out.push(&Op::Exit { pid: info.pid.to_bits(), reason: info.reason, texts });
+}
+
+/// What a call that a peer could not make comes to.
+pub(super) fn failed(error: Error) -> CallOutcome {
+    Err::<Payload, Error>(error)
+}

@@ -1,0 +1,461 @@
+//! The mesh's end of the core: what [`crate::mesh`] asks of it, and what callers ask of the mesh.
+//!
+//! A proxy is a pull actor whose consumer is its session. What differs from other actors is marked by `Cell::remote`: a stop
+//! and a kill are asked of the other node, a link is made on both.
+
+use super::core::Core;
+use super::{Runtime, check_may_block};
+use crate::actor::cell::Life;
+use crate::actor::request::CallSink;
+use crate::clock::Clock;
+use crate::config::SpawnOptions;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{CallId, Pid};
+use crate::mesh::node::Node;
+use crate::mesh::wire::op::StopMode;
+use crate::mesh::{Drained, Host, ListenOptions, MeshMetrics, MeshOptions, NodeInfo, Seen};
+use crate::message::{CallOutcome, CrashInfo, Envelope, ExitInfo, ExitReason, Payload, PullSignal};
+use crate::sync::mpsc;
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+/// The mesh of a runtime, once something needs it.
+#[derive(Default)]
+pub(super) struct Slot(OnceLock<Arc<Node>>, crate::sync::Mutex<()>);
+
+/// How long a close waits for peers to take what proxies hold.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+impl Core {
+    fn mesh(&self) -> Result<Arc<Node>> {
+        self.check_open()?;
+        if let Some(node) = self.mesh.0.get() {
+            return Ok(Arc::clone(node));
+        }
+        let _one = self.mesh.1.lock();
+        if let Some(node) = self.mesh.0.get() {
+            return Ok(Arc::clone(node));
+        }
+        let host = Arc::new(MeshHost(self.me.clone()));
+        let clock: Clock = self.clock.clone();
+        let node = Node::new(host, clock, MeshOptions::default())?;
+        Ok(Arc::clone(self.mesh.0.get_or_init(|| node)))
+    }
+
+    fn has_mesh(&self) -> Option<&Arc<Node>> {
+        self.mesh.0.get()
+    }
+
+    /// Whether a live actor lives on another node.
+    pub(crate) fn is_remote(&self, pid: Pid) -> bool {
+        self.has_mesh().is_some() && self.change(pid, |c| c.remote).unwrap_or(false)
+    }
+
+    /// Before a stop or a kill: `false` if the actor lives on another node that does not allow it.
+    pub(super) fn may_end(&self, pid: Pid, drain: bool, kill: bool) -> bool {
+        let Some(node) = self.has_mesh() else { return true };
+        if !self.is_remote(pid) {
+            return true;
+        }
+        let mode = match (kill, drain) {
+            (true, _) => StopMode::Kill,
+            (false, true) => StopMode::Drain,
+            (false, false) => StopMode::Stop,
+        };
+        node.before_stop(pid, mode)
+    }
+
+    /// Makes or takes away the other half of a link with a remote actor.
+    pub(super) fn link_there(&self, a: Pid, b: Pid, on: bool) -> Result<()> {
+        let Some(node) = self.has_mesh() else { return Ok(()) };
+        let (proxy, local) = match (self.is_remote(a), self.is_remote(b)) {
+            (false, false) => return Ok(()),
+            (true, false) => (a, b),
+            (false, true) => (b, a),
+            (true, true) => {
+                return Err(Error::new(
+                    ErrorKind::NotLocal,
+                    format!("pids {a} and {b} both live on other nodes; link them there"),
+                ));
+            }
+        };
+        if node.link(proxy, local, on) {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::NotPermitted,
+            format!("the node of pid {proxy} lets nobody end its actors, so none can be linked"),
+        ))
+    }
+
+    /// Says goodbye to all peers, then goes on with `then`.
+    pub(super) fn close_mesh(&self, timeout: Duration, then: Box<dyn FnOnce() + Send>) {
+        match self.has_mesh() {
+            Some(node) => node.close(timeout.min(FAREWELL), then),
+            None => then(),
+        }
+    }
+
+    /// Ends the mesh at once.
+    pub(super) fn abort_mesh(&self) {
+        if let Some(node) = self.has_mesh() {
+            node.abort();
+        }
+    }
+}
+
+/// The core, as the mesh sees it; it does not keep the core alive.
+struct MeshHost(Weak<Core>);
+
+impl MeshHost {
+    fn core(&self) -> Option<Arc<Core>> {
+        self.0.upgrade()
+    }
+}
+
+impl Host for MeshHost {
+    fn open_proxy(
+        &self,
+        capacity: Option<u32>,
+        signal: Arc<dyn Fn(PullSignal) + Send + Sync>,
+    ) -> Result<Pid> {
+        let core = self.core().ok_or_else(|| {
+            Error::new(ErrorKind::RuntimeClosed, "this runtime is closed; make a new one")
+        })?;
+        let pid = core.spawn_pull(None, SpawnOptions { capacity, ..Default::default() }, signal)?;
+        core.change(pid, |c| {
+            c.remote = true;
+            c.hears = false;
+        });
+        Ok(pid)
+    }
+
+    fn end_proxy(&self, pid: Pid, reason: ExitReason, crash: Option<Arc<CrashInfo>>) {
+        let Some(core) = self.core() else { return };
+        let kind = match reason {
+            ExitReason::NodeDown | ExitReason::Disconnected => ErrorKind::Disconnected,
+            ExitReason::NoProc => ErrorKind::NoSuchActor,
+            _ => ErrorKind::ActorExited,
+        };
+        if kind != ErrorKind::ActorExited {
+            let calls = core.change(pid, |c| {
+                let mut calls: Vec<CallId> = c.mailbox.iter().filter_map(|e| e.call).collect();
+                calls.extend(c.extra.iter().flat_map(|x| x.open_calls.iter().copied()));
+                calls
+            });
+            for call in calls.unwrap_or_default() {
+                let message = match kind {
+                    ErrorKind::NoSuchActor => format!("pid {pid}: its node knows no such actor"),
+                    _ => format!("pid {pid}: its node is gone ({})", reason.as_str()),
+                };
+                core.fail_call(call, Error::new(kind, message));
+            }
+        }
+        core.exit_told(pid, reason, crash);
+    }
+
+    fn drain(&self, pid: Pid, max: usize, out: &mut Vec<Envelope>) -> Drained {
+        let Some(core) = self.core() else { return Drained::Closed };
+        core.pull_many(pid, max, out)
+    }
+
+    fn deliver(&self, to: Pid, payload: Payload, sender: Option<Pid>) -> bool {
+        self.core().is_some_and(|core| core.send(to, payload, sender, None).is_accepted())
+    }
+
+    fn call(
+        &self,
+        to: Pid,
+        payload: Payload,
+        timeout: Duration,
+        sender: Option<Pid>,
+        sink: Box<dyn FnOnce(CallOutcome) + Send>,
+    ) -> Result<CallId> {
+        let core = self.core().ok_or_else(|| {
+            Error::new(ErrorKind::ActorExited, "the runtime of that actor is closed")
+        })?;
+        core.call(to, payload, timeout, sender, CallSink::Func(sink), None).map(|(id, _)| id)
+    }
+
+    fn cancel(&self, call: CallId) {
+        if let Some(core) = self.core() {
+            core.cancel_call(call);
+        }
+    }
+
+    fn settle(&self, call: CallId, outcome: CallOutcome) -> bool {
+        let Some(core) = self.core() else { return false };
+        match outcome {
+            Ok(payload) => core.reply(call, payload),
+            Err(e) => core.fail_call(call, e),
+        }
+    }
+
+    fn time_left(&self, call: CallId) -> Option<Duration> {
+        let core = self.core()?;
+        let due_ms = core.timers.due_ms(core.calls.timer(call)?)?;
+        Some(Duration::from_millis(due_ms.saturating_sub(core.clock.now_ms())))
+    }
+
+    fn whereis(&self, name: &str) -> Option<Pid> {
+        self.core()?.whereis(name)
+    }
+
+    fn look(&self, pid: Pid) -> Option<Seen> {
+        let core = self.core()?;
+        core.change(pid, |c| {
+            (c.life == Life::Alive).then(|| Seen {
+                queue: c.mailbox.len(),
+                capacity: c.mailbox.capacity(),
+                handled: c.handled,
+            })
+        })?
+    }
+
+    fn watch(&self, pid: Pid, sink: Box<dyn FnOnce(ExitInfo) + Send>) -> u64 {
+        match self.core() {
+            Some(core) => core.join(pid, crate::actor::cell::ExitSink::Func(sink)),
+            None => 0,
+        }
+    }
+
+    fn unwatch(&self, pid: Pid, token: u64) {
+        if let Some(core) = self.core() {
+            core.forget_join(pid, |t, _| t == token);
+        }
+    }
+
+    fn stop(&self, pid: Pid, mode: StopMode) {
+        let Some(core) = self.core() else { return };
+        match mode {
+            StopMode::Stop => core.stop(pid, false, None),
+            StopMode::Drain => core.stop(pid, true, None),
+            StopMode::Kill => core.kill(pid),
+        };
+    }
+
+    fn link(&self, local: Pid, proxy: Pid, on: bool) {
+        if let Some(core) = self.core() {
+            if on {
+                let _ = core.link_here(local, proxy);
+            } else {
+                core.unlink_here(local, proxy);
+            }
+        }
+    }
+
+    fn dead_letter(&self, _to: Pid, _payload: Payload, _reason: ExitReason) {}
+
+    fn stalled(&self) -> Duration {
+        let Some(core) = self.core() else { return Duration::ZERO };
+        let now = core.clock.now_ms();
+        let lanes = core.listeners.lock();
+        let longest = lanes.iter().map(|l| l.stuck_ms(now)).max().unwrap_or(0);
+        Duration::from_millis(longest)
+    }
+}
+
+/// What an asynchronous call of the mesh answers to.
+type Answer<T> = Box<dyn FnOnce(Result<T>) + Send>;
+
+impl Runtime {
+    /// Changes how this node behaves towards its peers, for connections that begin from now on.
+    ///
+    /// # Errors
+    /// `InvalidArgument` names the knob that is out of range; `RuntimeClosed`.
+    pub fn configure_mesh(&self, options: MeshOptions) -> Result<()> {
+        self.core.mesh()?.configure(options)
+    }
+
+    /// How this node behaves towards its peers.
+    ///
+    /// # Errors
+    /// `RuntimeClosed`.
+    pub fn mesh_options(&self) -> Result<MeshOptions> {
+        Ok(self.core.mesh()?.current_options())
+    }
+
+    /// Listens for other nodes; answers the bound address (port 0 takes a free one).
+    ///
+    /// # Errors
+    /// `InvalidArgument` for what is no address, and for one beyond this machine without a secret; `Io` with the system's
+    /// words; `WouldDeadlock` on a thread that runs a lane.
+    pub fn listen(&self, address: &str, options: ListenOptions) -> Result<String> {
+        wait("listen", |sink| self.listen_with(address, options, sink))
+    }
+
+    /// As [`listen`](Self::listen); the answer goes to `sink`, on the I/O thread or at once.
+    pub fn listen_with(
+        &self,
+        address: &str,
+        options: ListenOptions,
+        sink: impl FnOnce(Result<String>) + Send + 'static,
+    ) {
+        match self.core.mesh() {
+            Ok(node) => node.listen(address, options, Box::new(sink)),
+            Err(e) => sink(Err(e)),
+        }
+    }
+
+    /// Stops listening at an address; connections that are open stay. Answers whether it listened there.
+    ///
+    /// # Errors
+    /// `RuntimeClosed`.
+    pub fn unlisten(&self, address: &str) -> Result<bool> {
+        Ok(self.core.mesh()?.unlisten(address))
+    }
+
+    /// Asks the node at an address who has a name; answers a proxy, or `None` if nobody has it.
+    ///
+    /// # Errors
+    /// `InvalidArgument`, `Unreachable`, `AuthFailed`, `NotPermitted`, `Timeout`, `Disconnected`; `WouldDeadlock` on a thread
+    /// that runs a lane.
+    pub fn resolve_remote(
+        &self,
+        address: &str,
+        name: &str,
+        timeout: Duration,
+    ) -> Result<Option<Pid>> {
+        wait("resolve_remote", |sink| self.resolve_remote_with(address, name, timeout, sink))
+    }
+
+    /// As [`resolve_remote`](Self::resolve_remote); the answer goes to `sink`, on the I/O thread or at once.
+    pub fn resolve_remote_with(
+        &self,
+        address: &str,
+        name: &str,
+        timeout: Duration,
+        sink: impl FnOnce(Result<Option<Pid>>) + Send + 'static,
+    ) {
+        match self.core.mesh() {
+            Ok(node) => node.resolve(address, name, timeout, Box::new(sink)),
+            Err(e) => sink(Err(e)),
+        }
+    }
+
+    /// Whether a node answers at an address within `timeout`.
+    ///
+    /// # Errors
+    /// `InvalidArgument`; `WouldDeadlock` on a thread that runs a lane.
+    pub fn is_node_up(&self, address: &str, timeout: Duration) -> Result<bool> {
+        wait("is_node_up", |sink| self.is_node_up_with(address, timeout, sink))
+    }
+
+    /// As [`is_node_up`](Self::is_node_up); the answer goes to `sink`.
+    pub fn is_node_up_with(
+        &self,
+        address: &str,
+        timeout: Duration,
+        sink: impl FnOnce(Result<bool>) + Send + 'static,
+    ) {
+        match self.core.mesh() {
+            Ok(node) => node.probe(address, timeout, Box::new(sink)),
+            Err(e) => sink(Err(e)),
+        }
+    }
+
+    /// The proxy of the actor that has the pid `remote` on the node at an address. It takes messages at once; if the node
+    /// cannot be reached it ends with `node_down`, and if there is no such actor with `noproc`.
+    ///
+    /// # Errors
+    /// `InvalidArgument`, `RuntimeClosed`, `AtCapacity`.
+    pub fn remote_pid(&self, address: &str, remote: Pid) -> Result<Pid> {
+        self.core.mesh()?.proxy_at(address, remote)
+    }
+
+    /// Sends to the actor that has the pid `remote` on the node at an address; whether its proxy took the message.
+    ///
+    /// # Errors
+    /// As [`remote_pid`](Self::remote_pid).
+    pub fn send_remote(
+        &self,
+        address: &str,
+        remote: Pid,
+        payload: impl Into<Payload>,
+    ) -> Result<bool> {
+        let proxy = self.remote_pid(address, remote)?;
+        Ok(self.send(proxy, payload))
+    }
+
+    /// Says goodbye to the node at an address: proxies of its actors end with `disconnected`. Answers whether there was a
+    /// session.
+    ///
+    /// # Errors
+    /// `InvalidArgument`, `RuntimeClosed`.
+    pub fn disconnect(&self, address: &str) -> Result<bool> {
+        self.core.mesh()?.disconnect(address)
+    }
+
+    /// A pid as bytes that any node of the mesh can [turn back](Self::import_pid).
+    ///
+    /// # Errors
+    /// `NoSuchActor`, `RuntimeClosed`.
+    pub fn export_pid(&self, pid: Pid) -> Result<Vec<u8>> {
+        let node = self.core.mesh()?;
+        if !self.is_alive(pid) {
+            return Err(self.core.no_such_actor(pid));
+        }
+        node.export(pid)
+    }
+
+    /// The pid that such bytes mean: the actor itself where it lives, a proxy elsewhere.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for other bytes; `NoSuchActor` if its node was declared down since; `Unreachable` if the node is not
+    /// connected and does not listen.
+    pub fn import_pid(&self, bytes: &[u8]) -> Result<Pid> {
+        self.core.mesh()?.import(bytes)
+    }
+
+    /// Whether an actor lives on another node.
+    #[must_use]
+    pub fn is_remote(&self, pid: Pid) -> bool {
+        self.core.is_remote(pid)
+    }
+
+    /// Asks the node of a remote actor about it now; `None`: it has ended, or is no remote actor.
+    pub fn look_remote_with(
+        &self,
+        pid: Pid,
+        timeout: Duration,
+        sink: impl FnOnce(Result<Option<Seen>>) + Send + 'static,
+    ) {
+        match self.core.mesh() {
+            Ok(node) => node.look(pid, timeout, Box::new(sink)),
+            Err(e) => sink(Err(e)),
+        }
+    }
+
+    /// The nodes that this one has a session with.
+    #[must_use]
+    pub fn nodes(&self) -> Vec<NodeInfo> {
+        self.core.has_mesh().map(|n| n.nodes()).unwrap_or_default()
+    }
+
+    /// The addresses that this node listens at.
+    #[must_use]
+    pub fn listening(&self) -> Vec<String> {
+        self.core.has_mesh().map(|n| n.listening()).unwrap_or_default()
+    }
+
+    /// The numbers of the mesh.
+    #[must_use]
+    pub fn mesh_metrics(&self) -> MeshMetrics {
+        self.core.has_mesh().map(|n| n.metrics()).unwrap_or_default()
+    }
+
+    /// Whether the mesh keeps a process busy: it listens, connects, or has bytes on their way.
+    #[must_use]
+    pub fn is_mesh_busy(&self) -> bool {
+        self.core.has_mesh().is_some_and(|n| n.is_busy())
+    }
+}
+
+fn wait<T: Send + 'static>(what: &str, begin: impl FnOnce(Answer<T>)) -> Result<T> {
+    check_may_block(what)?;
+    let (tx, rx) = mpsc::channel();
+    begin(Box::new(move |answer| {
+        let _ = tx.send(answer);
+    }));
+    rx.recv().unwrap_or_else(|_| Err(Error::new(ErrorKind::RuntimeClosed, "the runtime is gone")))
+}

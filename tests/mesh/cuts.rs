@@ -1,0 +1,178 @@
+//! Sessions that survive their connections.
+
+use super::proxy::Proxy;
+use super::support::{echo, until};
+use super::*;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// `a` reaches `b` through a proxy; what `b`'s actor gets is checked to be 0, 1, 2, ...
+struct Cutting {
+    a: Runtime,
+    b: Runtime,
+    wire: Proxy,
+    to: Pid,
+    got: Arc<AtomicU64>,
+    wrong: Arc<AtomicBool>,
+}
+
+fn cutting() -> Cutting {
+    let (a, b) = (node(), node());
+    let wire = Proxy::new(&listen(&b));
+    let (got, wrong) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+    let (g, w) = (Arc::clone(&got), Arc::clone(&wrong));
+    let pid = b
+        .spawn(move |m: Message, _: &mut Context<'_>| {
+            let n = u64::from_le_bytes(m.payload[..8].try_into().unwrap());
+            if n != g.fetch_add(1, Ordering::SeqCst) {
+                w.store(true, Ordering::SeqCst);
+            }
+        })
+        .unwrap();
+    b.register("count", pid).unwrap();
+    b.register("echo", echo(&b)).unwrap();
+    let to = a.resolve_remote(&wire.address, "count", LONG).unwrap().unwrap();
+    Cutting { a, b, wire, to, got, wrong }
+}
+
+#[test]
+fn fault_19_a_hundred_cuts_in_a_million_messages_lose_nothing() {
+    const N: u64 = 1_000_000;
+    let c = cutting();
+    let (a, to) = (c.a.clone(), c.to);
+    let sender = std::thread::spawn(move || {
+        for n in 0..N {
+            let mut payload = [0; 64];
+            payload[..8].copy_from_slice(&n.to_le_bytes());
+            assert!(a.send(to, &payload));
+        }
+    });
+    for i in 1..=100 {
+        until("the next part has come", || c.got.load(Ordering::SeqCst) >= i * N / 101);
+        c.wire.cut();
+    }
+    until("all have come", || c.got.load(Ordering::SeqCst) >= N);
+    sender.join().unwrap();
+    assert_eq!(c.got.load(Ordering::SeqCst), N);
+    assert!(!c.wrong.load(Ordering::SeqCst), "in order, none twice");
+    assert!(c.wire.accepted() > 50, "{} connections", c.wire.accepted());
+    assert!(c.a.is_alive(c.to));
+    super::support::quiet(&c.a);
+    super::support::quiet(&c.b);
+}
+
+#[test]
+fn calls_go_on_over_cuts() {
+    let c = cutting();
+    let to = c.a.resolve_remote(&c.wire.address, "echo", LONG).unwrap().unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let callers: Vec<_> = (0..2_u8)
+        .map(|i| {
+            let (a, stop) = (c.a.clone(), Arc::clone(&stop));
+            std::thread::spawn(move || {
+                let mut n = 0_u32;
+                while !stop.load(Ordering::SeqCst) {
+                    let body = [&[i][..], &n.to_le_bytes()].concat();
+                    assert_eq!(*a.call_blocking(to, body.clone(), LONG).unwrap(), *body);
+                    n += 1;
+                }
+                n
+            })
+        })
+        .collect();
+    for i in 1..=20 {
+        until("there is a connection", || c.wire.accepted() >= i);
+        c.wire.cut();
+    }
+    stop.store(true, Ordering::SeqCst);
+    for caller in callers {
+        caller.join().unwrap();
+    }
+}
+
+#[test]
+fn a_partition_within_the_window_is_survived() {
+    let c = cutting();
+    for n in 0_u64..10 {
+        c.a.send(c.to, &n.to_le_bytes());
+    }
+    until("ten have come", || c.got.load(Ordering::SeqCst) == 10);
+    c.wire.refuse(true);
+    c.wire.cut();
+    for n in 10_u64..1000 {
+        assert!(c.a.send(c.to, &n.to_le_bytes()), "the proxy takes it meanwhile");
+    }
+    until("the cut was noticed", || c.a.nodes().iter().all(|n| !n.connected));
+    assert!(c.a.is_alive(c.to));
+    c.wire.refuse(false);
+    until("the rest has come", || c.got.load(Ordering::SeqCst) == 1000);
+    assert!(!c.wrong.load(Ordering::SeqCst));
+    assert_eq!(c.a.mesh_metrics().lost, 0);
+}
+
+#[test]
+fn fault_26_simultaneous_connects_leave_one_link() {
+    for _ in 0..20 {
+        let (a, b) = (node(), node());
+        let (at_a, at_b) = (listen(&a), listen(&b));
+        a.register("echo", echo(&a)).unwrap();
+        b.register("echo", echo(&b)).unwrap();
+        let both: Vec<_> = [(a.clone(), at_b), (b.clone(), at_a)]
+            .map(|(rt, at)| {
+                std::thread::spawn(move || {
+                    let proxy = rt.resolve_remote(&at, "echo", LONG).unwrap().unwrap();
+                    for _ in 0..50 {
+                        assert_eq!(&*rt.call_blocking(proxy, b"x", LONG).unwrap(), b"x");
+                    }
+                })
+            })
+            .into_iter()
+            .collect();
+        for thread in both {
+            thread.join().unwrap();
+        }
+        assert_eq!((a.nodes().len(), b.nodes().len()), (1, 1));
+        assert_eq!(a.mesh_metrics().lost + b.mesh_metrics().lost, 0);
+    }
+}
+
+#[test]
+fn fault_24_a_full_actor_stops_its_own_messages_and_nobody_elses() {
+    let (a, b) = (node(), node());
+    let at = listen(&b);
+    let gate = Arc::new(Mutex::new(()));
+    let held = gate.lock().unwrap();
+    let (at_gate, seen) = (Arc::clone(&gate), Arc::new(AtomicU64::new(0)));
+    let counted = Arc::clone(&seen);
+    let rt = Runtime::new(Config { workers: 2, ..Config::default() }).unwrap();
+    rt.configure_mesh(quick()).unwrap();
+    let at2 = listen(&rt);
+    let stuck = rt
+        .spawn_with(
+            move |_: Message, _: &mut Context<'_>| {
+                drop(at_gate.lock().unwrap());
+                counted.fetch_add(1, Ordering::SeqCst);
+            },
+            iris::SpawnOptions { capacity: Some(10), ..Default::default() },
+        )
+        .unwrap();
+    rt.register("stuck", stuck).unwrap();
+    rt.register("echo", echo(&rt)).unwrap();
+    a.configure_mesh(MeshOptions { proxy_capacity: Some(1000), ..quick() }).unwrap();
+    let stuck = a.resolve_remote(&at2, "stuck", LONG).unwrap().unwrap();
+    let free = a.resolve_remote(&at2, "echo", LONG).unwrap().unwrap();
+    let mut taken = 0_u64;
+    // What the remote mailbox does not take waits here, and this mailbox is bounded.
+    until("the proxy is full", || {
+        let took = a.send(stuck, b"m");
+        taken += u64::from(took);
+        !took
+    });
+    assert!(taken <= 1000 + 12, "{taken}");
+    assert_eq!(a.mailbox_size(stuck), Some(1000));
+    assert_eq!(a.call_blocking(free, b"x", LONG).unwrap().len(), 1, "the session goes on");
+    assert_eq!(rt.metrics().books.refused.iter().sum::<u64>(), 0, "nothing was dropped there");
+    drop(held);
+    until("all that was taken is handled", || seen.load(Ordering::SeqCst) == taken);
+    drop((b, at));
+}

@@ -1,0 +1,100 @@
+//! Strangers, liars and floods.
+
+use super::support::{echo, until};
+use super::*;
+use iris::ErrorKind;
+use iris::mesh::Secret;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+fn secret(s: &str) -> Option<Secret> {
+    Some(Secret::new(s.as_bytes()).unwrap())
+}
+
+fn with_secret(s: &str) -> Runtime {
+    node_with(MeshOptions { secret: secret(s), ..quick() })
+}
+
+#[test]
+fn a_secret_encrypts_and_both_need_it() {
+    let (a, b) = (with_secret("swordfish"), with_secret("swordfish"));
+    let at = listen(&b);
+    b.register("echo", echo(&b)).unwrap();
+    let proxy = a.resolve_remote(&at, "echo", LONG).unwrap().unwrap();
+    let large = vec![3; 1 << 20];
+    assert_eq!(*a.call_blocking(proxy, large.clone(), LONG).unwrap(), *large);
+    for stranger in [with_secret("password"), node()] {
+        let e = stranger.resolve_remote(&at, "echo", LONG).unwrap_err();
+        assert_eq!(e.kind(), ErrorKind::AuthFailed, "fault 31: {e}");
+    }
+    let open = node();
+    let at = listen(&open);
+    assert_eq!(a.resolve_remote(&at, "x", LONG).unwrap_err().kind(), ErrorKind::AuthFailed);
+    assert_eq!(b.nodes().len(), 1, "strangers are nobody");
+}
+
+#[test]
+fn fault_29_garbage_is_closed_and_others_are_served() {
+    let (a, b, _, _, proxy) = pair(echo);
+    let at = b.listening()[0].clone();
+    let mut preamble = b"IRIS\x01\x01\x00\x00\x00\x00\x00\x00".to_vec();
+    let cases: Vec<Vec<u8>> = vec![
+        b"GET / HTTP/1.1\r\n\r\n".to_vec(),
+        vec![0; 64],
+        vec![0xFF; 64],
+        // A genuine preamble, then a record of 4 GiB, of none, of nonsense.
+        [&preamble[..], &[0xFF; 4]].concat(),
+        [&preamble[..], &[0; 4]].concat(),
+        [&preamble[..], &[9, 0, 0, 0], &[0xAA; 9]].concat(),
+    ];
+    for case in cases {
+        let mut s = TcpStream::connect(&at).unwrap();
+        s.set_read_timeout(Some(LONG)).unwrap();
+        s.write_all(&case).unwrap();
+        // Closed: the read ends, by an end or by a reset.
+        let _ = s.read_to_end(&mut Vec::new());
+    }
+    preamble.truncate(5);
+    drop(TcpStream::connect(&at).unwrap().write_all(&preamble));
+    assert_eq!(&*a.call_blocking(proxy, b"x", LONG).unwrap(), b"x");
+    assert_eq!(b.nodes().len(), 1);
+}
+
+#[test]
+fn fault_30_a_thousand_slow_handshakes_hinder_nobody() {
+    let options = MeshOptions { max_handshakes: 32, ..quick() };
+    let b = node_with(options);
+    let at = listen(&b);
+    b.register("echo", echo(&b)).unwrap();
+    let slow: Vec<_> = (0..1000)
+        .map(|_| {
+            let mut s = TcpStream::connect(&at).unwrap();
+            let _ = s.write_all(b"IRI");
+            s
+        })
+        .collect();
+    until("the cap holds", || b.mesh_metrics().handshakes <= 33);
+    let a = node();
+    let proxy = a.resolve_remote(&at, "echo", LONG).unwrap().unwrap();
+    assert_eq!(&*a.call_blocking(proxy, b"x", LONG).unwrap(), b"x");
+    drop(slow);
+}
+
+#[test]
+fn fault_32_a_flood_of_pids_is_capped_and_counted() {
+    let a = node();
+    let b = node_with(MeshOptions { max_refs: 100, ..quick() });
+    let at = listen(&b);
+    b.register("echo", echo(&b)).unwrap();
+    let proxy = a.resolve_remote(&at, "echo", LONG).unwrap().unwrap();
+    let pids: Vec<_> = (0..300).map(|_| echo(&b)).collect();
+    let proxies: Vec<_> = pids.iter().map(|p| a.remote_pid(&at, *p).unwrap()).collect();
+    a.call_blocking(proxy, b"x", LONG).unwrap();
+    let alive = proxies.iter().filter(|p| a.is_alive(**p)).count();
+    assert!(alive < 100, "{alive} are known");
+    assert!(b.mesh_metrics().forbidden >= 200);
+    for i in 0..1000 {
+        assert_eq!(a.resolve_remote(&at, &format!("nobody {i}"), LONG).unwrap(), None);
+    }
+    assert_eq!(&*a.call_blocking(proxy, b"x", LONG).unwrap(), b"x");
+}
