@@ -907,7 +907,7 @@ class Runtime:
         Args:
             strict: True: the spawn raises `AtCapacity`. False, the default: a shared thread.
         """
-    def hot_swap(self, pid: int, handler: Handler | CodecHandler[Any]) -> int:
+    def hot_swap(self, pid: int, new_handler: Handler | CodecHandler[Any]) -> int:
         """Gives an actor another handler; queue, names and pid stay.
 
         What is being handled finishes on the old handler; every later message sees the new one. The
@@ -916,16 +916,16 @@ class Runtime:
 
         Args:
             pid: Whose handler. Push actors only.
-            handler: As for `spawn`.
+            new_handler: As for the `handler` of `spawn`.
 
         Returns:
             The version now in force.
 
         Raises:
             NoSuchActor: The actor is unknown or dead.
-            InvalidArgument: It is a pull actor, or `handler` takes neither ``(msg)`` nor
+            InvalidArgument: It is a pull actor, or `new_handler` takes neither ``(msg)`` nor
                 ``(msg, ctx)``.
-            InvalidType: `handler` is not callable, or a generator function.
+            InvalidType: `new_handler` is not callable, or a generator function.
         """
     def behavior_version(self, pid: int) -> int:
         """Tells which handler is in force.

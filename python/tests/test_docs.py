@@ -41,10 +41,16 @@ def examples_of(page: Path) -> list[Example]:
 
 
 README = ROOT / "README.md"
+# Pages whose examples go on where the one before ended.
+PROGRAMS = [ROOT / "docs/usage-python.md"]
 EXAMPLES = [
     example
     for page in [README, *sorted((ROOT / "docs").rglob("*.md"))]
+    if page not in PROGRAMS
     for example in examples_of(page)
+] + [
+    Example(str(page.relative_to(ROOT)), 1, "\n".join(e.code for e in examples_of(page)))
+    for page in PROGRAMS
 ]
 
 

@@ -114,6 +114,7 @@ OTHER_CALLS: dict[str, Callable[[Runtime], Any]] = {
     "send_named": lambda rt: rt.send_named("name", b""),
     "list_actors": lambda rt: rt.list_actors(),
     "get_metrics": lambda rt: rt.get_metrics(),
+    "prometheus": lambda rt: rt.prometheus(),
     "on_crash": lambda rt: rt.on_crash(None),
     "on_pressure": lambda rt: rt.on_pressure(None),
     "cancel_timer": lambda rt: rt.cancel_timer(1),

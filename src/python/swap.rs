@@ -83,11 +83,15 @@ impl Shared {
 #[pymethods]
 impl PyRuntime {
     /// Gives an actor another handler; answers the version now in force.
-    fn hot_swap(slf: &Bound<'_, Self>, pid: PidArg, handler: &Bound<'_, PyAny>) -> PyResult<u64> {
+    fn hot_swap(
+        slf: &Bound<'_, Self>,
+        pid: PidArg,
+        new_handler: &Bound<'_, PyAny>,
+    ) -> PyResult<u64> {
         let py = slf.py();
         let shared = slf.get().open(py)?;
-        let shape = Self::shape_of(slf, handler)?;
-        let handler = handler.clone().unbind();
+        let shape = Self::shape_of(slf, new_handler)?;
+        let handler = new_handler.clone().unbind();
         let new = Behavior { handler, wants_ctx: shape.wants_ctx, version: 0 };
         let (version, forgotten) = shared.change(py, pid, |slot| slot.swap(new))?;
         drop(forgotten);

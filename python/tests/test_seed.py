@@ -1,0 +1,204 @@
+"""The surface that was asked for: its signatures are there, its examples run as written."""
+
+import ast
+import inspect
+import textwrap
+
+import pytest
+from helpers import run_program
+from iris import Runtime
+
+# Signatures of the usage reference, as they stand there.
+SIGNATURES = """
+spawn(handler, budget: int = 100, release_gil: bool = False)
+spawn_py_handler_bounded(handler, budget: int, capacity: int, release_gil: bool = False)
+spawn_with_mailbox(handler, budget: int = 100)
+spawn_child(parent: int, handler, budget: int = 100, release_gil: bool = False)
+spawn_child_pool(parent, handler, workers: int, budget: int = 100, release_gil: bool = False)
+spawn_child_with_mailbox(parent, handler, budget: int = 100)
+spawn_virtual(handler, budget: int = 100, idle_timeout_ms: Optional[int] = None)
+spawn_with_path_observed(budget: int, path: str)
+send(pid: int, data: bytes)
+send_many(pid: int, payloads: Iterable[bytes])
+send_named(name: str, data: bytes)
+send_buffer(pid: int, buffer_id: int)
+send_after(pid: int, delay_ms: int, data: bytes)
+send_interval(pid: int, interval_ms: int, data: bytes)
+cancel_timer(timer_id: int)
+allocate_buffer(size: int)
+mailbox_size(pid: int)
+mailbox_backpressure(pid: int)
+send_with_backpressure(pid: int, data: bytes)
+send_user_with_backpressure(pid: int, buffer_id: int)
+selective_recv(pid, matcher: Callable, timeout: Optional[float] = None)
+selective_recv_blocking(pid, matcher, timeout=None)
+register(name: str, pid: int)
+unregister(name: str)
+resolve(name: str)
+whereis(name: str)
+register_path(path: str, pid: int)
+unregister_path(path: str)
+whereis_path(path: str)
+list_children(prefix: str)
+list_children_direct(prefix: str)
+create_path_supervisor(path: str)
+remove_path_supervisor(path: str)
+path_supervisor_watch(path: str, pid: int)
+path_supervisor_children(path: str)
+path_supervise_with_factory(path: str, pid: int, factory, strategy: str)
+children_count()
+child_pids()
+hot_swap(pid: int, new_handler)
+behavior_version(pid: int)
+rollback_behavior(pid: int, steps: int = 1)
+get_messages(observer_pid)
+set_overflow_policy(pid, policy, target=None)
+set_release_gil_limits(max_threads: int, pool_size: int)
+set_release_gil_strict(strict: bool)
+stop(pid: int)
+join(pid: int)
+is_alive(pid: int)
+listen(addr: str)
+resolve_remote(addr: str, name: str)
+resolve_remote_py(addr: str, name: str)
+is_node_up(addr: str)
+send_remote(addr: str, pid: int, data: bytes)
+monitor_remote(addr: str, pid: int)
+"""
+
+# What other parts of iris bring; once a call is there, its signature is held to the reference too.
+LATER = {
+    "spawn_with_path_observed",
+    "selective_recv",
+    "selective_recv_blocking",
+    "get_messages",
+    "create_path_supervisor",
+    "remove_path_supervisor",
+    "path_supervisor_watch",
+    "path_supervisor_children",
+    "path_supervise_with_factory",
+    "children_count",
+    "child_pids",
+    "listen",
+    "resolve_remote",
+    "resolve_remote_py",
+    "is_node_up",
+    "send_remote",
+    "monitor_remote",
+}
+
+
+def asked_for(line: str) -> tuple[str, list[str], dict[str, object]]:
+    """The name of a call, its parameters in order, and the defaults of some."""
+    [call] = ast.parse(f"def {line}: ...").body
+    assert isinstance(call, ast.FunctionDef)
+    names = [a.arg for a in call.args.args]
+    values = [ast.literal_eval(d) for d in call.args.defaults]
+    return call.name, names, dict(zip(names[len(names) - len(values) :], values, strict=True))
+
+
+@pytest.mark.parametrize("line", SIGNATURES.split("\n")[1:-1])
+def test_a_call_is_there_with_its_parameters(line: str) -> None:
+    name, wanted, defaults = asked_for(line)
+    if not hasattr(Runtime, name):
+        assert name in LATER
+        return
+    have = list(inspect.signature(getattr(Runtime, name)).parameters.values())[1:]
+    positional = [p for p in have if p.kind is p.POSITIONAL_OR_KEYWORD]
+    assert [p.name for p in positional[: len(wanted)]] == wanted
+    for p in positional[: len(wanted)]:
+        assert p.default == defaults.get(p.name, p.empty), p
+    extra = [p for p in have if p.name not in wanted]
+    assert all(p.default is not p.empty for p in extra), extra
+
+
+# Examples of the usage reference, one program each; what they take for granted stands before.
+HEAD = """
+    from iris import Runtime
+    rt = Runtime()
+    def handler(msg):
+        print('got', msg)
+
+    pid = rt.spawn(handler, budget=50)
+    """
+EXAMPLES = {
+    "spawn": "",
+    "push and pull": """
+        # push actor
+        rt.spawn(lambda m: print('push', m))
+        # pull actor
+        def mailbox_worker(mailbox):
+            while True:
+                msg = mailbox.recv()
+                if not msg:
+                    break
+                print('pull', msg)
+
+        rt.spawn_with_mailbox(mailbox_worker)
+        """,
+    "timers and batches": """
+        timer = rt.send_after(pid, 200, b'tick')
+        # cancel
+        rt.cancel_timer(timer)
+        # batch send
+        accepted = rt.send_many(pid, [b"a", bytearray(b"b"), memoryview(b"c")])
+        print("accepted", accepted)
+        assert accepted == 3
+        """,
+    "mailbox size": """
+        size = rt.mailbox_size(pid)
+        print('size=', size)
+        """,
+    "names and paths": """
+        rt.register('auth', pid)
+        assert rt.whereis('auth') == pid
+        rt.register_path('/svc/test/one', pid)
+        print(rt.list_children('/svc/test'))
+        """,
+    "hot swap": """
+        def a(msg):
+            print('got', msg)
+
+        pid = rt.spawn(a)
+        rt.hot_swap(pid, lambda m: print('upgraded', m))
+        """,
+    "the GIL": """
+        rt.set_release_gil_limits(8, 16)
+        rt.set_release_gil_strict(True)
+        """,
+    "stop": """
+        rt.stop(pid)
+        rt.join(pid)
+        assert not rt.is_alive(pid)
+        """,
+    "overflow": """
+        primary = rt.spawn_py_handler_bounded(lambda m: print(m), 100, capacity=1)
+        fallback = rt.spawn(lambda m: print('fallback', m), 100)
+        rt.set_overflow_policy(primary, 'redirect', fallback)
+        """,
+    "together": """
+        rt = Runtime()
+        def hello(msg):
+            print('hello', msg)
+
+        pid = rt.spawn(hello)
+        rt.register('greeter', pid)
+        rt.send_named('greeter', b'world')
+        tid = rt.send_interval(pid, 1000, b'ping')
+        # later
+        rt.cancel_timer(tid)
+        """,
+}
+SUPERVISORS = """
+    rt.create_path_supervisor('/svc/test')
+    rt.path_supervisor_watch('/svc/test', pid)
+    print(rt.path_supervisor_children('/svc/test'))
+    """
+if hasattr(Runtime, "create_path_supervisor"):
+    EXAMPLES["supervisors"] = SUPERVISORS
+
+
+@pytest.mark.parametrize("code", EXAMPLES.values(), ids=EXAMPLES)
+def test_an_example_runs_as_it_is_written(code: str) -> None:
+    done = run_program(textwrap.dedent(HEAD) + textwrap.dedent(code))
+    assert (done.returncode, done.stderr) == (0, "")
