@@ -103,7 +103,7 @@ describe('onPressure', () => {
     const rt = runtime(t, { logger: { error: (text) => void errors.push(text) } })
     const sink = rt.spawn((m) => void other.push(`${m}`))
     let n = 0
-    rt.onPressure((pid, level) => {
+    rt.onPressure((_pid, level) => {
       rt.send(sink, level)
       if (n++ === 0) throw new Error('thrown')
       return n === 2 ? Promise.reject(new Error('rejected')) : undefined

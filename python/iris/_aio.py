@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Awaitable, Callable
 from contextvars import Context, ContextVar
-from typing import TYPE_CHECKING, Any, Generic
+from typing import TYPE_CHECKING, Any, Generic, Protocol
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -176,6 +176,42 @@ class AsyncMailbox(Generic[T]):
             if not deadline.expired():
                 raise
             return None
+
+
+class _Scan(Protocol):
+    @property
+    def closed(self) -> bool: ...
+    def look(self) -> Received | None: ...
+    def arm(self, waker: _Waker) -> None: ...
+    def end(self) -> None: ...
+
+
+async def _select(scan: _Scan, timeout: float | None) -> Received | None:  # noqa: ASYNC109
+    rung = asyncio.Event()
+    waker = _Waker(rung)
+    deadline = asyncio.timeout(timeout)
+    try:
+        async with deadline:
+            while True:
+                rung.clear()
+                scan.arm(waker)
+                message = scan.look()
+                if message is not None or scan.closed:
+                    return message
+                await rung.wait()
+    except TimeoutError:
+        if not deadline.expired():
+            raise
+        return None
+    finally:
+        scan.end()
+
+
+def select(
+    loop: asyncio.AbstractEventLoop, scan: _Scan, timeout: float | None
+) -> asyncio.Task[Received | None]:
+    """Wait for a message of an observed actor."""
+    return loop.create_task(_select(scan, timeout))
 
 
 class _Gone:

@@ -487,6 +487,90 @@ class Runtime:
             InvalidType: `handler` is not callable, or a generator function.
             AtCapacity: No slot or no thread is free.
         """
+    def spawn_with_path_observed(
+        self, budget: int, path: str, *, capacity: int | None = None
+    ) -> int:
+        """Spawns an observed actor: it has no handler, and keeps what it gets until it is asked.
+
+        It is registered under `path`, and ends when it is stopped; with `drain` once its messages
+        have been fetched. An unbounded one keeps everything; with a `capacity` and the policy
+        ``dropold`` it keeps the newest.
+
+        Args:
+            budget: As for `spawn`.
+            path: Where it is registered.
+            capacity: The bound of its mailbox in messages; 1 to 2^30. Default: the runtime's.
+
+        Returns:
+            The pid of the actor.
+
+        Raises:
+            InvalidPath: `path` is none.
+            NameTaken: `path` is another live actor's; nothing is spawned.
+            InvalidArgument: `budget` or `capacity` is out of range.
+            AtCapacity: No slot is free.
+        """
+    def get_messages(self, observer_pid: int) -> list[Received]:
+        """Takes everything that an observed actor has kept, oldest first.
+
+        Args:
+            observer_pid: The observed actor.
+
+        Returns:
+            The messages; calls as `CallMessage`, what the runtime itself tells as
+            `PySystemMessage`.
+
+        Raises:
+            NoSuchActor: It is unknown or dead.
+            InvalidArgument: It is no observed actor.
+        """
+    def selective_recv(
+        self,
+        pid: int,
+        matcher: Callable[[Any], object],
+        timeout: float | None = None,
+    ) -> Future[Received | None]:
+        """Waits on an asyncio event loop for a message of an observed actor that `matcher` likes.
+
+        The others keep their place and order. As long as it is the same object, a matcher is not
+        asked again about what it has refused. Several may wait at once.
+
+        Args:
+            pid: The observed actor.
+            matcher: Called with the bytes of a message, or with a `PySystemMessage`. What it raises
+                is raised here, and the message stays.
+            timeout: In seconds. Default: for ever.
+
+        Returns:
+            A future of the message; None: the time is over, or the actor has ended.
+
+        Raises:
+            NoSuchActor: It is unknown or dead.
+            InvalidArgument: It is no observed actor, or `timeout` is out of range.
+            NotLocal: No event loop runs on this thread.
+            WouldDeadlock: This is a handler that is not ``async def``.
+        """
+    def selective_recv_blocking(
+        self,
+        pid: int,
+        matcher: Callable[[Any], object],
+        timeout: float | None = None,
+    ) -> Received | None:
+        """`selective_recv` that blocks, with the GIL released; Ctrl-C works on the main thread.
+
+        Args:
+            pid: As for `selective_recv`.
+            matcher: As for `selective_recv`.
+            timeout: As for `selective_recv`.
+
+        Returns:
+            The message; None: the time is over, or the actor has ended.
+
+        Raises:
+            WouldDeadlock: This thread runs handlers or an event loop.
+            NoSuchActor: As for `selective_recv`.
+            InvalidArgument: As for `selective_recv`.
+        """
     @overload
     def spawn_virtual(
         self,

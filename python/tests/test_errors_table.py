@@ -30,6 +30,9 @@ PID_CALLS: dict[str, Callable[[Runtime, Any], Any]] = {
     "send_user_with_backpressure": lambda rt, pid: rt.send_user_with_backpressure(
         pid, rt.allocate_buffer(8)[0]
     ),
+    "get_messages": lambda rt, pid: rt.get_messages(pid),
+    "selective_recv": lambda rt, pid: rt.selective_recv(pid, bool),
+    "selective_recv_blocking": lambda rt, pid: rt.selective_recv_blocking(pid, bool, 0),
     "behavior_version": lambda rt, pid: rt.behavior_version(pid),
     "rollback_behavior": lambda rt, pid: rt.rollback_behavior(pid),
     "register": lambda rt, pid: rt.register("name", pid),
@@ -91,6 +94,8 @@ COUNT_CALLS: dict[str, Callable[[Runtime, Any], Any]] = {
     "bounded budget": lambda rt, n: rt.spawn_py_handler_bounded(lambda msg: None, n, 1),
     "capacity": lambda rt, n: rt.spawn_py_handler_bounded(lambda msg: None, 1, n),
     "pull budget": lambda rt, n: rt.spawn_with_mailbox(lambda box: None, n),
+    "observed budget": lambda rt, n: rt.spawn_with_path_observed(n, "/o"),
+    "observed capacity": lambda rt, n: rt.spawn_with_path_observed(1, "/o", capacity=n),
     "virtual budget": lambda rt, n: rt.spawn_virtual(lambda msg: None, n),
     "virtual capacity": lambda rt, n: rt.spawn_virtual(lambda msg: None, capacity=n),
     "release budget": lambda rt, n: rt.spawn(lambda msg: None, budget=n, release_gil=True),
@@ -101,6 +106,7 @@ COUNT_CALLS: dict[str, Callable[[Runtime, Any], Any]] = {
 OTHER_CALLS: dict[str, Callable[[Runtime], Any]] = {
     "spawn": lambda rt: rt.spawn(lambda msg: None),
     "spawn_virtual": lambda rt: rt.spawn_virtual(lambda msg: None),
+    "spawn_with_path_observed": lambda rt: rt.spawn_with_path_observed(1, "/o"),
     "spawn_py_handler_bounded": lambda rt: rt.spawn_py_handler_bounded(lambda msg: None, 1, 1),
     "spawn_with_mailbox": lambda rt: rt.spawn_with_mailbox(lambda box: None),
     "unregister": lambda rt: rt.unregister("name"),
@@ -142,6 +148,9 @@ NEEDS_ACTOR = {
     "spawn_child",
     "spawn_child_with_mailbox",
     "spawn_child_pool",
+    "get_messages",
+    "selective_recv",
+    "selective_recv_blocking",
     "behavior_version",
     "rollback_behavior",
 }
@@ -154,7 +163,7 @@ SENDS = {
     "send_buffer",
     "send_user_with_backpressure",
 }
-AWAITABLE = {"call", "join_async", "send_async", "aclose"}
+AWAITABLE = {"call", "join_async", "send_async", "aclose", "selective_recv"}
 NEVER_RAISE = {"close", "aclose"}
 
 

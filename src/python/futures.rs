@@ -17,7 +17,7 @@ use pyo3::sync::PyOnceLock;
 use std::sync::Arc;
 use std::time::Duration;
 
-fn home_here(py: Python<'_>, shared: &Arc<Shared>, what: &str) -> PyResult<Arc<Home>> {
+pub(super) fn home_here(py: Python<'_>, shared: &Arc<Shared>, what: &str) -> PyResult<Arc<Home>> {
     if let Some(event_loop) = running_loop(py)? {
         return shared.home_of(py, &event_loop);
     }

@@ -401,6 +401,23 @@ pub(super) struct CallMessage {
     call: AtomicU64,
 }
 
+impl CallMessage {
+    pub(super) fn new(
+        shared: &Arc<Shared>,
+        data: Py<PyAny>,
+        sender: Option<Pid>,
+        call: CallId,
+    ) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            codec: None,
+            data,
+            sender: sender.map(Pid::to_bits),
+            call: AtomicU64::new(call.to_bits()),
+        }
+    }
+}
+
 #[pymethods]
 impl CallMessage {
     /// `CallMessage[T]`, for annotations.

@@ -15,6 +15,7 @@
 //!  spawn.rs    what a spawn says                release.rs  threads of release_gil actors
 //!  pool.rs     children that share the work     codec.rs    messages that are no bytes
 //!  buffers.rs  buffers that wait to be sent             virtuals.rs virtual actors
+//!  observed.rs actors that keep what they get
 //! ```
 //!
 //! **Locks.** No Rust lock is held while Python is called or the GIL is taken; what is under a lock here is moved in and
@@ -35,6 +36,7 @@ mod home;
 mod info;
 mod lane;
 mod mailbox;
+mod observed;
 mod outcome;
 mod overflow;
 mod pool;

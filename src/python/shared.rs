@@ -9,6 +9,7 @@ use super::home::{Home, attached};
 use super::info::PyExitInfo;
 use super::lane::{self, Parker};
 use super::mailbox::Pullers;
+use super::observed::Observed;
 use super::process;
 use super::release::Released;
 use super::virtuals::Hooks;
@@ -45,6 +46,7 @@ pub(super) struct Shared {
     pub(super) pullers: Arc<Pullers>,
     /// What handlers threw in calls, until the caller gets it.
     pub(super) causes: Mutex<HashMap<u64, Py<PyAny>>>,
+    pub(super) observed: Mutex<HashMap<Pid, Arc<Observed>>>,
     /// The hooks of the last virtual actor that was spawned.
     pub(super) last_hooks: Mutex<Option<Arc<Hooks>>>,
     pub(super) has_codecs: AtomicBool,
@@ -78,6 +80,7 @@ impl Shared {
             call_timeout,
             stop_timeout,
             causes: Mutex::default(),
+            observed: Mutex::default(),
             last_hooks: Mutex::default(),
             has_codecs: AtomicBool::new(false),
             codecs: Mutex::default(),
@@ -100,6 +103,10 @@ impl Shared {
         });
         process::remember(&shared);
         Ok(shared)
+    }
+
+    pub(super) fn weak(&self) -> Weak<Self> {
+        Weak::clone(&self.me)
     }
 
     // --- whether calls may be made ---------------------------------------------------------------------------------
