@@ -47,6 +47,7 @@ const OF_THE_DRAIN = [
   'take',
   'slab',
   'poll',
+  'beginSlice',
   'endSlice',
   'suspend',
   'crash',

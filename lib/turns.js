@@ -129,7 +129,7 @@ class Turns {
   #beginSlice() {
     this.#fresh = false
     this.nudged[0] = 0
-    this.#border.native.poll()
+    this.#border.native.beginSlice()
     this.#sliceStart = this.#border.clock[0]
     this.#looks = 0
     this.left = 1

@@ -334,8 +334,9 @@ pub(super) fn metrics(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
 
 /// `lanes()`: number, host, turns, milliseconds held in all and at the longest of every lane, flat.
 pub(super) fn lanes(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
-    let inner = face.synced()?;
+    let mut inner = face.synced()?;
     inner.rt.check_open()?;
+    inner.count_hold();
     let lanes = inner.rt.metrics().lanes;
     let mut items = Vec::with_capacity(5 * lanes.len());
     for l in &lanes {
@@ -349,8 +350,9 @@ pub(super) fn lanes(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
 
 /// `prometheus()`: the text exposition of the metrics.
 pub(super) fn prometheus(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
-    let inner = face.synced()?;
+    let mut inner = face.synced()?;
     inner.rt.check_open()?;
+    inner.count_hold();
     Ok(cx.ret(cx.str(&inner.rt.metrics().prometheus())))
 }
 

@@ -62,6 +62,36 @@ pub(super) struct Inner {
     /// Hears of levels that change, if JS wants to.
     pub(super) pressure: Option<PressureWatch>,
     seen_control: u32,
+    hold: Hold,
+}
+
+/// One hold of the event loop: from the first drain of a turn of the loop to the end of the last, on the runtime's clock.
+#[derive(Default)]
+struct Hold {
+    begun_ns: u64,
+    until_ns: u64,
+}
+
+impl Inner {
+    /// A turn of the loop begins to run handlers: what the last one held is known now.
+    pub(super) fn begin_hold(&mut self) {
+        self.count_hold();
+        self.hold.begun_ns = self.lane.now_ns();
+    }
+
+    /// Handlers ran until now.
+    #[inline]
+    pub(super) fn note_hold(&mut self, now_ns: u64) {
+        self.hold.until_ns = now_ns;
+    }
+
+    /// Tells the lane of the hold that is over.
+    pub(super) fn count_hold(&mut self) {
+        let Hold { begun_ns, until_ns } = std::mem::take(&mut self.hold);
+        if until_ns > begun_ns && begun_ns != 0 {
+            self.lane.held(until_ns - begun_ns);
+        }
+    }
 }
 
 /// See the module doc. One thread only.
@@ -96,6 +126,7 @@ impl Face {
             used: 0,
             pressure: None,
             seen_control: 0,
+            hold: Hold::default(),
         };
         Self {
             inner: RefCell::new(Some(inner)),

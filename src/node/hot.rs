@@ -91,6 +91,10 @@ pub(super) fn send_packed(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
 pub(super) fn take(face: &Face, _cx: &Cx<'_>) -> Result<Ret> {
     let mut guard = face.inner()?;
     let taken = take_batch(face, &mut guard);
+    if taken == -1 {
+        let now = guard.lane.now_ns();
+        guard.note_hold(now);
+    }
     face.memory.ctl.set_i32(ctl::TAKEN, taken);
     Ok(Ret::Undefined)
 }
@@ -168,10 +172,18 @@ fn align(len: usize) -> usize {
     (len + 7) & !7
 }
 
+/// `beginSlice()`: [`poll`], and the beginning of a hold of the loop.
+pub(super) fn begin_slice(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    face.inner()?.begin_hold();
+    poll(face, cx)
+}
+
 /// `poll()`: writes the time, in milliseconds, to the shared clock, and looks whether other threads stopped actors.
 pub(super) fn poll(face: &Face, _cx: &Cx<'_>) -> Result<Ret> {
     let mut inner = face.inner()?;
-    face.memory.clock.set_f64(0, inner.lane.now_ns() as f64 / 1e6);
+    let now = inner.lane.now_ns();
+    face.memory.clock.set_f64(0, now as f64 / 1e6);
+    inner.note_hold(now);
     face.note_control(&mut inner);
     Ok(Ret::Undefined)
 }

@@ -73,6 +73,7 @@ const ENTRIES: &[(&CStr, usize, Entry)] = &[
     (c"take", 0, hot::take),
     (c"slab", 1, hot::slab),
     (c"poll", 0, hot::poll),
+    (c"beginSlice", 0, hot::begin_slice),
     (c"endSlice", 1, hot::end_slice),
     (c"call", 5, hot::call),
     (c"reply", 3, hot::reply),
