@@ -6,6 +6,7 @@
 //! What every call means is written in `docs/semantics.md`; how it works in `docs/architecture.md`.
 
 pub mod actor;
+pub mod bytes;
 pub mod clock;
 pub mod config;
 pub mod error;

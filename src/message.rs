@@ -1,5 +1,6 @@
 //! What travels: [`Payload`], [`Envelope`], and how actors end: [`ExitReason`], [`ExitInfo`].
 
+use crate::bytes;
 use crate::error::Error;
 use crate::id::{CallId, Pid};
 use std::any::Any;
@@ -14,8 +15,12 @@ pub const INLINE_MAX: usize = 22;
 pub struct Payload(Repr);
 
 enum Repr {
-    Inline { len: u8, bytes: [u8; INLINE_MAX] },
-    Heap(Box<[u8]>),
+    Inline {
+        len: u8,
+        bytes: [u8; INLINE_MAX],
+    },
+    /// And the thread that allocated them.
+    Heap(u8, Box<[u8]>),
     Foreign(Box<dyn ForeignBytes>),
     System(Box<SystemMessage>),
 }
@@ -39,8 +44,8 @@ impl Payload {
     ///
     /// # Errors
     /// The payload itself if they are not.
-    pub fn into_foreign(self) -> Result<Box<dyn Any + Send>, Self> {
-        match self.0 {
+    pub fn into_foreign(mut self) -> Result<Box<dyn Any + Send>, Self> {
+        match self.take() {
             Repr::Foreign(b) => Ok(b.into_any()),
             other => Err(Self(other)),
         }
@@ -62,6 +67,16 @@ impl Payload {
         }
     }
 
+    /// Bytes that this thread has allocated.
+    #[inline]
+    fn heap(bytes: Box<[u8]>) -> Self {
+        Self(Repr::Heap(bytes::home(), bytes))
+    }
+
+    fn take(&mut self) -> Repr {
+        std::mem::replace(&mut self.0, Repr::Inline { len: 0, bytes: [0; INLINE_MAX] })
+    }
+
     /// A payload of no bytes.
     #[must_use]
     pub const fn empty() -> Self {
@@ -70,12 +85,21 @@ impl Payload {
 
     /// The bytes as a vector, without a copy where they were on the heap.
     #[must_use]
-    pub fn into_vec(self) -> Vec<u8> {
-        match self.0 {
+    pub fn into_vec(mut self) -> Vec<u8> {
+        match self.take() {
             Repr::Inline { len, bytes } => bytes[..usize::from(len)].to_vec(),
-            Repr::Heap(b) => b.into_vec(),
+            Repr::Heap(_, b) => b.into_vec(),
             Repr::Foreign(b) => b.bytes().to_vec(),
             Repr::System(_) => Vec::new(),
+        }
+    }
+}
+
+impl Drop for Payload {
+    #[inline]
+    fn drop(&mut self) {
+        if let Repr::Heap(home, piece) = &mut self.0 {
+            bytes::give_back(std::mem::take(piece), *home);
         }
     }
 }
@@ -85,8 +109,8 @@ impl Clone for Payload {
     fn clone(&self) -> Self {
         match &self.0 {
             Repr::Inline { len, bytes } => Self(Repr::Inline { len: *len, bytes: *bytes }),
-            Repr::Heap(b) => Self(Repr::Heap(b.clone())),
-            Repr::Foreign(b) => Self(Repr::Heap(b.bytes().into())),
+            Repr::Heap(_, b) => Self::heap(b.clone()),
+            Repr::Foreign(b) => Self::heap(b.bytes().into()),
             Repr::System(m) => Self(Repr::System(m.clone())),
         }
     }
@@ -98,7 +122,7 @@ impl Deref for Payload {
     fn deref(&self) -> &[u8] {
         match &self.0 {
             Repr::Inline { len, bytes } => &bytes[..usize::from(*len)],
-            Repr::Heap(b) => b,
+            Repr::Heap(_, b) => b,
             Repr::Foreign(b) => b.bytes(),
             Repr::System(_) => &[],
         }
@@ -113,7 +137,7 @@ impl From<&[u8]> for Payload {
             bytes[..src.len()].copy_from_slice(src);
             Self(Repr::Inline { len: src.len() as u8, bytes })
         } else {
-            Self(Repr::Heap(src.into()))
+            Self::heap(src.into())
         }
     }
 }
@@ -129,7 +153,7 @@ impl From<Vec<u8>> for Payload {
         if src.len() <= INLINE_MAX {
             src.as_slice().into()
         } else {
-            Self(Repr::Heap(src.into_boxed_slice()))
+            Self::heap(src.into_boxed_slice())
         }
     }
 }

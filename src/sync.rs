@@ -17,7 +17,7 @@ mod imp {
     pub(crate) struct Mutex<T>(std::sync::Mutex<T>);
 
     impl<T> Mutex<T> {
-        pub(crate) fn new(value: T) -> Self {
+        pub(crate) const fn new(value: T) -> Self {
             Self(std::sync::Mutex::new(value))
         }
         #[inline]
@@ -182,3 +182,68 @@ pub fn mark_lane_thread() {
 pub fn is_lane_thread() -> bool {
     MUST_NOT_WAIT.with(Cell::get)
 }
+
+/// Which of the process' threads this is: the first [`NUMBERED`] have a number of their own, the others share that one.
+#[cfg(not(iris_shuttle))]
+mod number {
+    use std::cell::Cell;
+    use std::sync::{Mutex, PoisonError};
+
+    /// Threads at a time that have a number of their own.
+    pub(crate) const NUMBERED: usize = 24;
+    const UNKNOWN: usize = usize::MAX;
+
+    /// Numbers of threads that have ended. The lock also orders what they did before what their successors do.
+    static FREE: Mutex<(usize, Vec<usize>)> = Mutex::new((0, Vec::new()));
+
+    thread_local! {
+        static MINE: Cell<usize> = const { Cell::new(UNKNOWN) };
+        static NUMBER: Number = const { Number };
+    }
+
+    /// Gives the thread's number back when the thread ends.
+    struct Number;
+
+    impl Drop for Number {
+        fn drop(&mut self) {
+            // What still asks after this shares.
+            let mine = MINE.replace(NUMBERED);
+            if mine < NUMBERED {
+                FREE.lock().unwrap_or_else(PoisonError::into_inner).1.push(mine);
+            }
+        }
+    }
+
+    #[inline]
+    pub(crate) fn thread_number() -> usize {
+        let mine = MINE.get();
+        if mine == UNKNOWN { claim() } else { mine }
+    }
+
+    #[cold]
+    fn claim() -> usize {
+        // Without a guard to give it back, the thread gets no number.
+        let mine = if NUMBER.try_with(|_| ()).is_ok() {
+            let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+            free.1.pop().unwrap_or_else(|| {
+                free.0 += 1;
+                free.0 - 1
+            })
+        } else {
+            NUMBERED
+        };
+        MINE.set(mine.min(NUMBERED));
+        mine.min(NUMBERED)
+    }
+}
+
+/// A model's threads are one thread of the system: they share.
+#[cfg(iris_shuttle)]
+mod number {
+    pub(crate) const NUMBERED: usize = 0;
+    pub(crate) fn thread_number() -> usize {
+        NUMBERED
+    }
+}
+
+pub(crate) use number::{NUMBERED, thread_number};

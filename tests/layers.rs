@@ -7,7 +7,7 @@
 use std::fs;
 use std::path::Path;
 
-const WORDS: &[&str] = &["error", "id", "config", "message", "path", "clock", "sync"];
+const WORDS: &[&str] = &["error", "id", "config", "message", "bytes", "path", "clock", "sync"];
 const MECHANISMS: &[&str] = &["mailbox", "timer", "scheduler"];
 const BELOW_ACTOR: &[&[&str]] = &[WORDS, MECHANISMS];
 const BELOW_REGISTRY: &[&[&str]] = &[WORDS, MECHANISMS, &["actor"]];
@@ -23,6 +23,7 @@ const LEVELS: &[(&str, &[&[&str]])] = &[
     ("id", &[WORDS]),
     ("config", &[WORDS]),
     ("message", &[WORDS]),
+    ("bytes", &[WORDS]),
     ("path", &[WORDS]),
     ("clock", &[WORDS]),
     ("sync", &[WORDS]),

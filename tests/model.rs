@@ -5,6 +5,7 @@
 
 #![cfg(iris_shuttle)]
 
+use iris::bytes::{Letterbox, Parcel};
 use iris::message::LaneEvent;
 use iris::scheduler::lane::Runnable;
 use iris::scheduler::pool::Pool;
@@ -237,6 +238,68 @@ fn what_a_worker_leaves_behind_a_long_handler_is_run_by_another() {
         }
         done.reach(2);
         pool.close();
+    });
+}
+
+#[test]
+fn the_front_of_a_queue_is_run_once_by_its_worker_or_by_a_rescuer() {
+    model(|| {
+        let pool = Arc::new(Pool::new(2));
+        let done = Arc::new(Signal::default());
+        let runs = Arc::new([const { AtomicUsize::new(0) }; 4]);
+        let (inside, finish, counts) = (Arc::clone(&pool), Arc::clone(&done), Arc::clone(&runs));
+        assert!(pool.start(move |worker| {
+            let mut tick = 0;
+            while let Some(r) = inside.next(worker, &mut tick) {
+                counts[r.slot as usize].fetch_add(1, Ordering::SeqCst);
+                // A chain: each makes the next runnable, at the front of its worker's queue.
+                if r.slot < 3 {
+                    inside.push(Runnable { slot: r.slot + 1, generation: 1 });
+                    // The handler is not over yet: time for a watcher to look, twice.
+                    shuttle::thread::yield_now();
+                    shuttle::thread::yield_now();
+                } else {
+                    finish.raise();
+                }
+            }
+        }));
+        pool.push(Runnable { slot: 0, generation: 1 });
+        done.reach(1);
+        pool.close();
+        assert!(runs.iter().all(|n| n.load(Ordering::SeqCst) == 1), "{runs:?}");
+    });
+}
+
+#[test]
+fn bytes_go_home_once_or_are_freed_once() {
+    model(|| {
+        let letterbox = Arc::new(Letterbox::default());
+        let senders = [0u8, 10].map(|first| {
+            let letterbox = Arc::clone(&letterbox);
+            spawn(move || {
+                let mut parcel = Parcel::new();
+                for piece in first..first + 3 {
+                    parcel.add(vec![piece].into());
+                    letterbox.put(&mut parcel);
+                    assert!(parcel.is_empty());
+                }
+            })
+        });
+        let mut home = Vec::new();
+        let collect = |home: &mut Vec<u8>| {
+            let mut pieces = Vec::new();
+            letterbox.collect(&mut pieces);
+            home.extend(pieces.iter().map(|p| p[0]));
+        };
+        while home.len() < 2 {
+            collect(&mut home);
+            shuttle::thread::yield_now();
+        }
+        senders.into_iter().for_each(|s| s.join().expect("no panic"));
+        assert_eq!(letterbox.is_full(), home.len() < 6, "what waits can be seen");
+        collect(&mut home);
+        home.sort_unstable();
+        assert_eq!(home, [0, 1, 2, 10, 11, 12]);
     });
 }
 

@@ -24,6 +24,8 @@ pub struct Mailbox {
     exempt: u32,
     /// The length from which on somebody is to be told.
     alarm: u32,
+    /// There may be calls in the queue.
+    calls: bool,
     /// Messages that [`pop_oldest`](Self::pop_oldest) took.
     popped: u64,
     /// Messages that were ever pushed.
@@ -96,6 +98,7 @@ impl Mailbox {
             // Most actors have one message at a time; the usual first step is four.
             self.queue.reserve_exact(1);
         }
+        self.calls |= envelope.call.is_some();
         self.queue.push_back(envelope);
         self.pushed += 1;
         let len = self.len() as u32;
@@ -112,9 +115,9 @@ impl Mailbox {
 
     /// Counts exempt messages that have left the queue.
     #[inline]
-    fn left(exempt: &mut u32, gone: &[Envelope]) {
+    fn left<'a>(exempt: &mut u32, gone: impl IntoIterator<Item = &'a Envelope>) {
         if *exempt != 0 {
-            let gone = gone.iter().filter(|e| e.payload.as_system().is_some()).count();
+            let gone = gone.into_iter().filter(|e| e.payload.as_system().is_some()).count();
             *exempt = exempt.saturating_sub(gone as u32);
         }
     }
@@ -135,7 +138,7 @@ impl Mailbox {
     pub fn pop_oldest(&mut self) -> Option<Envelope> {
         let e = self.queue.pop_front()?;
         self.popped += 1;
-        Self::left(&mut self.exempt, std::slice::from_ref(&e));
+        Self::left(&mut self.exempt, [&e]);
         Some(e)
     }
 
@@ -164,7 +167,7 @@ impl Mailbox {
     pub fn remove(&mut self, place: u64) -> Option<Envelope> {
         let index = usize::try_from(place.checked_sub(self.popped)?).ok()?;
         let e = self.queue.remove(index)?;
-        Self::left(&mut self.exempt, std::slice::from_ref(&e));
+        Self::left(&mut self.exempt, [&e]);
         Some(e)
     }
 
@@ -192,6 +195,35 @@ impl Mailbox {
         n
     }
 
+    /// Whether the queue has the room of an actor that has a message or two at a time, or none.
+    #[inline]
+    #[must_use]
+    pub fn is_small(&self) -> bool {
+        self.queue.capacity() <= KEEP
+    }
+
+    /// Whether there may be calls in the queue.
+    #[inline]
+    #[must_use]
+    pub fn may_hold_calls(&self) -> bool {
+        self.calls
+    }
+
+    /// Moves up to `max` messages to `hands`, an empty queue of the same [kind](Self::is_small). If that is all of them, the
+    /// queues are exchanged: what is done under the cell's lock is then the same however many they are, so who sends
+    /// meanwhile hardly meets it. The caller says how many stay [reserved](Self::set_reserved).
+    #[inline]
+    pub fn exchange(&mut self, max: usize, hands: &mut VecDeque<Envelope>) {
+        let n = self.queue.len();
+        if n > max {
+            hands.extend(self.queue.drain(..max));
+            Self::left(&mut self.exempt, hands.iter());
+            return;
+        }
+        (self.calls, self.exempt) = (false, 0);
+        std::mem::swap(&mut self.queue, hands);
+    }
+
     /// Says how many of the taken messages have not been begun.
     #[inline]
     pub fn set_reserved(&mut self, n: u32) {
@@ -200,10 +232,11 @@ impl Mailbox {
 
     /// Puts messages back in front, in their order.
     pub fn put_back(&mut self, rest: impl DoubleEndedIterator<Item = Envelope>) {
-        rest.rev().for_each(|e| {
+        for e in rest.rev() {
+            self.calls |= e.call.is_some();
             self.exempt += u32::from(e.payload.as_system().is_some());
             self.queue.push_front(e);
-        });
+        }
     }
 
     /// Gives the queue's memory back if it is empty and large.

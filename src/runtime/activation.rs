@@ -150,7 +150,7 @@ impl Core {
                 _ => return false,
             };
         }
-        let wake = self.end_turn(pid, 0, std::iter::empty(), here, None);
+        let wake = self.end_turn(pid, 0, std::iter::empty(), here);
         self.wake(wake)
     }
 }

@@ -17,6 +17,7 @@ mod mesh;
 #[cfg(not(feature = "mesh"))]
 #[path = "mesh_off.rs"]
 mod mesh;
+mod native;
 mod overflow;
 mod paths;
 mod pressure;

@@ -1,17 +1,11 @@
 //! Turns: how messages go from mailboxes into the hands of a lane, and what becomes of them there.
 
 use super::core::{Core, Wake};
-use super::watching::Watcher;
-use crate::actor::behavior::{Actor, Crash, Message};
 use crate::actor::cell::{Body, Cell, Life, Sched};
-use crate::actor::context::{Context, Effects};
-use crate::error::{Error, ErrorKind, Result};
-use crate::id::{CallId, Pid};
+use crate::id::Pid;
 use crate::message::{CrashInfo, Envelope, ExitReason, Payload};
-use crate::scheduler::lane::{Lane, Runnable};
-use crate::sync::atomic::Ordering;
-use crate::sync::contain;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use crate::scheduler::lane::Lane;
+use crate::sync::{MutexGuard, contain};
 use std::sync::Arc;
 
 /// One actor's part of a [`Batch`].
@@ -102,10 +96,11 @@ impl Core {
             c.sched = Sched::Running;
             turns += 1;
             let over = if batch.envelopes[start..].iter().any(|e| e.call.is_some()) {
-                self.hand_calls(&mut c, &mut batch.envelopes, start)
+                self.hand_calls(&mut c, &mut batch.envelopes[start..])
             } else {
                 0
             };
+            batch.envelopes.truncate(start + n - over);
             drop(c);
             self.books.taken(n as u64);
             if over != 0 {
@@ -114,7 +109,7 @@ impl Core {
             let end = batch.envelopes.len();
             if end == start {
                 // Nothing but calls that were over.
-                let wake = self.end_turn(pid, 0, std::iter::empty(), None, None);
+                let wake = self.end_turn(pid, 0, std::iter::empty(), None);
                 self.wake(wake);
             } else {
                 batch.runs.push(Run { pid, key, start, end, cut: end, detached: false });
@@ -125,11 +120,12 @@ impl Core {
         }
     }
 
-    /// Marks the calls among the taken messages as handed to their actor and removes those that are over; answers how
-    /// many. Under the cell's lock, so whoever ends a call finds it either in the actor's list or not handed yet.
-    fn hand_calls(&self, c: &mut Cell, envelopes: &mut Vec<Envelope>, start: usize) -> usize {
-        let mut kept = start;
-        for at in start..envelopes.len() {
+    /// Marks the calls among the taken messages as handed to their actor and moves those that are over behind the others;
+    /// answers how many those are. Under the cell's lock, so whoever ends a call finds it either in the actor's list or
+    /// not handed yet.
+    pub(super) fn hand_calls(&self, c: &mut Cell, envelopes: &mut [Envelope]) -> usize {
+        let mut kept = 0;
+        for at in 0..envelopes.len() {
             if let Some(id) = envelopes[at].call {
                 match self.calls.hand(id) {
                     None => continue,
@@ -140,9 +136,7 @@ impl Core {
             envelopes.swap(kept, at);
             kept += 1;
         }
-        let over = envelopes.len() - kept;
-        envelopes.truncate(kept);
-        over
+        envelopes.len() - kept
     }
 
     /// Brings the books up to date with what the lane has done: `finished` messages are over, `begun` have begun.
@@ -156,7 +150,7 @@ impl Core {
             batch.settled += 1;
             if !run.detached {
                 let rest = drain_range(&mut batch.envelopes, run.cut, run.end);
-                let wake = self.end_turn(run.pid, run.cut - run.start, rest, None, None);
+                let wake = self.end_turn(run.pid, run.cut - run.start, rest, None);
                 self.wake(wake);
             }
         }
@@ -239,11 +233,11 @@ impl Core {
             }
             c.awaiting = false;
         }
-        let wake = self.end_turn(pid, 1, std::iter::empty(), here, None);
+        let wake = self.end_turn(pid, 1, std::iter::empty(), here);
         self.wake(wake)
     }
 
-    /// Closes a turn: `handled` messages were handled, `rest` were not; `body` is the handler that was out.
+    /// Ends a turn: `handled` messages were handled, `rest` were not.
     #[inline]
     pub(super) fn end_turn(
         &self,
@@ -251,20 +245,18 @@ impl Core {
         handled: usize,
         rest: impl DoubleEndedIterator<Item = Envelope> + ExactSizeIterator,
         here: Option<&Arc<Lane>>,
-        body: Option<Box<dyn Actor>>,
     ) -> Wake {
-        let wake = self.close_turn(pid, handled, rest, here, body);
+        let wake = self.finish_turn(pid, handled, rest, here);
         self.ring_pressure();
         wake
     }
 
-    fn close_turn(
+    fn finish_turn(
         &self,
         pid: Pid,
         handled: usize,
         rest: impl DoubleEndedIterator<Item = Envelope> + ExactSizeIterator,
         here: Option<&Arc<Lane>>,
-        body: Option<Box<dyn Actor>>,
     ) -> Wake {
         if handled != 0 {
             self.books.handled(handled as u64);
@@ -276,15 +268,11 @@ impl Core {
             if rest.len() != 0 {
                 self.bury_in_flight(pid, self.reason_of(pid), rest);
             }
-            contain(|| drop(body));
             return Wake::None;
         }
-        if let Some(actor) = body {
-            c.body = Body::Native(actor);
-        }
         c.handled += handled as u64;
-        c.mailbox.set_reserved(0);
         if let Life::Stopping(why) = c.life {
+            c.mailbox.set_reserved(0);
             if c.owes_deactivation() {
                 let wake = self.retire(&mut c, pid, why, here);
                 drop(c);
@@ -300,6 +288,17 @@ impl Core {
             self.books.returned(rest.len() as u64);
             c.mailbox.put_back(rest);
         }
+        self.close_turn(c, pid, here)
+    }
+
+    /// Closes the turn of an actor that goes on, and whose hands are empty. The caller then rings the bells of pressure.
+    pub(super) fn close_turn(
+        &self,
+        mut c: MutexGuard<'_, Cell>,
+        pid: Pid,
+        here: Option<&Arc<Lane>>,
+    ) -> Wake {
+        c.mailbox.set_reserved(0);
         self.note_pressure(&mut c, pid);
         if c.has_waiters() {
             let told = self.admit(&mut c);
@@ -381,7 +380,12 @@ impl Core {
     }
 
     /// Counts taken messages that nobody will handle, and fails the calls among them.
-    fn bury_in_flight(&self, pid: Pid, why: ExitReason, rest: impl Iterator<Item = Envelope>) {
+    pub(super) fn bury_in_flight(
+        &self,
+        pid: Pid,
+        why: ExitReason,
+        rest: impl Iterator<Item = Envelope>,
+    ) {
         let mut n = 0;
         for e in rest {
             n += 1;
@@ -392,107 +396,6 @@ impl Core {
         if n != 0 {
             self.books.dead_in_flight(why, n);
         }
-    }
-
-    /// A worker thread's life.
-    pub(super) fn work(&self, worker: usize) {
-        let (mut tick, mut buffer) = (0, Vec::new());
-        while let Some(r) = self.pool.next(worker, &mut tick) {
-            self.run_native(r, &mut buffer);
-        }
-    }
-
-    fn run_native(&self, r: Runnable, buffer: &mut Vec<Envelope>) {
-        let Some(slot) = self.table.get(r.slot) else { return };
-        let pid = self.pid_of(r.slot, r.generation);
-        let mut looked = self.pool_control.load(Ordering::Acquire);
-        let (mut actor, mut exact) = {
-            let mut c = slot.lock();
-            if !c.is(r.generation) || c.sched != Sched::Queued {
-                return;
-            }
-            let Body::Native(actor) = std::mem::replace(&mut c.body, Body::Empty) else { return };
-            let budget = c.budget as usize;
-            let taken = c.mailbox.take(budget, buffer, |_| true);
-            c.sched = Sched::Running;
-            let over = if buffer.iter().any(|e| e.call.is_some()) {
-                self.hand_calls(&mut c, buffer, 0)
-            } else {
-                0
-            };
-            c.mailbox.set_reserved(buffer.len().saturating_sub(1) as u32);
-            let exact = c.mailbox.capacity().is_some() || c.life == Life::Draining;
-            drop(c);
-            self.books.taken(taken as u64);
-            if over != 0 {
-                self.books.expired_in_flight(over as u64);
-            }
-            (actor, exact)
-        };
-        let mut handled = 0;
-        let mut messages = buffer.drain(..);
-        while messages.len() != 0 {
-            let now = self.pool_control.load(Ordering::Relaxed);
-            let changed = now != looked;
-            looked = now;
-            // A bounded mailbox counts what is not begun; a draining actor shows that it gets on.
-            if changed || (exact && handled != 0) {
-                let mut c = slot.lock();
-                if !c.is(r.generation) || !c.accepts_or_drains() {
-                    break;
-                }
-                exact |= c.life == Life::Draining;
-                c.mailbox.set_reserved(messages.len() as u32 - 1);
-            }
-            let Some(e) = messages.next() else { break };
-            if e.call.is_some_and(|id| !self.calls.is_open(id)) {
-                self.books.expired_in_flight(1);
-                continue;
-            }
-            let mut ctx = Context { effects: self, pid, call: e.call };
-            let message = Message { payload: e.payload, sender: e.sender };
-            let outcome = catch_unwind(AssertUnwindSafe(|| actor.handle(message, &mut ctx)));
-            let unanswered = ctx.call;
-            let (why, info) = match outcome {
-                Ok(Ok(())) => {
-                    handled += 1;
-                    if let Some(id) = unanswered {
-                        self.reply(id, Payload::empty());
-                    }
-                    continue;
-                }
-                Ok(Err(Crash(info))) => (ExitReason::Crash, info),
-                Err(panic) => (ExitReason::Panic, panic_info(&*panic)),
-            };
-            if let Some(id) = unanswered {
-                let message = format!("the handler of pid {pid} failed: {}", info.message);
-                let error = Error::new(ErrorKind::HandlerFailed, message);
-                self.fail_call(id, error.with_stack(info.stack.clone()));
-            }
-            self.crash_turn(pid, handled, messages, why, info);
-            contain(|| drop(actor));
-            return;
-        }
-        let wake = self.end_turn(pid, handled, messages, None, Some(actor));
-        self.wake(wake);
-    }
-}
-
-impl Effects for Core {
-    fn send(&self, to: Pid, payload: Payload, sender: Pid) -> bool {
-        Core::send(self, to, payload, Some(sender), None).is_accepted()
-    }
-    fn reply(&self, call: CallId, payload: Payload) -> bool {
-        Core::reply(self, call, payload)
-    }
-    fn stop(&self, pid: Pid) -> bool {
-        Core::stop(self, pid, false, None)
-    }
-    fn monitor(&self, target: Pid, watcher: Pid) -> Result<u64> {
-        Core::monitor(self, target, Watcher::Actor(watcher))
-    }
-    fn link(&self, a: Pid, b: Pid) -> Result<()> {
-        Core::link(self, a, b)
     }
 }
 

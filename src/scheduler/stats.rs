@@ -14,6 +14,7 @@
 
 use crate::message::ExitReason;
 use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{NUMBERED, thread_number};
 
 /// Why a send was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,16 +109,16 @@ pub struct Books(Box<[Shard]>);
 
 impl Default for Books {
     fn default() -> Self {
-        Self((0..=writer::OWN).map(|_| Shard(std::array::from_fn(|_| AtomicU64::new(0)))).collect())
+        Self((0..=NUMBERED).map(|_| Shard(std::array::from_fn(|_| AtomicU64::new(0)))).collect())
     }
 }
 
 impl Books {
     #[inline]
     fn add(&self, counter: usize, n: u64) {
-        let writer = writer::mine();
+        let writer = thread_number();
         let counter = &self.0[writer].0[counter];
-        if writer < writer::OWN {
+        if writer < NUMBERED {
             // Nobody else writes here, so no locked instruction is needed.
             counter.store(counter.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
         } else {
@@ -308,68 +309,5 @@ impl BooksSnapshot {
                     + self.forwarded
                     + self.dropped.iter().sum::<u64>()
                     + self.dead.iter().sum::<u64>()
-    }
-}
-
-/// Which shard a thread writes.
-#[cfg(not(iris_shuttle))]
-mod writer {
-    use std::cell::Cell;
-    use std::sync::{Mutex, PoisonError};
-
-    /// Threads at a time that have a shard of their own.
-    pub(super) const OWN: usize = 24;
-    const UNKNOWN: usize = usize::MAX;
-
-    /// Numbers of threads that have ended. The lock also orders what they counted before what their successors count.
-    static FREE: Mutex<(usize, Vec<usize>)> = Mutex::new((0, Vec::new()));
-
-    thread_local! {
-        static MINE: Cell<usize> = const { Cell::new(UNKNOWN) };
-        static NUMBER: Number = const { Number };
-    }
-
-    /// Gives the thread's number back when the thread ends.
-    struct Number;
-
-    impl Drop for Number {
-        fn drop(&mut self) {
-            // What still counts after this shares.
-            let mine = MINE.replace(OWN);
-            if mine < OWN {
-                FREE.lock().unwrap_or_else(PoisonError::into_inner).1.push(mine);
-            }
-        }
-    }
-
-    #[inline]
-    pub(super) fn mine() -> usize {
-        let mine = MINE.get();
-        if mine == UNKNOWN { claim() } else { mine }
-    }
-
-    #[cold]
-    fn claim() -> usize {
-        // Without a guard to give it back, the thread gets no number.
-        let mine = if NUMBER.try_with(|_| ()).is_ok() {
-            let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
-            free.1.pop().unwrap_or_else(|| {
-                free.0 += 1;
-                free.0 - 1
-            })
-        } else {
-            OWN
-        };
-        MINE.set(mine.min(OWN));
-        mine.min(OWN)
-    }
-}
-
-/// A model's threads are one thread of the system: they share.
-#[cfg(iris_shuttle)]
-mod writer {
-    pub(super) const OWN: usize = 0;
-    pub(super) fn mine() -> usize {
-        OWN
     }
 }
