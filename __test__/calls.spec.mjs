@@ -275,6 +275,21 @@ describe('a deadline', () => {
     assert.ok(rt.isAlive(pid))
   })
 
+  test('that passes while the handler holds the loop ends the call, whatever it then returns', async (t) => {
+    const rt = runtime(t)
+    const pid = rt.spawn(() => {
+      const until = performance.now() + 300
+      while (performance.now() < until);
+      return 'too late'
+    })
+    const calls = [1, 2, 3].map(() => rt.call(pid, Buffer.from('x'), { timeoutMs: 20 }))
+    for (const call of calls) await rejects(call, 'ERR_IRIS_TIMEOUT')
+    const { lateReplies, callTimeouts, openCalls } = await quiet(rt)
+    assert.deepEqual([callTimeouts, openCalls], [3, 0])
+    assert.ok(lateReplies >= 1)
+    assert.equal(String(await rt.call(pid, Buffer.from('x'))), 'too late')
+  })
+
   test('100,000 of them leave nothing behind', async (t) => {
     const rt = runtime(t)
     const blocked = rt.spawn(never)

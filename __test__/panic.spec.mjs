@@ -16,6 +16,9 @@ test('fault 2: a Rust panic in a native entry is an error with a code, and the r
     outLengths: new Int32Array(1),
     outCalls: new Float64Array(2),
     clock: new Float64Array(1),
+    callKeys: new Int32Array(512),
+    answered: new Int32Array(2),
+    nudged: new Int32Array(new SharedArrayBuffer(8)),
   }
   const native = createLane({}, memory, () => {}, makeError)
   for (let i = 0; i < 100; i++) {

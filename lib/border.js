@@ -28,6 +28,13 @@ const CALL_HIGH = 6
 const OUT_COUNT = 7
 const OUT_BYTES = 8
 const ARMED = 9
+const ANSWERED = 10
+
+// Words that any thread may set.
+/** Look at the clock, and at CONTROL, before the next message. */
+const LOOK = 0
+/** A call of this loop has ended otherwise than by its reply, and the news waits among the events. */
+const CALL_ENDED = 1
 
 // Answers of the sends; accepted and nothing to do is `undefined`.
 const ARM = 1
@@ -41,6 +48,8 @@ const SLAB = 16384
 /** Bytes and messages of the outbox. */
 const STAGE = 65536
 const OUT_MAX = 1024
+/** Calls that this loop has answered itself, until the core is told. */
+const ANSWERED_MAX = 512
 
 /** Entries that the drain itself calls: it sees what they leave for the lane to do. After any other, the lane is armed. */
 const OF_THE_DRAIN = [
@@ -76,14 +85,19 @@ class Border {
   outPids = new Float64Array(memory(OUT_MAX * 16))
   outLengths = new Int32Array(memory(OUT_MAX * 4))
   outCalls = new Float64Array(memory(OUT_MAX * 16))
-  /** Its only element is set, by any thread, when the loop must look at the clock and at CONTROL before its next message. */
-  nudged = new Int32Array(new SharedArrayBuffer(4))
+  /** The keys of calls in the batch that this very loop made; -1: another's. */
+  callKeys = new Int32Array(memory(BATCH_MAX * 4))
+  answered = new Int32Array(memory(ANSWERED_MAX * 8))
+  /** LOOK and CALL_ENDED. */
+  nudged = new Int32Array(new SharedArrayBuffer(8))
 
   /** `wake` is called when another thread woke the loop, `arm` when this very thread gave the lane something to do. */
   constructor(options, wake, arm) {
     this.ctl.fill(0)
-    const { ctl, records, senders, clock, stage, outPids, outLengths, outCalls, nudged } = this
-    const shared = { ctl, records, senders, clock, stage, outPids, outLengths, outCalls, nudged }
+    const { ctl, records, senders, clock, stage, outPids, outLengths, outCalls } = this
+    const { callKeys, answered, nudged } = this
+    const out = { stage, outPids, outLengths, outCalls, answered }
+    const shared = { ctl, records, senders, callKeys, clock, nudged, ...out }
     try {
       // No closure of this lane makes errors: the native half refers to it for as long as the lane refers to the native half.
       this.native = createLane(options, shared, wake, makeError)
@@ -124,6 +138,10 @@ module.exports = {
   CALL_HIGH,
   OUT_COUNT,
   OUT_BYTES,
+  ANSWERED,
+  LOOK,
+  CALL_ENDED,
+  ANSWERED_MAX,
   ARM,
   CLOSED,
   NOT_A_PID,

@@ -16,11 +16,15 @@ class Context {
   /** The hooks of a virtual actor. */
   _hooks = undefined
 
-  constructor(lane, pid, low = 0, high = 0) {
+  /** The key of the call, if this loop made it; -1: another's. */
+  _here
+
+  constructor(lane, pid, low = 0, high = 0, here = -1) {
     this.#lane = lane
     this.#pid = pid
     this.#low = low
     this.#high = high
+    this._here = here
   }
 
   get pid() {
@@ -65,7 +69,7 @@ class Context {
       )
     }
     // A caller that has given up is no fault of the handler: its reply is dropped and counted.
-    this.#lane.reply(this.#low, high, bytes)
+    this.#lane.reply(this.#low, high, bytes, this._here)
   }
 
   monitor(target) {

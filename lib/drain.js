@@ -15,6 +15,7 @@ const {
   FLAG_SENDER,
   FLAG_SYSTEM,
   IN_HANDLER,
+  LOOK,
   RECORD,
   SLAB,
   TAKEN,
@@ -38,6 +39,7 @@ class Drain {
   #ctl
   #records
   #senders
+  #callKeys
 
   #slab = memory(0)
   #position = 0
@@ -59,6 +61,7 @@ class Drain {
     this.#ctl = border.ctl
     this.#records = border.records
     this.#senders = border.senders
+    this.#callKeys = border.callKeys
   }
 
   /** The pid whose handler is running right now, synchronously; 0 outside. */
@@ -157,7 +160,7 @@ class Drain {
         } else {
           this.#position = this.#special(i, at, key, flags)
         }
-        if (--turns.left <= 0 || nudged[0] !== 0) {
+        if (--turns.left <= 0 || nudged[LOOK] !== 0) {
           ctl[FINISHED] = this.#position
           ctl[IN_HANDLER] = 0
           if (turns.look()) return true
@@ -193,7 +196,7 @@ class Drain {
     const isCall = (flags & FLAG_CALL) !== 0
     const low = records[at + 4]
     const context = isCall
-      ? new Context(this.#lane, Math.abs(actors.pids[key]), low, records[at + 5])
+      ? new Context(this.#lane, Math.abs(actors.pids[key]), low, records[at + 5], this.#callKeys[i])
       : (actors.contexts[key] ?? this.#newContext(key))
     context._sender = (flags & FLAG_SENDER) !== 0 ? this.#senders[i] : null
     const handler = actors.handlers[key]
@@ -215,7 +218,7 @@ class Drain {
     if (!context.isCall) return
     // A result that is no message throws here, while the call can still be failed with it.
     const bytes = result === undefined || result === null ? EMPTY : toBytes(result, 'a reply')
-    this.#requests.reply(low, context._take(), bytes)
+    this.#requests.reply(low, context._take(), bytes, context._here)
   }
 
   /** The handler answered a promise: the actor waits for it, the lane does not. */

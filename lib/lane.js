@@ -16,7 +16,7 @@
 //   buffers.js   buffers that wait to be sent
 //   failures.js  what crashed actors threw
 
-const { ARM, Border, CLOSED, ENDING, NOT_A_PID } = require('./border.js')
+const { ARM, Border, CALL_ENDED, CLOSED, ENDING, NOT_A_PID } = require('./border.js')
 const { isBytes, lengthOf, toBytes } = require('./bytes.js')
 const { closed, makeError, wrongType } = require('./errors.js')
 const { callersContext, inRoot } = require('./scope.js')
@@ -45,6 +45,7 @@ class Lane {
   disposed = false
 
   #turns
+  #nudged
   #actors = new Actors()
   #outbox
   #drain
@@ -83,6 +84,7 @@ class Lane {
         () => turns.arm(),
       )
       this.native = border.native
+      this.#nudged = border.nudged
       const outbox = new Outbox(border)
       const waits = new Waits()
       const shared = { turns, actors, waits, hold, outbox, failures }
@@ -330,8 +332,8 @@ class Lane {
   }
 
   /** Answers a call; `false`: it was over. */
-  reply(low, high, bytes) {
-    return this.#requests.reply(low, high, bytes)
+  reply(low, high, bytes, here) {
+    return this.#requests.reply(low, high, bytes, here)
   }
 
   join(pid, options) {
@@ -386,6 +388,8 @@ class Lane {
 
   /** What the core has to tell beside messages. */
   #events() {
+    // Before they are fetched: what comes later is seen then.
+    this.#nudged[CALL_ENDED] = 0
     for (const [kind, key, a, b, c, d] of this.native.events()) {
       if (kind === 0) this.#requests.done(key, a)
       else if (kind === 1) this.#requests.failed(key, a, b, c)

@@ -37,7 +37,7 @@ class CallMessage {
     const bytes = data === undefined ? EMPTY : toBytes(data, 'a reply')
     const high = this.#high
     this.#high = 0
-    if (high === 0 || !this.#lane.reply(this.#low, high, bytes)) {
+    if (high === 0 || !this.#lane.reply(this.#low, high, bytes, -1)) {
       throw makeError(
         'ERR_IRIS_STALE_REPLY',
         'nothing waits for this reply: the call was answered already, or is over',

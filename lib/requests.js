@@ -3,7 +3,7 @@
 // What is asked and answered later: calls, joins, sends that wait for room; and the replies to calls.
 
 const { copyBytes, isBytes, toBytes } = require('./bytes.js')
-const { ARM, CALL_HIGH, CALL_LOW } = require('./border.js')
+const { ANSWERED, ANSWERED_MAX, ARM, CALL_ENDED, CALL_HIGH, CALL_LOW } = require('./border.js')
 const { aborted, closed, makeError, wrongType } = require('./errors.js')
 const { wait } = require('./options.js')
 const { inRoot } = require('./scope.js')
@@ -25,6 +25,8 @@ class Requests {
   #lane
   #native
   #ctl
+  #answered
+  #nudged
   #turns
   #actors
   #waits
@@ -38,6 +40,8 @@ class Requests {
     this.#lane = lane
     this.#native = border.native
     this.#ctl = border.ctl
+    this.#answered = border.answered
+    this.#nudged = border.nudged
     this.#turns = turns
     this.#actors = actors
     this.#waits = waits
@@ -110,20 +114,34 @@ class Requests {
   /** The core has let go of a pending wait: it ends with the signal's reason. */
   #abandon(key, signal) {
     const reject = this.#waits.takeReject(key)
+    if (reject === undefined) return
     this.#hold.release()
     reject(aborted(signal))
   }
 
-  /** Answers a call; `false`: it was over. */
-  reply(low, high, bytes) {
+  /**
+   * Answers a call; `false`: it was over. `here` is the key of a call that this loop made itself: unless the core may have
+   * ended such a call meanwhile, it is answered on the spot, and the drain tells the core later.
+   */
+  reply(low, high, bytes, here) {
+    const ctl = this.#ctl
+    const count = ctl[ANSWERED]
+    if (
+      here >= 0 &&
+      this.#nudged[CALL_ENDED] === 0 &&
+      count < ANSWERED_MAX &&
+      this.#turns.running &&
+      this.#waits.waits(here)
+    ) {
+      this.#answered[2 * count] = low
+      this.#answered[2 * count + 1] = high
+      ctl[ANSWERED] = count + 1
+      this.done(here, copyBytes(bytes))
+      return true
+    }
     const key = this.#native.reply(low, high, bytes)
     // The caller is on this very loop.
-    if (key >= 0) {
-      const resolve = this.#waits.resolves[key]
-      this.#waits.forget(key)
-      this.#hold.release()
-      resolve(copyBytes(bytes))
-    }
+    if (key >= 0) this.done(key, copyBytes(bytes))
     return key !== -2
   }
 
@@ -131,8 +149,8 @@ class Requests {
   fail(low, high, error, text) {
     if (high === 0) return
     const key = this.#native.failCall(low, high, text[0], text[1])
-    if (key < 0) return
-    const reject = this.#waits.takeReject(key)
+    const reject = key < 0 ? undefined : this.#waits.takeReject(key)
+    if (reject === undefined) return
     this.#hold.release()
     reject(error)
   }
@@ -170,9 +188,9 @@ class Requests {
     if (!this.#actors.knows(pid) || this.#stopping.has(pid)) return
     const key = this.#waits.key()
     // The core tells of a failure before it answers joins, so this is the last that is heard of the actor.
-    this.#waits.resolves[key] = () => {
+    this.#waits.on(key, () => {
       if (this.#stopping.delete(pid)) this.#hold.release()
-    }
+    })
     this.#native.join(pid, key)
     this.#stopping.add(pid)
     this.#hold.hold()
@@ -197,7 +215,7 @@ class Requests {
   async #joinWithin(exit, key, pid, timeoutMs, signal) {
     const giveUp = (error) => {
       // Too late to take it back: the news is on its way.
-      if (this.#native.forgetJoin(pid, key)) this.#waits.takeReject(key)(error)
+      if (this.#native.forgetJoin(pid, key)) this.#waits.takeReject(key)?.(error)
     }
     const abort = () => giveUp(aborted(signal))
     const late = () => giveUp(makeError('ERR_IRIS_TIMEOUT', `pid ${pid} did not end in time`))
@@ -229,8 +247,9 @@ class Requests {
 
   /** A call, a waiting send or a close came out well. */
   done(key, value) {
-    const resolve = this.#waits.resolves[key]
-    this.#waits.forget(key)
+    const resolve = this.#waits.takeResolve(key)
+    // It was answered on the spot.
+    if (resolve === undefined) return
     this.#hold.release()
     resolve(value)
   }
@@ -238,6 +257,7 @@ class Requests {
   /** A call failed. */
   failed(key, code, message, stack) {
     const reject = this.#waits.takeReject(key)
+    if (reject === undefined) return
     this.#hold.release()
     const error = makeError(code, message)
     if (stack !== undefined) error.stack = stack
@@ -246,9 +266,7 @@ class Requests {
 
   /** An actor that was joined has ended. */
   joined(key, info) {
-    const resolve = this.#waits.resolves[key]
-    this.#waits.forget(key)
-    resolve(info)
+    this.#waits.takeResolve(key)?.(info)
   }
 }
 

@@ -6,6 +6,7 @@
 // thread of the core watches its end, so the loop goes on for no more than the handler that was running then, and asking the
 // clock costs a message nothing.
 
+const { LOOK } = require('./border.js')
 const { inRoot } = require('./scope.js')
 
 /** Looks at the clock, one after each message, with which a slice begins: most are over before that. */
@@ -18,9 +19,9 @@ class Turns {
   longestHold = 0
   /** Times that the loop was given back because the time slice was over. */
   yields = 0
-  /** Messages until the next look at the clock, if the core does not ask for one before: `nudged[0]` is not 0 then. */
+  /** Messages until the next look at the clock, if the core does not ask for one before: `nudged[LOOK]` is not 0 then. */
   left = 1
-  nudged = new Int32Array(1)
+  nudged = new Int32Array(2)
   /** Whether a drain is running, or will. */
   running = false
   #armed = false
@@ -84,14 +85,14 @@ class Turns {
   }
 
   sliceIsOver() {
-    if (--this.left > 0 && this.nudged[0] === 0) return false
+    if (--this.left > 0 && this.nudged[LOOK] === 0) return false
     return this.look()
   }
 
   /** Looks at the clock, and at what other threads have stopped; sets how many messages may pass until the next look. */
   look() {
     const { native, clock } = this.#border
-    this.nudged[0] = 0
+    this.nudged[LOOK] = 0
     native.poll()
     const held = clock[0] - this.#sliceStart
     if (held > this.longestHold) this.longestHold = held
@@ -128,7 +129,7 @@ class Turns {
 
   #beginSlice() {
     this.#fresh = false
-    this.nudged[0] = 0
+    this.nudged[LOOK] = 0
     this.#border.native.beginSlice()
     this.#sliceStart = this.#border.clock[0]
     this.#looks = 0

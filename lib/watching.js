@@ -24,14 +24,14 @@ class Watches {
     const tell = bindTo(callersContext(), callback)
     const key = this.#waits.key()
     let reference = 0
-    this.#waits.resolves[key] = ({ pid, reason, message, stack }) => {
+    this.#waits.on(key, ({ pid, reason, message, stack }) => {
       // Taken back while the news was on its way.
       if (!this.#keys.delete(reference)) return
       const metadata = { ref: reference }
       if (message !== undefined) metadata.message = message
       if (stack !== undefined) metadata.stack = stack
       this.#tell(tell, new SystemMessage('DOWN', pid, null, reason, Object.freeze(metadata)))
-    }
+    })
     try {
       reference = this.#native.monitor(target, undefined, key)
     } catch (error) {

@@ -111,7 +111,7 @@ pub struct Extra {
     /// The ends of linked actors come as messages.
     pub traps: bool,
     /// Calls that its handler owes an answer.
-    pub open_calls: Vec<CallId>,
+    pub open_calls: VecDeque<CallId>,
     /// Who waits for its end, each under the token that takes it back.
     pub joiners: Vec<(u64, ExitSink)>,
     /// The deadline of its stop.
@@ -133,7 +133,7 @@ impl Default for Extra {
             monitors: BTreeSet::new(),
             links: BTreeSet::new(),
             traps: false,
-            open_calls: Vec::new(),
+            open_calls: VecDeque::new(),
             joiners: Vec::new(),
             stop: None,
             codec: None,
@@ -282,6 +282,19 @@ impl Cell {
     #[must_use]
     pub fn progress(&self) -> (u64, usize) {
         (self.handled, self.mailbox.len())
+    }
+
+    /// A call that `callee`'s handler had is over. Most are answered in the order in which they came.
+    pub fn forget_open_call(&mut self, callee: Pid, id: CallId) {
+        if !self.is(callee.generation()) {
+            return;
+        }
+        let Some(x) = &mut self.extra else { return };
+        if x.open_calls.front() == Some(&id) {
+            x.open_calls.pop_front();
+        } else if let Some(at) = x.open_calls.iter().rposition(|o| *o == id) {
+            x.open_calls.swap_remove_back(at);
+        }
     }
 
     /// What few actors have, made if it is not there.

@@ -6,7 +6,7 @@
 use crate::error::Error;
 use crate::id::{CallId, Pid};
 use crate::message::{CallOutcome, LaneEvent};
-use crate::scheduler::lane::Lane;
+use crate::scheduler::lane::{Lane, Nudge};
 use crate::sync::{Mutex, contain};
 use crate::timer::wheel::TimerKey;
 use std::sync::Arc;
@@ -24,6 +24,9 @@ impl CallSink {
     pub fn deliver(self, outcome: CallOutcome) {
         match self {
             Self::Lane(lane, key) => {
+                if outcome.is_err() {
+                    lane.nudge(Nudge::CallEnded);
+                }
                 if lane.push_event(LaneEvent::CallDone { key, outcome }) {
                     lane.wake();
                 }
@@ -63,6 +66,19 @@ struct State {
     free: Vec<u32>,
 }
 
+impl State {
+    fn close(&mut self, id: CallId) -> Option<Open> {
+        let entry = self.entries.get_mut(id.index() as usize)?;
+        if entry.generation != id.generation() {
+            return None;
+        }
+        let open = entry.open.take()?;
+        entry.generation = entry.generation.wrapping_add(1).max(1);
+        self.free.push(id.index());
+        Some(open)
+    }
+}
+
 /// All open calls of a runtime.
 #[derive(Default)]
 pub struct CallTable(Mutex<State>);
@@ -85,15 +101,29 @@ impl CallTable {
     /// Takes the call out, if it is still open.
     #[must_use]
     pub fn close(&self, id: CallId) -> Option<Open> {
+        self.0.lock().close(id)
+    }
+
+    /// Takes those of the calls out that are still open.
+    #[must_use]
+    pub fn close_all(&self, ids: impl Iterator<Item = CallId>) -> Vec<(CallId, Open)> {
         let mut s = self.0.lock();
-        let entry = s.entries.get_mut(id.index() as usize)?;
-        if entry.generation != id.generation() {
-            return None;
+        ids.filter_map(|id| Some((id, s.close(id)?))).collect()
+    }
+
+    /// The key of an open call of `lane`'s thread which no actor made in its own name.
+    #[must_use]
+    pub fn key_of(&self, id: CallId, lane: &Arc<Lane>) -> Option<u64> {
+        let s = self.0.lock();
+        let entry = s.entries.get(id.index() as usize)?;
+        match &entry.open {
+            Some(Open { caller: None, sink: CallSink::Lane(l, key), .. })
+                if entry.generation == id.generation() && Arc::ptr_eq(l, lane) =>
+            {
+                Some(*key)
+            }
+            _ => None,
         }
-        let open = entry.open.take()?;
-        entry.generation = entry.generation.wrapping_add(1).max(1);
-        s.free.push(id.index());
-        Some(open)
     }
 
     /// Hands the call to its handler; `None`: it is over. `Some(true)`: for the first time (a call that went back to its

@@ -2,7 +2,7 @@
 
 use super::raw::{Cx, EnvSlot, FlagMemory, Reference, Shared, WatchSlot, unwatch_environment};
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::Pid;
+use crate::id::{CallId, Pid};
 use crate::message::Payload;
 use crate::runtime::{Batch, HostLane, PressureWatch, Runtime};
 use std::cell::{Cell, RefCell, RefMut};
@@ -10,7 +10,6 @@ use std::collections::BTreeSet;
 use std::ptr::null_mut;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 /// Places in the control array that both sides share (lib/border.js has the same names).
 pub(super) mod ctl {
@@ -32,6 +31,8 @@ pub(super) mod ctl {
     pub(crate) const OUT_BYTES: usize = 8;
     /// Set when the lane was given something to do by this very thread: no wake comes, JS arms a drain.
     pub(crate) const ARM: usize = 9;
+    /// Calls that JS has answered itself.
+    pub(crate) const ANSWERED: usize = 10;
 }
 
 /// The arrays that JS made for both sides.
@@ -47,8 +48,12 @@ pub(super) struct Memory {
     pub(super) out_lengths: Shared,
     /// The outbox: for each call (its length is inverted) its key, and its timeout in milliseconds.
     pub(super) out_calls: Shared,
+    /// The keys of calls in the batch that this very loop made; -1: another's.
+    pub(super) call_keys: Shared,
+    /// Calls that JS has answered itself: low and high half of each.
+    pub(super) answered: Shared,
     pub(super) clock: Shared,
-    /// Raised when JS must look at the clock, and at CONTROL, before its next message.
+    /// Words that other threads set for JS.
     pub(super) nudged: FlagMemory,
 }
 
@@ -148,10 +153,25 @@ impl Face {
         let mut inner = RefMut::filter_map(inner, Option::as_mut).map_err(|_| {
             Error::new(ErrorKind::RuntimeClosed, "this runtime is closed; make a new one")
         })?;
+        if self.memory.ctl.i32(ctl::ANSWERED) != 0 {
+            self.tell_answered(&mut inner);
+        }
         if self.memory.ctl.i32(ctl::OUT_COUNT) != 0 {
             self.post(&mut inner);
         }
         Ok(inner)
+    }
+
+    fn tell_answered(&self, inner: &mut Inner) {
+        let m = &self.memory;
+        let count = m.ctl.i32(ctl::ANSWERED) as usize;
+        m.ctl.set_i32(ctl::ANSWERED, 0);
+        let id = |i| {
+            let (low, high) = (m.answered.i32(2 * i) as u32, m.answered.i32(2 * i + 1) as u32);
+            CallId::from_bits(u64::from(high) << 32 | u64::from(low))
+        };
+        let ids: Vec<CallId> = (0..count).filter_map(id).collect();
+        inner.lane.answered(ids.into_iter());
     }
 
     /// Sends what JS has put into the outbox. Every entry does this first, so what JS sends and what it asks keep their
@@ -159,7 +179,7 @@ impl Face {
     fn post(&self, inner: &mut Inner) {
         let m = &self.memory;
         let count = m.ctl.i32(ctl::OUT_COUNT) as usize;
-        let mut at = 0;
+        let (mut at, mut now_ns) = (0, None);
         for i in 0..count {
             let length = m.out_lengths.i32(i);
             let end = at + (if length < 0 { !length } else { length }) as usize;
@@ -169,7 +189,11 @@ impl Face {
             let sender = m.out_pids.f64(2 * i + 1);
             let sender = if sender == 0.0 { None } else { pid_of(sender) };
             if length < 0 {
-                self.post_call(inner, i, to, bytes, sender);
+                let now_ns = *now_ns.get_or_insert_with(|| {
+                    self.sync(inner);
+                    inner.lane.now_ns()
+                });
+                self.post_call(inner, i, to, bytes, sender, now_ns);
             } else if let Some(to) = pid_of(to) {
                 // JS was told that the mailbox takes it. Should another thread have ended the actor in this moment, the
                 // message died in its queue.
@@ -199,13 +223,20 @@ impl Face {
     }
 
     #[inline(never)]
-    fn post_call(&self, inner: &mut Inner, i: usize, to: f64, bytes: &[u8], sender: Option<Pid>) {
+    fn post_call(
+        &self,
+        inner: &mut Inner,
+        i: usize,
+        to: f64,
+        bytes: &[u8],
+        sender: Option<Pid>,
+        now_ns: u64,
+    ) {
         let key = self.memory.out_calls.f64(2 * i) as u64;
-        let timeout = Duration::from_secs_f64(self.memory.out_calls.f64(2 * i + 1) / 1e3);
-        let made = pid_of(to).ok_or_else(|| not_a_pid(to)).and_then(|to| {
-            self.sync(inner);
-            inner.lane.call(to, Payload::from(bytes), timeout, sender, key)
-        });
+        let due_ns = now_ns.saturating_add((self.memory.out_calls.f64(2 * i + 1) * 1e6) as u64);
+        let made = pid_of(to)
+            .ok_or_else(|| not_a_pid(to))
+            .and_then(|to| inner.lane.call_until(to, Payload::from(bytes), due_ns, sender, key));
         if let Err(e) = made {
             inner.lane.refuse_call(key, e);
         }

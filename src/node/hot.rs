@@ -142,6 +142,9 @@ fn take_batch(face: &Face, inner: &mut Inner) -> i32 {
             let call = e.call.map_or(0, CallId::to_bits);
             if call != 0 {
                 flags |= FLAG_CALL;
+                let key = e.call.and_then(|id| inner.lane.key_of_call(id));
+                let key = key.and_then(|key| i32::try_from(key).ok());
+                m.call_keys.set_i32(i, key.unwrap_or(-1));
             }
             if let Some(sender) = e.sender {
                 flags |= FLAG_SENDER;

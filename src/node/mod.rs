@@ -193,11 +193,13 @@ pub fn create_lane(
         out_pids: part("outPids")?,
         out_lengths: part("outLengths")?,
         out_calls: part("outCalls")?,
+        call_keys: part("callKeys")?,
+        answered: part("answered")?,
         clock: part("clock")?,
         nudged: FlagMemory::of(&env, memory.get_named_property::<Object<'_>>("nudged")?)?,
     };
-    let flag = memory.nudged.flag();
-    lane.on_nudge(move || flag.raise());
+    let flags = memory.nudged.flags();
+    lane.on_nudge(move |what| flags.raise(what as usize));
     let (id, bounded) = (rt.id(), rt.default_capacity().is_some());
     let home = NEXT_HOME.fetch_add(1, Ordering::Relaxed);
     let make_error = Reference::of(&env, make_error)?;

@@ -5,7 +5,7 @@
 //!   into V8, and throw iris errors with their `code`;
 //! - [`Cx`]: the arguments of one call, and makers of JS values;
 //! - [`Shared`]: memory that JS allocated and both sides use, so that a batch crosses the border without a handle a
-//!   message; [`Flag`] is a word of it that other threads set.
+//!   message; [`Flags`] are words of it that other threads set.
 #![allow(unsafe_code, reason = "the Node-API is a C API; see the module doc")]
 
 use super::face::Face;
@@ -505,47 +505,52 @@ impl Shared {
     }
 }
 
-/// A word of memory that JS shares (a `SharedArrayBuffer`'s) and that any thread may set.
-pub(super) struct Flag {
-    word: Mutex<Option<NonNull<AtomicI32>>>,
+/// Words of memory that JS shares (a `SharedArrayBuffer`'s) and that any thread may set.
+pub(super) struct Flags {
+    words: Mutex<Option<NonNull<AtomicI32>>>,
+    len: usize,
 }
 
-// SAFETY: the word is shared memory, written atomically, and only while the lock says that it is still there.
-unsafe impl Send for Flag {}
+// SAFETY: the words are shared memory, written atomically, and only while the lock says that they are still there.
+unsafe impl Send for Flags {}
 // SAFETY: as above.
-unsafe impl Sync for Flag {}
+unsafe impl Sync for Flags {}
 
-impl Flag {
-    /// Sets the word to 1, unless its memory has been given up.
-    pub(super) fn raise(&self) {
-        if let Some(word) = *self.word.lock() {
-            // SAFETY: `FlagMemory` keeps the memory until it has taken the pointer away, which waits for this lock.
-            unsafe { word.as_ref() }.store(1, Ordering::Relaxed);
+impl Flags {
+    /// Sets word `i` to 1, unless the memory has been given up.
+    pub(super) fn raise(&self, i: usize) {
+        let words = self.words.lock();
+        if let Some(words) = *words
+            && i < self.len
+        {
+            // SAFETY: inside by the check; `FlagMemory` keeps the memory until it has taken the pointer away, which waits
+            // for the lock that is held here.
+            unsafe { words.add(i).as_ref() }.store(1, Ordering::Relaxed);
         }
     }
 }
 
-/// Keeps the memory of a [`Flag`] for as long as anybody may set it. Belongs to the environment's thread.
+/// Keeps the memory of [`Flags`] for as long as anybody may set them. Belongs to the environment's thread.
 pub(super) struct FlagMemory {
-    flag: Arc<Flag>,
+    flags: Arc<Flags>,
     _memory: Shared,
 }
 
 impl FlagMemory {
-    /// The flag in the first element of an `Int32Array` on a `SharedArrayBuffer`.
+    /// The flags in an `Int32Array` on a `SharedArrayBuffer`.
     pub(super) fn of(env: &Env, value: Object<'_>) -> napi::Result<Self> {
         let memory = Shared::of(env, value)?;
-        let word = NonNull::new(memory.data.cast::<AtomicI32>()).filter(|_| memory.len >= 4);
-        Ok(Self { flag: Arc::new(Flag { word: Mutex::new(word) }), _memory: memory })
+        let words = Mutex::new(NonNull::new(memory.data.cast::<AtomicI32>()));
+        Ok(Self { flags: Arc::new(Flags { words, len: memory.len / 4 }), _memory: memory })
     }
 
-    pub(super) fn flag(&self) -> Arc<Flag> {
-        Arc::clone(&self.flag)
+    pub(super) fn flags(&self) -> Arc<Flags> {
+        Arc::clone(&self.flags)
     }
 
-    /// Nobody sets it from now on.
+    /// Nobody sets them from now on.
     pub(super) fn give_up(&self) {
-        *self.flag.word.lock() = None;
+        *self.flags.words.lock() = None;
     }
 }
 

@@ -33,6 +33,21 @@ impl Core {
         sink: CallSink,
         here: Option<&Arc<Lane>>,
     ) -> Result<(CallId, bool)> {
+        let timeout = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
+        let due_ns = self.clock.now_ns().saturating_add(timeout);
+        self.call_until(pid, payload, due_ns, caller, sink, here)
+    }
+
+    /// As [`call`](Self::call), with the deadline as a time of the runtime's clock.
+    pub(crate) fn call_until(
+        &self,
+        pid: Pid,
+        payload: Payload,
+        due_ns: u64,
+        caller: Option<Pid>,
+        sink: CallSink,
+        here: Option<&Arc<Lane>>,
+    ) -> Result<(CallId, bool)> {
         self.check_open()?;
         if caller == Some(pid) {
             return Err(Error::new(
@@ -43,7 +58,7 @@ impl Core {
         let mut made = None;
         let sent = self.deliver(pid, here, |pid| {
             let open = Open { callee: pid, caller, timer: None, handed: false, sink };
-            let id = self.calls.open(open, |id| self.timers.insert(timeout, TimerTask::Call(id)));
+            let id = self.calls.open(open, |id| self.timers.insert_at(due_ns, TimerTask::Call(id)));
             made = Some(id);
             Envelope { payload, sender: caller, call: Some(id) }
         });
@@ -82,14 +97,30 @@ impl Core {
             && let Some(slot) = self.slot(open.callee)
         {
             let mut c = slot.lock();
-            if c.is(open.callee.generation())
-                && let Some(x) = &mut c.extra
-                && let Some(at) = x.open_calls.iter().rposition(|o| *o == id)
-            {
-                x.open_calls.swap_remove(at);
-            }
+            c.forget_open_call(open.callee, id);
         }
         Some(open)
+    }
+
+    /// Calls of a lane's thread that it has answered itself, with none of them [over](CallTable::key_of) before.
+    pub(crate) fn finish_answered(&self, ids: impl ExactSizeIterator<Item = CallId>) {
+        let all = ids.len();
+        let done = self.calls.close_all(ids);
+        for _ in done.len()..all {
+            // It ended in the very moment in which it was answered.
+            self.books.late_reply();
+        }
+        self.timers.cancel_all(done.iter().filter_map(|(_, open)| open.timer));
+        for calls in done.chunk_by(|(_, a), (_, b)| a.callee == b.callee) {
+            let Some((_, Open { callee, .. })) = calls.first() else { continue };
+            let Some(slot) = self.slot(*callee) else { continue };
+            let mut c = slot.lock();
+            for (id, open) in calls {
+                if open.handed {
+                    c.forget_open_call(*callee, *id);
+                }
+            }
+        }
     }
 
     /// Answers a call; `false`: it was over, and the reply was dropped and counted.

@@ -27,7 +27,8 @@ use crate::config::{SpawnOptions, VirtualOptions};
 use crate::error::{Error, Result};
 use crate::id::{CallId, Pid};
 use crate::message::{CrashInfo, Envelope, LaneEvent, Payload, PullSignal};
-use crate::scheduler::lane::Lane;
+use crate::scheduler::lane::{Lane, Nudge};
+
 use crate::scheduler::stats::Refusal;
 use std::sync::Arc;
 use std::time::Duration;
@@ -209,6 +210,34 @@ impl HostLane {
         self.core.call(pid, payload, timeout, caller, sink, Some(&self.lane))
     }
 
+    /// As [`call`](Self::call), with the deadline as a time of the runtime's clock.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn call_until(
+        &self,
+        pid: Pid,
+        payload: Payload,
+        due_ns: u64,
+        caller: Option<Pid>,
+        key: u64,
+    ) -> Result<(CallId, bool)> {
+        let sink = CallSink::Lane(Arc::clone(&self.lane), key);
+        self.core.call_until(pid, payload, due_ns, caller, sink, Some(&self.lane))
+    }
+
+    /// The key of an open call that this lane's thread made, and no actor in its own name: the host may answer it itself,
+    /// as long as it was not [nudged](Self::on_nudge) that a call has ended, and tell the core soon.
+    #[must_use]
+    pub fn key_of_call(&self, call: CallId) -> Option<u64> {
+        self.core.calls.key_of(call, &self.lane)
+    }
+
+    /// The host has answered these calls itself.
+    pub fn answered(&self, calls: impl ExactSizeIterator<Item = CallId>) {
+        self.core.finish_answered(calls);
+    }
+
     /// Gives this lane an error as the outcome of a call that could not be made.
     pub fn refuse_call(&self, key: u64, error: Error) {
         CallSink::Lane(Arc::clone(&self.lane), key).fail(error);
@@ -370,10 +399,10 @@ impl HostLane {
         self.lane.holds().held(ns);
     }
 
-    /// Sets what is called, from any thread, when the lane's thread must look before its next message: a
-    /// [slice](Self::end_slice_at) is over, or [`control`](Self::control) has changed. It may be called with core locks held:
-    /// it must neither block nor call back. Once.
-    pub fn on_nudge(&self, nudge: impl Fn() + Send + Sync + 'static) {
+    /// Sets what is called, from any thread, when the lane's thread must see something before its next message: a
+    /// [slice](Self::end_slice_at) is over, [`control`](Self::control) has changed, a call has ended. It may be called with
+    /// core locks held: it must neither block nor call back. Once.
+    pub fn on_nudge(&self, nudge: impl Fn(Nudge) + Send + Sync + 'static) {
         self.lane.on_nudge(nudge);
     }
 

@@ -43,6 +43,7 @@ pub use turns::{Batch, Run};
 pub use watching::MonitorRef;
 
 pub use crate::mailbox::overflow::{Overflow, Pressure};
+pub use crate::scheduler::lane::Nudge;
 pub use crate::scheduler::stats::{BooksSnapshot, DropReason, Refusal};
 pub use crate::scheduler::{is_lane_thread, mark_lane_thread};
 

@@ -173,7 +173,7 @@ impl Core {
                     self.books.expired_in_flight(1);
                     return None;
                 }
-                Some(true) => c.extra().open_calls.push(id),
+                Some(true) => c.extra().open_calls.push_back(id),
                 Some(false) => {}
             }
         }

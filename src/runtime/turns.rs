@@ -129,7 +129,7 @@ impl Core {
             if let Some(id) = envelopes[at].call {
                 match self.calls.hand(id) {
                     None => continue,
-                    Some(true) => c.extra().open_calls.push(id),
+                    Some(true) => c.extra().open_calls.push_back(id),
                     Some(false) => {}
                 }
             }

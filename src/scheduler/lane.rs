@@ -31,12 +31,21 @@ struct State {
     seen: (u64, u64),
 }
 
+/// What a lane's thread is told without being woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nudge {
+    /// Look at the clock and at [`Lane::control`] before the next message.
+    Look,
+    /// A call of this thread has ended otherwise than by its reply; the event comes.
+    CallEnded,
+}
+
 /// The run queue of one host thread.
 pub struct Lane {
     state: Mutex<State>,
     control: AtomicU32,
     hears_failures: AtomicBool,
-    nudge: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    nudge: OnceLock<Box<dyn Fn(Nudge) + Send + Sync>>,
     waker: Box<dyn Fn() + Send + Sync>,
     host: &'static str,
     holds: Holds,
@@ -163,21 +172,21 @@ impl Lane {
     }
 
     /// Sets what [`nudge`](Self::nudge) calls: with core locks held, so it must neither block nor call back. Once.
-    pub fn on_nudge(&self, nudge: impl Fn() + Send + Sync + 'static) {
+    pub fn on_nudge(&self, nudge: impl Fn(Nudge) + Send + Sync + 'static) {
         let _ = self.nudge.set(Box::new(nudge));
     }
 
-    /// Tells the lane's thread to look at the clock and at [`control`](Self::control) before its next message.
-    pub fn nudge(&self) {
+    /// Tells the lane's thread something that it sees before its next message.
+    pub fn nudge(&self, what: Nudge) {
         if let Some(nudge) = self.nudge.get() {
-            contain(nudge);
+            contain(|| nudge(what));
         }
     }
 
     /// Makes the lane look again.
     pub fn bump_control(&self) {
         self.control.fetch_add(1, Ordering::AcqRel);
-        self.nudge();
+        self.nudge(Nudge::Look);
     }
 
     /// The lane is to hear of failures of its own actors.

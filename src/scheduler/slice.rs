@@ -5,7 +5,7 @@
 //! then [nudges](Lane::nudge) its lane, which raises a flag that costs its loop one load a message. The thread starts with
 //! the first slice and ends when there has been none for a second.
 
-use super::lane::Lane;
+use super::lane::{Lane, Nudge};
 use crate::clock::Clock;
 use crate::sync::{Condvar, Mutex, mark_lane_thread, start_thread, wait_for};
 use std::sync::Arc;
@@ -97,7 +97,7 @@ impl Inner {
             if !due.is_empty() {
                 s.wakes_at = 0; // awake: nobody needs to notify
                 drop(s);
-                due.drain(..).for_each(|lane| lane.nudge());
+                due.drain(..).for_each(|lane| lane.nudge(Nudge::Look));
                 s = self.state.lock();
                 continue;
             }
@@ -118,9 +118,9 @@ mod tests {
 
     fn lane() -> (Arc<Lane>, std::sync::mpsc::Receiver<()>) {
         let (tx, rx) = std::sync::mpsc::channel();
-        let lane = Lane::new(|| {});
+        let lane = Lane::new("test", || {});
         let tx = std::sync::Mutex::new(tx);
-        lane.on_nudge(move || {
+        lane.on_nudge(move |_| {
             let _ = tx.lock().map(|tx| tx.send(()));
         });
         (Arc::new(lane), rx)

@@ -87,6 +87,14 @@ impl<T: Send + 'static> Timers<T> {
         self.0.state.lock().wheel.due(key)
     }
 
+    /// Removes timers, with one lock.
+    pub fn cancel_all(&self, keys: impl Iterator<Item = TimerKey>) {
+        let mut s = self.0.state.lock();
+        for key in keys {
+            drop(s.wheel.cancel(key));
+        }
+    }
+
     /// Timers that wait.
     #[must_use]
     pub fn pending(&self) -> usize {
