@@ -18,11 +18,30 @@ LIVE_UNDER_LOAD = """
     for _ in range(10):
         rt.send(rt.spawn(relay), b"for ever")
 
+    def pull(mailbox):
+        for _ in mailbox:
+            pass
+
+    async def awaited(msg):
+        import asyncio
+        await asyncio.sleep(0)
+
+    echo = rt.spawn(lambda m: m)
+    pids += [rt.spawn_with_mailbox(pull) for _ in range(5)]
+    pids += [rt.spawn(awaited) for _ in range(5)]
+    pids += [rt.spawn(lambda m: rt.call_blocking(echo, m), release_gil=True) for _ in range(5)]
+    pids += rt.spawn_child_pool(echo, lambda m: None, 5)
+    rt.set_release_gil_limits(5, 2)
+    pids += [rt.spawn(lambda m: None, release_gil=True, codec="raw") for _ in range(5)]
+    for p in pids:
+        rt.send_interval(p, 1, b"tick")
+
     def flood():
         while True:
             try:
                 for p in pids:
                     rt.send(p, b"x" * 64)
+                    rt.send_buffer(p, rt.allocate_buffer(100)[0])
             except RuntimeError:
                 return
 
@@ -46,6 +65,66 @@ PROGRAMS = {
         entered = threading.Event()
         rt.send(rt.spawn(lambda m: (entered.set(), time.sleep(600))), b"")
         entered.wait()
+        """,
+    "release_gil handlers wait outside of Python and in calls": """
+        import threading, time
+        from iris import Runtime
+        rt = Runtime()
+        entered = [threading.Event() for _ in range(3)]
+        never = rt.spawn_with_mailbox(lambda mailbox: (mailbox.recv(), mailbox.recv()))
+        waits = [
+            lambda m: (entered[0].set(), time.sleep(600)),
+            lambda m: (entered[1].set(), threading.Event().wait(600)),
+            lambda m: (entered[2].set(), rt.call_blocking(never, b"", timeout=600)),
+        ]
+        for wait in waits:
+            rt.send(rt.spawn(wait, release_gil=True), b"")
+        for e in entered:
+            e.wait()
+        """,
+    "release_gil handlers spin in Python": """
+        import threading
+        from iris import Runtime
+        rt = Runtime()
+        entered = [threading.Event() for _ in range(3)]
+        def spin(msg):
+            entered[int(msg)].set()
+            while True:
+                pass
+        for i in range(3):
+            rt.send(rt.spawn(spin, release_gil=True), b"%d" % i)
+        for e in entered:
+            e.wait()
+        """,
+    "pull actors wait": """
+        import threading
+        from iris import Runtime
+        rt = Runtime()
+        entered = threading.Event()
+        for _ in range(50):
+            rt.spawn_with_mailbox(lambda mailbox: (entered.set(), mailbox.recv()))
+        entered.wait()
+        """,
+    "buffers that were not sent": """
+        from iris import Runtime
+        rt = Runtime()
+        kept = [rt.allocate_buffer(1 << 20) for _ in range(10)]
+        sent = rt.spawn_with_mailbox(lambda mailbox: mailbox.recv(0.01))
+        rt.send_buffer(sent, rt.allocate_buffer(1 << 20)[0])
+        """,
+    "a pool whose members crash": """
+        import threading
+        from iris import Runtime
+        rt = Runtime()
+        rt.on_crash(lambda info: None)
+        crashed = threading.Event()
+        def crash(msg):
+            crashed.set()
+            raise ValueError
+        pool = rt.spawn_child_pool(rt.spawn(lambda m: None), crash, 4)
+        for _ in range(1000):
+            pool.send(b"")
+        crashed.wait()
         """,
     "a handler spins in Python": """
         import threading
