@@ -55,7 +55,11 @@ function options() {
 
 /** The rows that were asked for, by group, and the checks. A row brings along those of its work. */
 function choose({ only, quick }) {
-  if (!only) return { groups: rows, wanted: quick ? checks.filter((each) => each.quick) : checks }
+  if (!only) {
+    const wanted = quick ? checks.filter((each) => each.quick) : checks
+    const kept = ([group, all]) => [group, all.filter((row) => !(quick && row.full))]
+    return { groups: Object.fromEntries(Object.entries(rows).map(kept)), wanted }
+  }
   const words = new Set(only.split(',').map((word) => word.trim()))
   const known = new Set([...Object.keys(rows), 'checks', ...ids])
   for (const word of words) if (!known.has(word)) fail(`no row or group called ${word}`)

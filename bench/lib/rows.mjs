@@ -8,7 +8,11 @@
 const M = 1e6
 const k = 1e3
 
+// What `full` marks is left out of --quick.
+import { pythonMore } from './rows-python.mjs'
+
 /** @typedef {{ id: string, work: string, title: string, unit: string, metric: string, lower?: boolean,
+ *   full?: boolean,
  *   n: [number, number], nOf?: Record<string, [number, number]>, size?: number,
  *   systems: string[], quick?: string[], listed: Record<string, number>,
  *   must: number | { times: number, of: string }, goal: number }} Row */
@@ -192,6 +196,7 @@ export const rows = {
       must: 900,
       goal: 500,
     },
+    ...pythonMore,
   ],
   rust: [
     {

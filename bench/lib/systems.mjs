@@ -10,9 +10,9 @@ const node = (name) => (work, n, size) => ({
   args: ['--expose-gc', path.join(bench, 'node/measure.mjs'), name, work, n, size].filter(Boolean),
 })
 
-const python = (name, venv) => (work, n) => ({
+const python = (name, venv) => (work, n, size) => ({
   command: path.join(venv, 'bin/python'),
-  args: [path.join(bench, 'python/measure.py'), name, work, n],
+  args: [path.join(bench, 'python/measure.py'), name, work, n, size].filter(Boolean),
 })
 
 const rust =
@@ -53,8 +53,24 @@ export const systems = {
     ours: true,
     start: python('iris', path.join(root, '.venv')),
   },
+  'py-copy': {
+    label: 'iris, send',
+    needs: 'iris for Python',
+    start: python('copy', path.join(root, '.venv')),
+  },
+  simplequeue: {
+    label: 'SimpleQueue + thread',
+    needs: 'Python peers',
+    ceiling: true,
+    start: python('simplequeue', path.join(bench, '.venv')),
+  },
   asyncio: {
     label: 'asyncio.Queue',
+    needs: 'Python peers',
+    start: python('asyncio', path.join(bench, '.venv')),
+  },
+  'call-later': {
+    label: 'asyncio call_later',
     needs: 'Python peers',
     start: python('asyncio', path.join(bench, '.venv')),
   },

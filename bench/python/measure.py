@@ -1,4 +1,4 @@
-"""One measurement in a fresh process: measure.py iris|pykka|asyncio tell|pingpong|spawn N.
+"""One measurement in a fresh process: measure.py SYSTEM WORK N [SIZE].
 
 Each work is the same code for every system; the clock stops when the last message has been handled.
 """
@@ -14,7 +14,14 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import extras
+import pull
 from common import PAYLOAD, emit, now, rate, rss
+
+USAGE = (
+    "usage: measure.py iris|pykka|asyncio|simplequeue|copy "
+    "tell|pingpong|spawn|pull|select|idlepull|timers|swap|buffer... N [SIZE]"
+)
 
 Handler = Callable[[Any], None]
 
@@ -218,13 +225,19 @@ class Loop:
 def main() -> None:
     """Read the command line and measure."""
     systems = {"iris": iris, "pykka": pykka, "asyncio": Loop}
-    if (
-        len(sys.argv) != 4
-        or sys.argv[1] not in systems
-        or sys.argv[2] not in ("tell", "pingpong", "spawn")
-    ):
-        sys.exit("usage: measure.py iris|pykka|asyncio tell|pingpong|spawn N")
-    systems[sys.argv[1]]().run(sys.argv[2], int(sys.argv[3]))
+    if len(sys.argv) not in (4, 5):
+        sys.exit(USAGE)
+    name, work, n = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    size = int(sys.argv[4]) if len(sys.argv) == 5 else 0
+    if work in ("timers", "swap") or work.startswith("buffer"):
+        extras.run(name, work, n, size)
+    elif work in ("pull", "select", "idlepull") and name in ("iris", "simplequeue"):
+        pull.run(pull.Iris() if name == "iris" else pull.Threads(), work, n)
+    elif name in systems and work in ("tell", "pull", "pingpong", "spawn"):
+        # Actors of these pull from their queues already.
+        systems[name]().run("tell" if work == "pull" else work, n)
+    else:
+        sys.exit(USAGE)
     sys.stdout.flush()
     os._exit(0)
 

@@ -488,3 +488,45 @@ def test_two_thousand_wait_and_are_closed_at_once() -> None:
         pids = [rt.spawn_with_mailbox(lambda mailbox: mailbox.recv()) for _ in range(2000)]
         assert len(rt.list_actors()) == 2000
         assert all(rt.is_alive(pid) for pid in pids)
+
+
+def test_ten_thousand_idle_pull_actors_live_at_once() -> None:
+    done = run_program(
+        """
+        import os
+        import threading
+        from iris import Runtime
+
+        N = 10_000
+
+        def resident():
+            with open("/proc/self/statm", encoding="ascii") as statm:
+                return int(statm.read().split()[1]) * 4096
+
+        rt = Runtime()
+        lock, reached = threading.Lock(), threading.Event()
+        begun = 0
+
+        def pull(mailbox):
+            global begun
+            with lock:
+                begun += 1
+                if begun == N:
+                    reached.set()
+            for message in mailbox:
+                if message.data == b"ask":
+                    message.reply(b"%d" % mailbox.pid)
+
+        before = resident()
+        pids = [rt.spawn_with_mailbox(pull) for _ in range(N)]
+        assert reached.wait(120)
+        assert len(os.listdir("/proc/self/task")) >= N
+        each = (resident() - before) / N
+        assert each < 64 * 1024, each
+        for pid in pids[:: N // 10]:
+            assert rt.call_blocking(pid, b"ask", timeout=60) == b"%d" % pid
+        rt.close(60)
+        """,
+        timeout=280,
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -95,6 +95,20 @@ impl ForeignBytes for Lent {
 /// From this size on, in bytes, `bytes(size)` makes the memory of a [`Storage`].
 const LARGE: usize = 4096;
 
+/// How large a block the allocator is shown, in bytes; glibc learns from blocks up to 32 MiB.
+const SHOWN: usize = 16 << 20;
+
+/// Has glibc keep the memory of messages that are freed, for the next ones. It learns from the blocks that a program frees: what
+/// is smaller than the largest so far comes from its heap, and the heap is not given back to the system until twice as much of
+/// it is free. So one large block, whose pages are never touched, is freed first. Other allocators do not mind.
+fn keep_freed_memory(py: Python<'_>) -> PyResult<()> {
+    static TOLD: AtomicBool = AtomicBool::new(false);
+    if !TOLD.swap(true, Ordering::Relaxed) {
+        drop(py.get_type::<PyBytes>().call1((SHOWN,))?);
+    }
+    Ok(())
+}
+
 /// Memory to be filled and sent; see the module doc.
 #[pyclass(name = "Buffer", module = "iris", frozen)]
 pub(super) struct Storage {
@@ -116,6 +130,7 @@ impl Storage {
         let object = if size < LARGE {
             PyBytes::new_with(py, size, |_| Ok(()))?
         } else {
+            keep_freed_memory(py)?;
             py.get_type::<PyBytes>().call1((size,))?.cast_into::<PyBytes>()?
         };
         let object = object.unbind();
