@@ -3,8 +3,25 @@
 /**
  * An actor's address: unique for the life of its runtime, never 0, never given twice. It fits the 53 bits that a `number`
  * holds exactly; some of them name the runtime, so a pid of another runtime is refused instead of hitting a stranger.
+ *
+ * `Pid<Order, Receipt>` is a number that the compiler knows to be of an actor that takes orders and replies receipts, since it
+ * was spawned with a {@link Codec}: sending it anything else is an error at compile time.
  */
-export type Pid = number
+export type Pid<T = Message, R = unknown> = [T] extends [Message]
+  ? [Message] extends [T]
+    ? number
+    : number & Speaks<T, R>
+  : number & Speaks<T, R>
+
+/** What a {@link Pid} of an actor with a codec says of it: what it takes, and what it replies. Only the compiler sees it. */
+export interface Speaks<T, R> {
+  readonly [speaks]: { take(message: T): void; give: R }
+}
+
+/** A pid of which the compiler knows no more: bytes are sent to it. */
+export type PlainPid = number & { readonly [speaks]?: never }
+
+declare const speaks: unique symbol
 
 /**
  * What a message or a reply may be; strings travel as UTF-8. The bytes are copied before the call returns, so the sender
@@ -29,11 +46,38 @@ export type HandlerResult = Message | null | undefined | void
  */
 export type Handler = (message: Buffer, ctx: Context) => HandlerResult | PromiseLike<HandlerResult>
 
+/** A {@link Handler} of an actor with a codec: it gets decoded messages, and what it replies is encoded. */
+export type TypedHandler<T, R = unknown> = (
+  message: T,
+  ctx: Context<R>,
+  // biome-ignore lint/suspicious/noConfusingVoidType: as in HandlerResult.
+) => R | void | PromiseLike<R | void>
+
+/**
+ * How messages that are no bytes become bytes, and back: msgpackr, protobuf and the like plug in here. What `encode` throws is
+ * thrown by whoever sends, and nothing is sent; what `decode` throws ends the receiver with `crash`, as if its handler had
+ * thrown it. `encode` may answer memory that it uses again for the next message.
+ */
+// biome-ignore lint/suspicious/noExplicitAny: most codecs take anything.
+export interface Codec<T = any> {
+  /** The same in every thread, process and language that speaks it: 1 to 255 printable bytes. */
+  readonly name: string
+  encode(message: T): Message
+  /** @param data the bytes: a Buffer that is the codec's to keep. */
+  decode(data: Buffer): T
+}
+
+/**
+ * A codec, or the name of one that this thread knows ({@link registerCodec}): `'json'`, `'structured'` (what
+ * `structuredClone` takes, between Node processes), or one's own. A codec given here is registered by that.
+ */
+export type CodecOption<T> = 'json' | 'structured' | (string & {}) | Codec<T>
+
 /**
  * What a handler gets beside its message. An actor has one for all its messages; a call has one of its own, and so has
  * each message of a `reentrant` actor, so keep it for as long as you need it there.
  */
-export interface Context {
+export interface Context<R = Message> {
   /** The actor itself. */
   readonly pid: Pid
   /** The runtime that it lives in. */
@@ -52,12 +96,15 @@ export interface Context {
    * {@link NodeRuntime.send} in this actor's name: the receiver sees it as `ctx.sender`. `false` also if this actor has
    * ended meanwhile.
    */
-  send(pid: Pid, data: Message): boolean
+  send<T>(pid: Pid<T>, data: NoInfer<T>): boolean
+  send(pid: PlainPid, data: Message): boolean
   /**
    * {@link NodeRuntime.call} in this actor's name. Calling oneself is an error at once (`ERR_IRIS_SELF_CALL`); a cycle
    * (A calls B, B calls A) ends by the deadline. If this actor ends first, the call does too (`ERR_IRIS_ACTOR_EXITED`).
    */
-  call(pid: Pid, data: Message, options?: number | CallOptions): Promise<Buffer>
+  call<T, R>(pid: Pid<T, R>, data: NoInfer<T>, options?: number | CallOptions): Promise<R>
+  call<T, R>(pid: Pid<T>, data: NoInfer<T>, options?: number | CallOptions): Promise<R>
+  call(pid: PlainPid, data: Message, options?: number | CallOptions): Promise<Buffer>
   /**
    * Answers the call before the handler returns, or after: what it returns later is no reply then.
    *
@@ -65,7 +112,7 @@ export interface Context {
    *   A late one is dropped and counted ({@link Metrics.lateReplies}).
    * @throws `ERR_IRIS_STALE_REPLY` if this is no call, or it has been answered.
    */
-  reply(data?: Message): void
+  reply(data?: R): void
   /**
    * Has this actor told when another ends: one `DOWN` in its mailbox. See {@link NodeRuntime.monitor}.
    *
@@ -110,7 +157,12 @@ export interface SpawnOptions {
   reentrant?: boolean | undefined
   /** `true`: its handler gets {@link SystemMessage}s too. Default `false`. */
   system?: boolean | undefined
+  /** Bytes as they are; with another codec these are {@link Typed} options. */
+  codec?: 'raw' | undefined
 }
+
+/** Options that name a codec: messages are of type `T`. */
+export type Typed<Options, T> = Omit<Options, 'codec'> & { codec: CodecOption<T> }
 
 /** How an actor with a bounded mailbox is set up. */
 export interface BoundedSpawnOptions extends SpawnOptions {
@@ -149,6 +201,8 @@ export interface VirtualSpawnOptions {
   onActivate?: VirtualHook | undefined
   /** Runs before an active actor sleeps, and before it is stopped or closed; not if it crashes or is killed. */
   onDeactivate?: VirtualHook | undefined
+  /** As {@link SpawnOptions.codec}. */
+  codec?: 'raw' | undefined
 }
 
 /** What happens to a message that finds the mailbox full. */
@@ -177,16 +231,16 @@ export type PressureHook = (pid: Pid, level: Pressure) => unknown
 export type TimerId = number
 
 /** A call that a pull actor received. */
-export interface CallMessage {
-  /** The bytes: a Buffer of the receiver's own. */
-  readonly data: Buffer
+export interface CallMessage<T = Buffer, R = Message> {
+  /** The bytes, a Buffer of the receiver's own; or what the actor's codec made of them. */
+  readonly data: T
   /**
    * Answers the call.
    *
    * @param data default: an empty reply.
    * @throws `ERR_IRIS_STALE_REPLY` if nothing waits for it: it was answered already, or its deadline has passed.
    */
-  reply(data?: Message): void
+  reply(data?: R): void
 }
 
 /** What a {@link SystemMessage} is about. */
@@ -231,10 +285,13 @@ export type SystemHandler = (
 ) => HandlerResult | PromiseLike<HandlerResult>
 
 /** What a pull actor receives. */
-export type Received = Buffer | CallMessage | SystemMessage
+export type Received<T = Buffer, R = Message> = T | CallMessage<T, R> | SystemMessage
 
-/** The mailbox of a pull actor. Waits end in the order in which they began. */
-export interface Mailbox extends AsyncIterable<Received> {
+/**
+ * The mailbox of a pull actor. Waits end in the order in which they began. With a codec it gives what that decodes; a message
+ * that cannot be decoded rejects the `recv` that took it, and the matcher's wait without being taken.
+ */
+export interface Mailbox<T = Buffer, R = Message> extends AsyncIterable<Received<T, R>> {
   /** The actor itself. */
   readonly pid: Pid
   /** Messages that wait. */
@@ -248,13 +305,13 @@ export interface Mailbox extends AsyncIterable<Received> {
    * @returns `null`: the time is over or the mailbox is closed ({@link closed} tells which). It rejects with
    *   `ERR_IRIS_ABORTED`.
    */
-  recv(options?: number | WaitOptions): Promise<Received | null>
+  recv(options?: number | WaitOptions): Promise<Received<T, R> | null>
   /** Has this actor told when another ends: one `DOWN` in this mailbox. See {@link NodeRuntime.monitor}. */
   monitor(target: Pid): MonitorRef
   /** Links this actor with another. See {@link NodeRuntime.link}. */
   link(pid: Pid): void
   /** The next message, or `null` if none waits. */
-  tryRecv(): Received | null
+  tryRecv(): Received<T, R> | null
   /**
    * Waits for the first message that `matcher` takes, as the selective receive of Erlang/OTP. Those that it refuses keep
    * their place and order, and the same function never sees them again; another one begins at the front.
@@ -264,13 +321,13 @@ export interface Mailbox extends AsyncIterable<Received> {
    * @returns as {@link recv}.
    */
   selectiveRecv(
-    matcher: (data: Buffer | SystemMessage) => boolean,
+    matcher: (data: T | SystemMessage) => boolean,
     options?: number | WaitOptions,
-  ): Promise<Received | null>
+  ): Promise<Received<T, R> | null>
 }
 
 /** A pull actor: it owns its mailbox, and ends when it returns (`normal`) or throws (`crash`). */
-export type PullHandler = (mailbox: Mailbox) => unknown
+export type PullHandler<T = Buffer, R = Message> = (mailbox: Mailbox<T, R>) => unknown
 
 /** How a pull actor is set up. */
 export interface PullSpawnOptions {
@@ -278,6 +335,8 @@ export interface PullSpawnOptions {
   budget?: number | undefined
   /** Messages that may wait: 1 to 2^30. Default: the runtime's. */
   capacity?: number | undefined
+  /** As {@link SpawnOptions.codec}. */
+  codec?: 'raw' | undefined
 }
 
 /** How an observed actor is set up. */
@@ -296,15 +355,15 @@ export interface PoolOptions extends ChildSpawnOptions {
 }
 
 /** Children that share the work; iterating over it gives the pids of those that live. */
-export interface Pool extends Iterable<Pid> {
+export interface Pool<T = Message, R = Buffer> extends Iterable<Pid<T, R>> {
   /** The members that live. */
-  readonly pids: Pid[]
+  readonly pids: Pid<T, R>[]
   /** How many live. */
   readonly size: number
   /** {@link NodeRuntime.send} to the member whose turn it is, or to the next that takes it; `false`: none does. */
-  send(data: Message): boolean
+  send(data: T): boolean
   /** {@link NodeRuntime.call} to the member whose turn it is. */
-  call(data: Message, options?: number | CallOptions): Promise<Buffer>
+  call(data: T, options?: number | CallOptions): Promise<R>
 }
 
 /** How an actor is stopped. */
@@ -409,6 +468,8 @@ export interface ActorInfo {
   names: string[]
   /** The paths it holds. */
   paths: string[]
+  /** The name of the codec of its messages; `null`: they are bytes. */
+  codec: string | null
   /** The version of its handler, from 1 ({@link NodeRuntime.hotSwap}); `null` if this thread does not call it. */
   behaviorVersion: number | null
 }
@@ -589,11 +650,23 @@ export class NodeRuntime {
    * Spawns an actor. Its handler runs in the `AsyncLocalStorage` context of this call, whoever sends.
    *
    * @param options or the budget alone.
+   * With a `codec` its messages and replies are values, of types that the pid carries: `rt.spawn<Order, Receipt>(handler,
+   * { codec: 'json' })`.
+   *
    * @returns its pid.
-   * @throws `ERR_IRIS_INVALID_TYPE`, `ERR_IRIS_INVALID_ARGUMENT`; `ERR_IRIS_AT_CAPACITY` at 8,388,608 live actors.
+   * @throws `ERR_IRIS_INVALID_TYPE`, `ERR_IRIS_INVALID_ARGUMENT`; `ERR_IRIS_AT_CAPACITY` at 8,388,608 live actors;
+   *   `ERR_IRIS_NO_SUCH_CODEC`.
    */
   spawn(handler: Handler, options?: number | SpawnOptions): Pid
   spawn(handler: SystemHandler, options: SpawnOptions & { system: true }): Pid
+  spawn<T, R = unknown>(
+    handler: TypedHandler<T, R>,
+    options: Typed<SpawnOptions, T | R> & { system?: false | undefined },
+  ): Pid<T, R>
+  spawn<T, R = unknown>(
+    handler: TypedHandler<T | SystemMessage, R>,
+    options: Typed<SpawnOptions, T | R> & { system: true },
+  ): Pid<T, R>
 
   /**
    * Spawns an actor whose mailbox holds at most `capacity` messages; one that finds it full is refused.
@@ -604,6 +677,10 @@ export class NodeRuntime {
   spawnBounded(handler: Handler, options: BoundedSpawnOptions): Pid
   spawnBounded(handler: Handler, budget: number, capacity: number): Pid
   spawnBounded(handler: SystemHandler, options: BoundedSpawnOptions & { system: true }): Pid
+  spawnBounded<T, R = unknown>(
+    handler: TypedHandler<T, R>,
+    options: Typed<BoundedSpawnOptions, T | R>,
+  ): Pid<T, R>
 
   /**
    * Spawns a virtual actor, as Orleans' grains: its pid is good from now on, and nothing is made for it until the first
@@ -619,6 +696,10 @@ export class NodeRuntime {
    */
   spawnVirtual(handler: Handler, options?: VirtualSpawnOptions): Pid
   spawnVirtual(handler: Handler, budget: number, idleTimeoutMs?: number | null): Pid
+  spawnVirtual<T, R = unknown>(
+    handler: TypedHandler<T, R>,
+    options: Typed<VirtualSpawnOptions, T | R>,
+  ): Pid<T, R>
 
   /**
    * Spawns a pull actor: `handler` is called once, not inside of this call but soon after, in the `AsyncLocalStorage`
@@ -631,6 +712,10 @@ export class NodeRuntime {
    * @throws as {@link spawn}.
    */
   spawnWithMailbox(handler: PullHandler, options?: number | PullSpawnOptions): Pid
+  spawnWithMailbox<T, R = unknown>(
+    handler: PullHandler<T, R>,
+    options: Typed<PullSpawnOptions, T | R>,
+  ): Pid<T, R>
 
   /**
    * Spawns an observed actor: it has no handler, and keeps what it gets until somebody asks for it with {@link getMessages}
@@ -674,9 +759,19 @@ export class NodeRuntime {
     handler: SystemHandler,
     options: ChildSpawnOptions & { system: true },
   ): Pid
+  spawnChild<T, R = unknown>(
+    parent: Pid,
+    handler: TypedHandler<T, R>,
+    options: Typed<ChildSpawnOptions, T | R>,
+  ): Pid<T, R>
 
   /** {@link spawnWithMailbox} for a child, as {@link spawnChild}. */
   spawnChildWithMailbox(parent: Pid, handler: PullHandler, options?: number | PullSpawnOptions): Pid
+  spawnChildWithMailbox<T, R = unknown>(
+    parent: Pid,
+    handler: PullHandler<T, R>,
+    options: Typed<PullSpawnOptions, T | R>,
+  ): Pid<T, R>
 
   /**
    * Spawns children with one handler that share the work. A member that fails (`crash`, `panic`, `timeout`) is replaced, and
@@ -691,6 +786,12 @@ export class NodeRuntime {
     workers: number,
     options?: number | PoolOptions,
   ): Pool
+  spawnChildPool<T, R = unknown>(
+    parent: Pid,
+    handler: TypedHandler<T, R>,
+    workers: number,
+    options: Typed<PoolOptions, T | R>,
+  ): Pool<T, R>
 
   /**
    * Sends a message and does not wait. The handler never runs inside `send`. Messages from one sender to one receiver
@@ -698,16 +799,19 @@ export class NodeRuntime {
    *
    * @returns `true`: the mailbox took it. `false`: it did not, because there is no such actor, it is ending, or its
    *   mailbox is full; {@link getMetrics} counts which. It never throws for those.
-   * @throws `ERR_IRIS_INVALID_TYPE` if `pid` is no number, or `data` no {@link Message} or transferred away.
+   * @throws `ERR_IRIS_INVALID_TYPE` if `pid` is no number, or `data` no {@link Message} or transferred away; what the codec
+   *   of the actor throws, or `ERR_IRIS_NO_SUCH_CODEC` if this thread does not know that.
    */
-  send(pid: Pid, data: Message): boolean
+  send<T>(pid: Pid<T>, data: NoInfer<T>): boolean
+  send(pid: PlainPid, data: Message): boolean
 
   /**
    * {@link send} for each of `messages`, in one crossing. A wrong one among them throws before any is sent.
    *
    * @returns how many the mailbox took.
    */
-  sendMany(pid: Pid, messages: Iterable<Message>): number
+  sendMany<T>(pid: Pid<T>, messages: Iterable<NoInfer<T>>): number
+  sendMany(pid: PlainPid, messages: Iterable<Message>): number
 
   /**
    * Sends once, after `delayMs`; never earlier. It dies with its target. A message that is still to come keeps the process
@@ -718,7 +822,8 @@ export class NodeRuntime {
    * @returns what {@link cancelTimer} takes.
    * @throws `ERR_IRIS_NO_SUCH_ACTOR`; `ERR_IRIS_AT_CAPACITY` if 16,777,216 wait already.
    */
-  sendAfter(pid: Pid, delayMs: number, data: Message): TimerId
+  sendAfter<T>(pid: Pid<T>, delayMs: number, data: NoInfer<T>): TimerId
+  sendAfter(pid: PlainPid, delayMs: number, data: Message): TimerId
 
   /**
    * Sends every `intervalMs`, first after one. Ticks do not drift and do not pile up: missed ones are skipped and counted
@@ -727,7 +832,8 @@ export class NodeRuntime {
    *
    * @param intervalMs more than 0, up to 2^53.
    */
-  sendInterval(pid: Pid, intervalMs: number, data: Message): TimerId
+  sendInterval<T>(pid: Pid<T>, intervalMs: number, data: NoInfer<T>): TimerId
+  sendInterval(pid: PlainPid, intervalMs: number, data: Message): TimerId
 
   /** Takes a delayed message or an interval back; answers whether it was still to come. */
   cancelTimer(timer: TimerId): boolean
@@ -738,14 +844,23 @@ export class NodeRuntime {
    * @returns whether the mailbox took it: `false` if the actor ends first, or for what `send` answers `false`. It rejects
    *   with `ERR_IRIS_ABORTED`: then it was not sent.
    */
+  sendAsync<T>(
+    pid: Pid<T>,
+    data: NoInfer<T>,
+    options?: { signal?: AbortSignal | undefined },
+  ): Promise<boolean>
   sendAsync(
-    pid: Pid,
+    pid: PlainPid,
     data: Message,
     options?: { signal?: AbortSignal | undefined },
   ): Promise<boolean>
 
   /** {@link send}, and how full the mailbox is then; `null`: no such actor. */
-  sendWithBackpressure(pid: Pid, data: Message): [accepted: boolean, level: Pressure | null]
+  sendWithBackpressure<T>(
+    pid: Pid<T>,
+    data: NoInfer<T>,
+  ): [accepted: boolean, level: Pressure | null]
+  sendWithBackpressure(pid: PlainPid, data: Message): [accepted: boolean, level: Pressure | null]
 
   /**
    * Allocates zeroed memory that {@link sendBuffer} moves instead of copying it. What is never sent is freed with its
@@ -768,8 +883,8 @@ export class NodeRuntime {
   /** Gives an allocated buffer up: its id works no more. Answers whether it still did. */
   freeBuffer(id: number): boolean
 
-  /** {@link send} to whoever holds the name. */
-  sendNamed(name: string, data: Message): boolean
+  /** {@link send} to whoever holds the name. Nobody: only bytes are refused, as nobody says what else is right. */
+  sendNamed<T = Message>(name: string, data: T): boolean
 
   /**
    * Sends a request and waits for the reply: what the handler returns, or gives to {@link Context.reply}. As
@@ -783,7 +898,9 @@ export class NodeRuntime {
    *   actor ends, `ERR_IRIS_NO_SUCH_ACTOR`, `ERR_IRIS_MAILBOX_FULL`, `ERR_IRIS_ABORTED`; `ERR_IRIS_SELF_CALL` if a handler
    *   calls its own actor before its first `await`.
    */
-  call(pid: Pid, data: Message, options?: number | CallOptions): Promise<Buffer>
+  call<T, R>(pid: Pid<T, R>, data: NoInfer<T>, options?: number | CallOptions): Promise<R>
+  call<T, R>(pid: Pid<T>, data: NoInfer<T>, options?: number | CallOptions): Promise<R>
+  call(pid: PlainPid, data: Message, options?: number | CallOptions): Promise<Buffer>
 
   /** Messages that wait in the mailbox, not counting the one that is being handled; `null`: no such actor. */
   mailboxSize(pid: Pid): number | null
@@ -823,9 +940,9 @@ export class NodeRuntime {
   /** Takes a name away; answers whether a live actor held it. */
   unregister(name: string): boolean
   /** Who holds the name, or `null`. */
-  whereis(name: string): Pid | null
+  whereis<T = Message, R = unknown>(name: string): Pid<T, R> | null
   /** The same as {@link whereis}. */
-  resolve(name: string): Pid | null
+  resolve<T = Message, R = unknown>(name: string): Pid<T, R> | null
 
   /**
    * Registers an actor under a path such as `/svc/payments/one`: absolute, no empty segment, at most 1,024 bytes; a slash at
@@ -837,7 +954,7 @@ export class NodeRuntime {
   /** Takes a path away; answers whether a live actor held it. */
   unregisterPath(path: string): boolean
   /** Who is registered under exactly this path, or `null`. */
-  whereisPath(path: string): Pid | null
+  whereisPath<T = Message, R = unknown>(path: string): Pid<T, R> | null
   /**
    * All live actors below a path (whole segments: `/a/bc` is not below `/a/b`), in the order of the paths' bytes; `/` is
    * above them all. It costs what it answers, not what there is.
@@ -854,7 +971,8 @@ export class NodeRuntime {
    * @returns the version now in force. The first handler is 1, each swap counts up, and no number is given twice.
    * @throws `ERR_IRIS_NO_SUCH_ACTOR`; `ERR_IRIS_NOT_LOCAL` for an actor whose handler is not on this thread.
    */
-  hotSwap(pid: Pid, handler: Handler): number
+  hotSwap<T, R>(pid: Pid<T, R>, handler: TypedHandler<T, R>): number
+  hotSwap(pid: PlainPid, handler: Handler): number
 
   /** The version of an actor's handler, from 1. Throws as {@link hotSwap}. */
   behaviorVersion(pid: Pid): number
@@ -1033,6 +1151,20 @@ export class IrisError extends Error {
   constructor(code: IrisErrorCode, message: string, options?: ErrorOptions)
   readonly code: IrisErrorCode
 }
+
+/**
+ * Makes a codec known by its name on this thread: each thread that speaks to its actors registers it.
+ *
+ * @param codec the same one again is fine.
+ * @throws `ERR_IRIS_INVALID_TYPE`; `ERR_IRIS_INVALID_ARGUMENT` if another codec has the name.
+ */
+export function registerCodec(codec: Codec): void
+
+/** The codec of a name on this thread; `ERR_IRIS_NO_SUCH_CODEC` if there is none. */
+export function getCodec(name: string): Codec
+
+/** The names of the codecs that this thread knows. */
+export function codecNames(): string[]
 
 /** The version of the native core. */
 export const version: string

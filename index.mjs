@@ -1,4 +1,12 @@
 import iris from './index.js'
 
-export const { NodeRuntime, SystemMessage, IrisError, version } = iris
+export const {
+  NodeRuntime,
+  SystemMessage,
+  IrisError,
+  registerCodec,
+  getCodec,
+  codecNames,
+  version,
+} = iris
 export default iris

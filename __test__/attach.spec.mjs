@@ -1,4 +1,4 @@
-// Many threads, one runtime: contract section 12. Workers are ES modules in data: URLs; what might end the process runs in
+// Many threads, one runtime: contract, "Threads". Workers are ES modules in data: URLs; what might end the process runs in
 // one of its own.
 
 import assert from 'node:assert/strict'

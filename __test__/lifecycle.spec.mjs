@@ -569,7 +569,16 @@ describe('what is known of actors', () => {
     const { ageMs, names, ...info } = rt.actorInfo(pid)
     assert.ok(ageMs >= 0)
     assert.deepEqual(names.sort(), ['a', 'b'])
-    const known = { pid, kind: 'push', budget: 3, capacity: 7, handled: 0, behaviorVersion: 1 }
+    const known = {
+      pid,
+      kind: 'push',
+      budget: 3,
+      capacity: 7,
+      handled: 0,
+      codec: null,
+      paths: [],
+      behaviorVersion: 1,
+    }
     assert.deepEqual(info, { ...known, state: 'idle', queue: 0, highWater: 0 })
     rt.sendMany(pid, ['x', 'y', 'z'])
     assert.equal(rt.actorInfo(pid).state, 'queued')

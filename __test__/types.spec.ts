@@ -246,3 +246,92 @@ export async function wrong(rt: iris.NodeRuntime): Promise<void> {
   new IrisError('ERR_OTHER', 'text')
   void [text, reason]
 }
+
+interface Order {
+  id: number
+}
+interface Receipt {
+  paid: boolean
+}
+
+export async function typed(
+  rt: iris.NodeRuntime,
+  anything: iris.Codec<unknown>,
+  exact: iris.Codec<Order>,
+) {
+  const orders = rt.spawn<Order, Receipt>((order, ctx) => ({ paid: order.id > 0 && ctx.isCall }), {
+    codec: 'json',
+  })
+  same<typeof orders, iris.Pid<Order, Receipt>>(true)
+  const number: number = orders
+  rt.send(orders, { id: 1 })
+  rt.sendMany(orders, [{ id: 1 }, { id: 2 }])
+  rt.sendAfter(orders, 1, { id: 1 })
+  rt.sendInterval(orders, 1, { id: 1 })
+  rt.sendWithBackpressure(orders, { id: 1 })
+  await rt.sendAsync(orders, { id: 1 }, { signal: AbortSignal.timeout(1) })
+  const receipt = await rt.call(orders, { id: 1 }, 5)
+  same<typeof receipt, Receipt>(true)
+  rt.stop(orders)
+  rt.hotSwap(orders, (order) => ({ paid: order.id > 1 }))
+  // The reply is what the handler returns, or what the caller says where the pid does not.
+  const inferred = rt.spawn(async (order: Order) => [order.id], { codec: 'structured' })
+  same<typeof inferred, iris.Pid<Order, number[]>>(true)
+  const some = rt.spawn<Order>(() => {}, { codec: anything, budget: 10 })
+  same<typeof some, iris.Pid<Order>>(true)
+  const said = await rt.call<Order, Receipt>(some, { id: 1 })
+  same<typeof said, Receipt>(true)
+  const unsaid = await rt.call(some, { id: 1 })
+  same<typeof unsaid, unknown>(true)
+  const found = rt.whereis<Order, Receipt>('orders')
+  if (found !== null) same<Awaited<ReturnType<typeof ask>>, Receipt>(true)
+  const ask = () => rt.call(orders, { id: 1 })
+  rt.spawn((order) => order.id, { codec: exact })
+  const pull = rt.spawnWithMailbox<Order, Receipt>(
+    async (mailbox) => {
+      for await (const message of mailbox) {
+        if (message instanceof iris.SystemMessage) continue
+        if ('reply' in message) message.reply({ paid: message.data.id > 0 })
+        else same<typeof message, Order>(true)
+      }
+      await mailbox.selectiveRecv((m) => !(m instanceof iris.SystemMessage) && m.id === 1)
+    },
+    { codec: exact },
+  )
+  rt.send(pull, { id: 1 })
+  const pool = rt.spawnChildPool(number, (order: Order) => order.id, 2, { codec: 'json' })
+  const answer = await pool.call({ id: 1 })
+  same<typeof answer, number>(true)
+  rt.spawnBounded((order: Order) => void order, { codec: 'json', capacity: 1 })
+  rt.spawnVirtual((order: Order) => void order, { codec: 'json', idleTimeoutMs: 1 })
+  rt.spawnChild(orders, (order: Order, ctx) => void ctx.send(orders, order), { codec: 'json' })
+  rt.spawn((message: Order | iris.SystemMessage) => void message, { codec: 'json', system: true })
+  const generic = <T, R>(pid: iris.Pid<T, R>, message: T): Promise<R> => rt.call(pid, message)
+  same<Awaited<ReturnType<typeof askGeneric>>, Receipt>(true)
+  const askGeneric = () => generic(orders, { id: 1 })
+  // @ts-expect-error an order has an id
+  rt.send(orders, { ix: 1 })
+  // @ts-expect-error orders are not bytes
+  rt.send(orders, 'text')
+  // @ts-expect-error an id is a number
+  rt.call(orders, { id: '1' })
+  // @ts-expect-error orders each
+  rt.sendMany(orders, ['text'])
+  // @ts-expect-error an order
+  rt.sendAfter(orders, 1, 'text')
+  // @ts-expect-error not any number is an actor that takes orders
+  const forged: iris.Pid<Order> = number
+  // @ts-expect-error a receipt
+  const wrong: string = await rt.call(orders, { id: 1 })
+  // @ts-expect-error a receipt
+  rt.spawn<Order, Receipt>(() => ({ paid: 'yes' }), { codec: 'json' })
+  // @ts-expect-error a receipt
+  rt.spawn<Order, Receipt>((_order, ctx) => ctx.reply(1), { codec: 'json' })
+  // @ts-expect-error a codec has a name
+  rt.spawn((order: Order) => void order, { codec: { encode: String, decode: String } })
+  // @ts-expect-error a receipt is no bytes
+  rt.hotSwap(orders, () => 'text')
+  // @ts-expect-error an order
+  pool.send('text')
+  void [forged, wrong]
+}

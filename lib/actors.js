@@ -2,6 +2,7 @@
 
 // What a loop knows of its actors, by the slot of their pids.
 
+const { decoding } = require('./codecs.js')
 const { makeError } = require('./errors.js')
 const { bindTo } = require('./scope.js')
 const { Versions } = require('./swap.js')
@@ -17,6 +18,8 @@ class Actors {
   /** Pids of the actors whose next message does not wait for the promise of the last. */
   reentrant = new Set()
   versions = new Versions()
+  /** What actors speak that take more than bytes, by pid. */
+  codecs = new Map()
   /** `ctx.state` of those that have one, by pid. */
   states = new Map()
   /** What runs a handler in the AsyncLocalStorage context of its spawn, where that had one. */
@@ -91,7 +94,7 @@ class Actors {
   swap(pid, handler) {
     const key = pid & SLOT_MASK
     const version = this.versions.push(pid, this.handlers[key])
-    this.handlers[key] = bindTo(this.#scopes[key], handler)
+    this.handlers[key] = bindTo(this.#scopes[key], decoding(this.codecs.get(pid), handler))
     return version
   }
 
@@ -127,6 +130,7 @@ class Actors {
   forgetEnded() {
     for (const pid of this.#gone) {
       this.reentrant.delete(pid)
+      this.codecs.delete(pid)
       this.versions.forget(pid)
       this.states.delete(pid)
       this.#orphaned(pid)
@@ -147,6 +151,7 @@ class Actors {
     this.#scopes = []
     this.states.clear()
     this.reentrant.clear()
+    this.codecs.clear()
   }
 }
 

@@ -47,6 +47,13 @@ function toBytes(data, what) {
   throw wrongType(what, WANTED, data)
 }
 
+/** Whether `value` is of a type that `toBytes` takes. */
+const isMessage = (value) =>
+  typeof value === 'string' ||
+  isBytes(value) ||
+  types.isArrayBuffer(value) ||
+  types.isSharedArrayBuffer(value)
+
 /** A Buffer of its own with these bytes. */
 function copyBytes(data) {
   const copy = Buffer.allocUnsafe(lengthOf(data))
@@ -54,4 +61,4 @@ function copyBytes(data) {
   return copy
 }
 
-module.exports = { FastBuffer, isBytes, lengthOf, toBytes, copyBytes }
+module.exports = { FastBuffer, isBytes, isMessage, lengthOf, toBytes, copyBytes }

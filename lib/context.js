@@ -1,6 +1,7 @@
 'use strict'
 
 const { toBytes } = require('./bytes.js')
+const { encodeReply } = require('./codecs.js')
 const { makeError, wrongType } = require('./errors.js')
 
 const EMPTY = Buffer.alloc(0)
@@ -60,7 +61,10 @@ class Context {
   }
 
   reply(data) {
-    const bytes = data === undefined ? EMPTY : toBytes(data, 'a reply')
+    const codec = this.#lane.codecOf(this.#pid)
+    let bytes = EMPTY
+    if (codec !== undefined) bytes = encodeReply(codec, data)
+    else if (data !== undefined) bytes = toBytes(data, 'a reply')
     const high = this._take()
     if (high === 0) {
       throw makeError(

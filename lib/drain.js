@@ -4,6 +4,7 @@
 
 const { Context } = require('./context.js')
 const { FastBuffer, isBytes, toBytes } = require('./bytes.js')
+const { encodeReply } = require('./codecs.js')
 const { crashText } = require('./errors.js')
 const { systemMessage } = require('./system.js')
 const {
@@ -217,7 +218,10 @@ class Drain {
   #answer(context, low, result) {
     if (!context.isCall) return
     // A result that is no message throws here, while the call can still be failed with it.
-    const bytes = result === undefined || result === null ? EMPTY : toBytes(result, 'a reply')
+    const codec = this.#actors.codecs.get(context.pid)
+    let bytes = EMPTY
+    if (codec !== undefined) bytes = encodeReply(codec, result)
+    else if (result !== undefined && result !== null) bytes = toBytes(result, 'a reply')
     this.#requests.reply(low, context._take(), bytes, context._here)
   }
 

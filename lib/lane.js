@@ -4,6 +4,7 @@
 //
 //   border.js    memory and functions that V8 and the core share
 //   outbox.js    messages on their way to the core
+//   speech.js    who wants them how; codecs.js: the codecs
 //   turns.js     when the drain runs, and for how long
 //   drain.js     takes messages from the core and calls the handlers
 //   actors.js    handlers, contexts, pids, versions, children
@@ -17,8 +18,9 @@
 //   failures.js  what crashed actors threw
 
 const { ARM, Border, CALL_ENDED, CLOSED, ENDING, NOT_A_PID } = require('./border.js')
-const { isBytes, lengthOf, toBytes } = require('./bytes.js')
-const { closed, makeError, wrongType } = require('./errors.js')
+const { isBytes, lengthOf } = require('./bytes.js')
+const { decoding } = require('./codecs.js')
+const { closed, crashText, makeError, wrongType } = require('./errors.js')
 const { callersContext, inRoot } = require('./scope.js')
 const { Actors, SLOT_MASK } = require('./actors.js')
 const { Buffers } = require('./buffers.js')
@@ -28,6 +30,7 @@ const { Hold } = require('./hold.js')
 const { Outbox } = require('./outbox.js')
 const { Pulls } = require('./pulls.js')
 const { Requests } = require('./requests.js')
+const { Speech } = require('./speech.js')
 const { Turns } = require('./turns.js')
 const { Virtuals } = require('./virtuals.js')
 const { Waits } = require('./waits.js')
@@ -48,6 +51,7 @@ class Lane {
   #nudged
   #actors = new Actors()
   #outbox
+  #speech
   #drain
   #hold
   #requests
@@ -87,7 +91,9 @@ class Lane {
       this.#nudged = border.nudged
       const outbox = new Outbox(border)
       const waits = new Waits()
-      const shared = { turns, actors, waits, hold, outbox, failures }
+      const speech = new Speech(border, actors)
+      this.#speech = speech
+      const shared = { turns, actors, waits, hold, outbox, failures, speech }
       const requests = new Requests(this, border, shared, options.callTimeoutMs)
       this.#outbox = outbox
       this.#requests = requests
@@ -115,23 +121,38 @@ class Lane {
 
   // --- actors -----------------------------------------------------------------------------------
 
-  spawn(handler, budget, capacity, reentrant, parent = 0, system = false) {
+  spawn(handler, budget, capacity, reentrant, parent = 0, system = false, codec = undefined) {
     const run = callersContext()
     const answer = this.native.spawn(budget, capacity, parent, system)
     const pid = Math.abs(answer)
     this.#drain.reused(pid & SLOT_MASK)
-    this.#actors.enterPush(answer, handler, run, reentrant, parent)
+    this.#actors.enterPush(
+      this.#speaks(answer, codec),
+      decoding(codec, handler),
+      run,
+      reentrant,
+      parent,
+    )
     return pid
   }
 
+  /** A new actor speaks `codec`, before anybody knows its pid: then nobody may promise it bytes. */
+  #speaks(answer, codec) {
+    if (codec === undefined) return answer
+    const pid = Math.abs(answer)
+    this.native.setCodec(pid, codec.name)
+    this.#actors.codecs.set(pid, codec)
+    return -pid
+  }
+
   /** `idleMs` and the hooks may be `undefined`. */
-  spawnVirtual(handler, budget, capacity, { idleMs, onActivate, onDeactivate }) {
+  spawnVirtual(handler, budget, capacity, { idleMs, onActivate, onDeactivate, codec }) {
     const run = callersContext()
     const virtuals = this.#virtuals
     const [answer, hooks] = virtuals.spawn(budget, capacity, idleMs, onActivate, onDeactivate, run)
     const pid = Math.abs(answer)
     this.#drain.reused(pid & SLOT_MASK)
-    this.#actors.enterPush(answer, handler, run, false, 0)
+    this.#actors.enterPush(this.#speaks(answer, codec), decoding(codec, handler), run, false, 0)
     this.#actors.contexts[pid & SLOT_MASK] = hooks
     return pid
   }
@@ -158,11 +179,16 @@ class Lane {
     if (this.#actors.knows(pid)) this.#actors.states.set(pid, value)
   }
 
-  spawnPull(body, budget, capacity, parent = 0) {
-    return this.#pulls.spawn(body, budget, capacity, parent, (answer) => {
+  spawnPull(body, budget, capacity, parent = 0, codec = undefined) {
+    return this.#pulls.spawn(body, budget, capacity, parent, codec, (answer) => {
       this.#drain.reused(Math.abs(answer) & SLOT_MASK)
-      this.#actors.enter(answer, undefined, parent)
+      this.#actors.enter(this.#speaks(answer, codec), undefined, parent)
     })
+  }
+
+  /** The codec of an actor of this loop. */
+  codecOf(pid) {
+    return this.#actors.codecs.get(pid)
   }
 
   /** Whether there is time for more in this turn of the loop. */
@@ -231,8 +257,8 @@ class Lane {
       if (!turns.running) turns.arm()
       return true
     }
-    const bytes = toBytes(data, 'data')
     if (this.closing) throw closed()
+    const bytes = this.#speech.bytesFor(pid, data)
     // What an actor tries after its end is refused; 0 is nobody's pid.
     const to = sender === 0 || typeof pid !== 'number' || actors.knows(sender) ? pid : 0
     const answer = this.native.send(to, bytes, sender)
@@ -262,7 +288,7 @@ class Lane {
       throw wrongType('messages', 'an iterable of messages', messages)
     }
     // Every message is looked at before the first is sent: a wrong one in the middle sends none.
-    const all = Array.from(messages, (m, i) => toBytes(m, `messages[${i}]`))
+    const all = this.#speech.allBytesFor(pid, messages)
     if (this.closing) throw closed()
     let accepted = 0
     for (let from = 0; from < all.length; ) {
@@ -294,8 +320,8 @@ class Lane {
   /** Sends later: `entry` is `sendAfter` or `sendInterval`. */
   delay(entry, pid, ms, data) {
     if (typeof pid !== 'number') throw wrongType('pid', 'a number', pid)
-    const bytes = toBytes(data, 'data')
     if (this.closing) throw closed()
+    const bytes = this.#speech.bytesFor(pid, data)
     const timer = this.native[entry](pid, ms, bytes)
     this.#hold.holdForDelays()
     return timer
@@ -329,6 +355,11 @@ class Lane {
 
   call(pid, data, options, caller) {
     return this.#requests.call(pid, data, options, caller)
+  }
+
+  /** Fails a call that its receiver could not read. */
+  failCall(low, high, error) {
+    this.#requests.fail(low, high, error, crashText(error))
   }
 
   /** Answers a call; `false`: it was over. */

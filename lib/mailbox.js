@@ -7,6 +7,7 @@
 // all cursors behind it, up by one place.
 
 const { toBytes } = require('./bytes.js')
+const { encodeReply } = require('./codecs.js')
 const { aborted, makeError, outOfRange, wrongType } = require('./errors.js')
 const { bindTo, callersContext, inRoot } = require('./scope.js')
 const { wait } = require('./options.js')
@@ -14,6 +15,8 @@ const { systemMessage } = require('./system.js')
 
 const EMPTY = Buffer.alloc(0)
 const FOREVER = 2 ** 31 - 1
+/** No message: inside of this file, since a codec may make a message of `null`. */
+const NONE = Symbol('none')
 
 /** A call that a pull actor received. */
 class CallMessage {
@@ -21,10 +24,12 @@ class CallMessage {
   #low
   #high
   #data
+  #codec
 
-  constructor(lane, data, low, high) {
+  constructor(lane, data, codec, low, high) {
     this.#lane = lane
     this.#data = data
+    this.#codec = codec
     this.#low = low
     this.#high = high
   }
@@ -34,7 +39,9 @@ class CallMessage {
   }
 
   reply(data) {
-    const bytes = data === undefined ? EMPTY : toBytes(data, 'a reply')
+    let bytes = EMPTY
+    if (this.#codec !== undefined) bytes = encodeReply(this.#codec, data)
+    else if (data !== undefined) bytes = toBytes(data, 'a reply')
     const high = this.#high
     this.#high = 0
     if (high === 0 || !this.#lane.reply(this.#low, high, bytes, -1)) {
@@ -51,6 +58,7 @@ class Mailbox {
   #native
   #pid = 0
   #budget
+  #codec
   #closed = false
   /** `{ resolve, reject, cursor, run }`, oldest first. */
   #waits = []
@@ -60,8 +68,9 @@ class Mailbox {
   /** Messages taken since this actor last waited. */
   #burst = 0
 
-  constructor(lane, budget) {
+  constructor(lane, budget, codec) {
     this.#lane = lane
+    this.#codec = codec
     this.#native = lane.native
     this.#budget = budget
   }
@@ -79,16 +88,22 @@ class Mailbox {
   }
 
   recv(options) {
+    return this.#recv(options, null)
+  }
+
+  /** `none` is what the promise is of if no message comes. */
+  #recv(options, none) {
     try {
       const { timeoutMs, signal } = wait(options, undefined)
       if (signal?.aborted) throw aborted(signal)
       let looked = false
       if (this.#waits.length === 0 && this.#mayTake()) {
         const message = this.#take()
-        if (message !== null || this.#closed) return Promise.resolve(message)
+        if (message !== NONE) return Promise.resolve(message)
+        if (this.#closed) return Promise.resolve(none)
         looked = true
       }
-      return this.#wait(undefined, undefined, timeoutMs, signal, looked)
+      return this.#wait(none, undefined, undefined, timeoutMs, signal, looked)
     } catch (error) {
       return Promise.reject(error)
     }
@@ -105,7 +120,8 @@ class Mailbox {
   }
 
   tryRecv() {
-    return this.#take()
+    const message = this.#take()
+    return message === NONE ? null : message
   }
 
   selectiveRecv(matcher, options) {
@@ -114,7 +130,7 @@ class Mailbox {
       const { timeoutMs, signal } = wait(options, undefined)
       if (signal?.aborted) throw aborted(signal)
       if (this.#cursor?.matcher !== matcher) this.#cursor = { matcher, place: 0 }
-      return this.#wait(this.#cursor, callersContext(), timeoutMs, signal, false)
+      return this.#wait(null, this.#cursor, callersContext(), timeoutMs, signal, false)
     } catch (error) {
       return Promise.reject(error)
     }
@@ -122,8 +138,8 @@ class Mailbox {
 
   async *[Symbol.asyncIterator]() {
     for (;;) {
-      const message = await this.recv()
-      if (message === null) return
+      const message = await this.#recv(undefined, NONE)
+      if (message === NONE) return
       yield message
     }
   }
@@ -153,13 +169,13 @@ class Mailbox {
     return ++this.#burst <= this.#budget && this.#lane.mayGoOn()
   }
 
-  /** The next message; `null`: none. */
+  /** The next message, or `NONE`. */
   #take() {
-    if (this.#closed && this.#lane.disposed) return null
+    if (this.#closed && this.#lane.disposed) return NONE
     const message = this.#native.pull(this.#pid)
     if (message === null) {
       this.#burst = 0
-      return null
+      return NONE
     }
     return this.#received(message)
   }
@@ -167,16 +183,24 @@ class Mailbox {
   #received(message) {
     if (message === false) {
       this.#closed = true
-      return null
+      return NONE
     }
-    if (!Array.isArray(message)) return message
+    const codec = this.#codec
+    if (!Array.isArray(message)) return codec === undefined ? message : codec.decode(message)
     if (message.length !== 3) return systemMessage(message)
     const [data, low, high] = message
-    return new CallMessage(this.#lane, data, low, high)
+    if (codec === undefined) return new CallMessage(this.#lane, data, codec, low, high)
+    try {
+      return new CallMessage(this.#lane, codec.decode(data), codec, low, high)
+    } catch (error) {
+      // Nobody will answer it.
+      this.#lane.failCall(low, high, error)
+      throw error
+    }
   }
 
-  #wait(cursor, run, timeoutMs, signal, looked) {
-    const entry = { cursor, run, resolve: undefined, reject: undefined }
+  #wait(none, cursor, run, timeoutMs, signal, looked) {
+    const entry = { none, cursor, run, resolve: undefined, reject: undefined }
     const promise = new Promise((resolve, reject) => {
       entry.resolve = resolve
       entry.reject = reject
@@ -199,7 +223,7 @@ class Mailbox {
     // What has come in time is taken first.
     const late = () => {
       this.#serve()
-      giveUp(entry.resolve, null)
+      giveUp(entry.resolve, entry.none)
     }
     const abort = () => giveUp(entry.reject, aborted(signal))
     // A wait does not hold the process.
@@ -243,21 +267,21 @@ class Mailbox {
       for (let at = 0; at < this.#waits.length; ) {
         const entry = this.#waits[at]
         let settle = entry.resolve
-        let answer = null
+        let answer = NONE
         try {
           answer = entry.cursor === undefined ? this.#take() : this.#scan(entry)
         } catch (error) {
           settle = entry.reject
           answer = error
         }
-        const done = settle === entry.reject || answer !== null || this.#closed
+        const done = settle === entry.reject || answer !== NONE || this.#closed
         // The matcher may have ended waits.
         at = this.#waits.indexOf(entry, 0)
         if (at < 0) {
           at = 0
         } else if (done) {
           this.#waits.splice(at, 1)
-          settle(answer)
+          settle(answer === NONE ? entry.none : answer)
         } else {
           at++
         }
@@ -267,17 +291,17 @@ class Mailbox {
     }
   }
 
-  /** The first message that the matcher of `entry` takes, from its cursor on; `null`: none yet. */
+  /** The first message that the matcher of `entry` takes, from its cursor on; `NONE`: none yet. */
   #scan({ cursor, run }) {
     const matches = bindTo(run, cursor.matcher)
     for (;;) {
-      if (this.#closed && this.#lane.disposed) return null
+      if (this.#closed && this.#lane.disposed) return NONE
       const peeked = this.#native.peek(this.#pid, cursor.place)
-      if (peeked === null) return null
+      if (peeked === null) return NONE
       if (peeked === false) return this.#received(false)
       const [shown, next] = peeked
-      const data = Array.isArray(shown) ? systemMessage(shown) : shown
       cursor.place = next - 1
+      const data = this.#shown(shown)
       const answer = matches(data)
       if (typeof answer?.then === 'function') {
         throw outOfRange('what a matcher answers', 'a boolean, not a promise', answer)
@@ -290,6 +314,12 @@ class Mailbox {
       this.#tookAt(next - 1, message !== null)
       if (message !== null) return this.#received(message)
     }
+  }
+
+  /** What a matcher is shown. */
+  #shown(shown) {
+    if (Array.isArray(shown)) return systemMessage(shown)
+    return this.#codec === undefined ? shown : this.#codec.decode(shown)
   }
 
   /** The message at `place` was taken out; if it was gone before, nobody knows whether what is behind it has moved. */

@@ -24,9 +24,9 @@ class Pulls {
   }
 
   /** Spawns a pull actor: `body` gets its mailbox in a microtask, in the caller's async context. `enter` is told of its pid. */
-  spawn(body, budget, capacity, parent, enter) {
+  spawn(body, budget, capacity, parent, codec, enter) {
     const key = this.#next++
-    const mailbox = new Mailbox(this.#lane, budget)
+    const mailbox = new Mailbox(this.#lane, budget, codec)
     const answer = this.#native.spawnPull(budget, capacity, parent, key)
     const pid = Math.abs(answer)
     enter(answer)

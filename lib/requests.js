@@ -2,7 +2,8 @@
 
 // What is asked and answered later: calls, joins, sends that wait for room; and the replies to calls.
 
-const { copyBytes, isBytes, toBytes } = require('./bytes.js')
+const { copyBytes, isBytes } = require('./bytes.js')
+const { decodeReply, encode } = require('./codecs.js')
 const { ANSWERED, ANSWERED_MAX, ARM, CALL_ENDED, CALL_HIGH, CALL_LOW } = require('./border.js')
 const { aborted, closed, makeError, wrongType } = require('./errors.js')
 const { wait } = require('./options.js')
@@ -32,11 +33,12 @@ class Requests {
   #waits
   #hold
   #outbox
+  #speech
   #callTimeoutMs
   /** Pids of the actors whose end was asked for; the process lives until they have ended, in time or not. */
   #stopping = new Set()
 
-  constructor(lane, border, { turns, actors, waits, hold, outbox }, callTimeoutMs) {
+  constructor(lane, border, { turns, actors, waits, hold, outbox, speech }, callTimeoutMs) {
     this.#lane = lane
     this.#native = border.native
     this.#ctl = border.ctl
@@ -47,6 +49,7 @@ class Requests {
     this.#waits = waits
     this.#hold = hold
     this.#outbox = outbox
+    this.#speech = speech
     this.#callTimeoutMs = callTimeoutMs
   }
 
@@ -84,6 +87,13 @@ class Requests {
       )
     }
     const ms = simple ? this.#callTimeoutMs : timeoutMs
+    const codec = this.#speech.codecOf(pid)
+    if (codec === undefined) return this.#ask(pid, data, ms, signal, caller)
+    const reply = this.#ask(pid, encode(codec, data), ms, signal, caller)
+    return reply.then((bytes) => decodeReply(codec, bytes))
+  }
+
+  #ask(pid, data, ms, signal, caller) {
     const key = this.#waits.key()
     // The outcome comes as an event, a refusal too, so the call can wait in the outbox.
     if (
@@ -96,7 +106,8 @@ class Requests {
       return this.#waits.promise(key)
     }
     try {
-      if (this.#native.call(pid, toBytes(data, 'data'), ms, key, caller) === ARM) this.#turns.arm()
+      const bytes = this.#speech.plainBytesFor(pid, data, 'data')
+      if (this.#native.call(pid, bytes, ms, key, caller) === ARM) this.#turns.arm()
     } catch (error) {
       this.#waits.forget(key)
       throw error
@@ -160,8 +171,8 @@ class Requests {
   /** Sends, and waits for room where the policy is `block`. */
   async sendAsync(pid, data, signal) {
     if (typeof pid !== 'number') throw wrongType('pid', 'a number', pid)
-    const bytes = toBytes(data, 'data')
     if (this.#lane.closing) throw closed()
+    const bytes = this.#speech.bytesFor(pid, data)
     if (signal?.aborted) throw aborted(signal)
     let token = null
     let key = 0

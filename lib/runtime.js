@@ -3,8 +3,8 @@
 const { VERSION } = require('../binding.js')
 const { Lane } = require('./lane.js')
 const { Pool } = require('./pool.js')
+const { codecOption } = require('./codecs.js')
 const { closed, crashText, makeError, outOfRange, wrongType } = require('./errors.js')
-const { toBytes } = require('./bytes.js')
 const { pairs } = require('./system.js')
 const check = require('./options.js')
 
@@ -13,7 +13,9 @@ const DEFAULT_BUDGET = 100
 const MAX_BUFFER = 2 ** 32
 /** Most members of a pool. */
 const MAX_WORKERS = 65_536
-const BOUNDED = ['budget', 'capacity', 'reentrant', 'system', 'overflow', 'target']
+const PUSH = ['budget', 'reentrant', 'system', 'codec']
+const BOUNDED = [...PUSH, 'capacity', 'overflow', 'target']
+const PULL = ['budget', 'capacity', 'codec']
 const VIRTUAL = [
   'budget',
   'idleTimeoutMs',
@@ -22,11 +24,13 @@ const VIRTUAL = [
   'target',
   'onActivate',
   'onDeactivate',
+  'codec',
 ]
 
 /** `[state, kind, ...]` of the native half as an object. */
 function actorInfo(pid, fields, behaviorVersion) {
-  const [state, kind, budget, capacity, queue, highWater, handled, ageMs, names, paths] = fields
+  const [state, kind, budget, capacity, queue, highWater, handled, ageMs, names, paths, codec] =
+    fields
   return {
     pid,
     state,
@@ -39,6 +43,7 @@ function actorInfo(pid, fields, behaviorVersion) {
     ageMs,
     names,
     paths,
+    codec: codec ?? null,
     behaviorVersion,
   }
 }
@@ -126,7 +131,7 @@ class NodeRuntime {
   // --- spawning ---------------------------------------------------------------------------------
 
   spawn(handler, options) {
-    return this.#spawn(handler, options, ['budget', 'reentrant', 'system'])
+    return this.#spawn(handler, options, PUSH)
   }
 
   spawnBounded(handler, options, capacity) {
@@ -142,11 +147,12 @@ class NodeRuntime {
   spawnVirtual(handler, options, idleTimeoutMs) {
     // The seed's positional form: (handler, budget, idleTimeoutMs).
     const o = typeof options === 'number' ? { budget: options, idleTimeoutMs } : (options ?? {})
-    return this.#spawn(handler, o, VIRTUAL, 0, (budget, capacity) =>
+    return this.#spawn(handler, o, VIRTUAL, 0, (budget, capacity, codec) =>
       this.#lane.spawnVirtual(handler, budget, capacity, {
         idleMs: check.optional(o.idleTimeoutMs ?? undefined, check.millis, 'idleTimeoutMs'),
         onActivate: check.optional(o.onActivate, check.callable, 'onActivate'),
         onDeactivate: check.optional(o.onDeactivate, check.callable, 'onDeactivate'),
+        codec,
       }),
     )
   }
@@ -158,6 +164,7 @@ class NodeRuntime {
     let capacity = 0
     let reentrant = false
     let system = false
+    let codec
     let overflow
     let target
     if (typeof options === 'number') {
@@ -168,6 +175,7 @@ class NodeRuntime {
       capacity = check.optional(o.capacity, check.capacity) ?? 0
       reentrant = check.optional(o.reentrant, check.flag, 'reentrant') ?? false
       system = check.optional(o.system, check.flag, 'system') ?? false
+      codec = codecOption(o.codec)
       ;({ overflow, target } = o)
       if (overflow !== undefined || target !== undefined) {
         check.overflow(overflow ?? 'dropnew', target)
@@ -181,8 +189,8 @@ class NodeRuntime {
     }
     const pid =
       make === undefined
-        ? this.#lane.spawn(handler, budget, capacity, reentrant, parent, system)
-        : make(budget, capacity)
+        ? this.#lane.spawn(handler, budget, capacity, reentrant, parent, system, codec)
+        : make(budget, capacity, codec)
     if (overflow !== undefined) this.#setOverflow(pid, overflow, target)
     return pid
   }
@@ -275,12 +283,10 @@ class NodeRuntime {
     check.callable(handler, 'handler')
     this.#checkOpen()
     const o =
-      typeof options === 'number'
-        ? { budget: options }
-        : check.object(options, 'options', ['budget', 'capacity'])
+      typeof options === 'number' ? { budget: options } : check.object(options, 'options', PULL)
     const budget = check.optional(o.budget, check.budget) ?? DEFAULT_BUDGET
     const capacity = check.optional(o.capacity, check.capacity) ?? 0
-    return this.#lane.spawnPull(handler, budget, capacity, parent)
+    return this.#lane.spawnPull(handler, budget, capacity, parent, codecOption(o.codec))
   }
 
   #setOverflow(pid, policy, target) {
@@ -305,11 +311,8 @@ class NodeRuntime {
   }
 
   sendNamed(name, data) {
-    const pid = this.#lane.native.whereis(name)
-    // Looked at before the name: wrong data throws whether or not the name is there.
-    const bytes = toBytes(data, 'data')
-    // 0 is nobody's pid: the refusal is counted all the same.
-    return this.#lane.send(pid ?? 0, bytes)
+    // 0 is nobody's pid: the refusal is counted all the same, and data that is no message throws.
+    return this.#lane.send(this.#lane.native.whereis(name) ?? 0, data)
   }
 
   call(pid, data, options) {

@@ -277,6 +277,24 @@ pub(super) fn mailbox_size(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     Ok(size.map_or(Ret::Null, |n| Ret::F64(n as f64)))
 }
 
+/// `setCodec(pid, name)`: what a new actor speaks.
+pub(super) fn set_codec(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    let name = text(cx, 1, "codec")?;
+    Ok(Ret::Bool(face.inner()?.rt.set_codec(pid(cx, 0)?, name.into())))
+}
+
+/// `codecOf(pid)`: a name; `null`: bytes as they are; `undefined`: the actor has ended; `false`: there was none.
+pub(super) fn codec_of(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    let Ok(inner) = face.inner() else { return Ok(Ret::Bool(false)) };
+    let Some(pid) = pid_or_none(cx, 0)? else { return Ok(Ret::Bool(false)) };
+    Ok(match inner.rt.codec_of(pid) {
+        Some(name) => cx.ret(cx.str(&name)),
+        None if inner.rt.mailbox_size(pid).is_some() => Ret::Null,
+        None if inner.rt.has_been(pid) => Ret::Undefined,
+        None => Ret::Bool(false),
+    })
+}
+
 /// `listActors()`: pids in the order of their spawns.
 pub(super) fn list_actors(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     let inner = face.synced()?;
@@ -304,6 +322,7 @@ pub(super) fn actor_info(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
         age_ms,
         names,
         paths,
+        codec,
         ..
     } = info;
     let items = [
@@ -317,6 +336,7 @@ pub(super) fn actor_info(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
         cx.num(age_ms as f64),
         cx.array(names.iter().map(|n| cx.str(n))),
         cx.array(paths.iter().map(|p| cx.str(p))),
+        cx.opt_str(codec.as_deref()),
     ];
     Ok(cx.ret(cx.array(items.into_iter())))
 }

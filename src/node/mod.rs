@@ -107,6 +107,8 @@ const ENTRIES: &[(&CStr, usize, Entry)] = &[
     (c"whereisPath", 1, system::whereis_path),
     (c"listChildren", 2, system::list_children),
     (c"mailboxSize", 1, entries::mailbox_size),
+    (c"setCodec", 2, entries::set_codec),
+    (c"codecOf", 1, entries::codec_of),
     (c"listActors", 0, entries::list_actors),
     (c"actorInfo", 1, entries::actor_info),
     (c"metrics", 0, entries::metrics),

@@ -16,6 +16,13 @@ impl Runtime {
         lives
     }
 
+    /// Whether this was, or is, an actor's pid.
+    #[must_use]
+    pub fn has_been(&self, pid: Pid) -> bool {
+        let used = self.core.slot(pid).map_or(0, |slot| slot.lock().generation);
+        (1..=used).contains(&pid.generation())
+    }
+
     /// What the messages of an actor are encoded with; `None`: they are bytes, or there is no such actor.
     #[must_use]
     pub fn codec_of(&self, pid: Pid) -> Option<Arc<str>> {
