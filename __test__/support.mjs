@@ -55,10 +55,11 @@ export async function quiet(rt) {
 }
 
 /** Runs an ES module in a process of its own; `NodeRuntime` is imported. */
-export function run(code, { args = [], onStdout } = {}) {
+export function run(code, { args = [], env = {}, onStdout } = {}) {
   const source = `import { NodeRuntime } from ${JSON.stringify(index)};${code}`
   const child = spawn(process.execPath, [...args, '--input-type=module', '-e', source], {
     cwd: root,
+    env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const out = { stdout: '', stderr: '' }
