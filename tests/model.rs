@@ -625,3 +625,168 @@ fn a_spawn_that_races_with_the_end_of_its_lane_is_refused_or_ended() {
         balanced(&rt);
     });
 }
+
+/// What a virtual actor went through; a message between a sleep and a wake is a bug.
+#[derive(Default)]
+struct Grain {
+    awake: bool,
+    wakes: usize,
+    handled: usize,
+}
+
+impl Grain {
+    /// Runs messages and hooks until the lane sleeps.
+    fn burst(&mut self, host: &mut Host) {
+        loop {
+            self.handled += host.burst(|_, _, _| assert!(self.awake, "handled in its sleep"));
+            let mut did = false;
+            for e in std::mem::take(&mut host.events) {
+                let LaneEvent::Hook { pid, activate, .. } = e else { continue };
+                did = true;
+                if !host.lane.hook_is_due(pid) {
+                    continue; // killed
+                }
+                assert_ne!(self.awake, activate, "hooks come in turns");
+                self.awake = activate;
+                self.wakes += usize::from(activate);
+                host.lane.hook_done(pid);
+            }
+            if !did {
+                return;
+            }
+        }
+    }
+}
+
+fn grain(host: &Host) -> Pid {
+    let hooks = iris::VirtualOptions {
+        idle_timeout: Some(Duration::from_millis(1)),
+        on_activate: true,
+        on_deactivate: true,
+    };
+    host.lane.spawn_virtual(0, SpawnOptions::default(), hooks).expect("an actor")
+}
+
+#[test]
+fn sends_race_with_the_idle_time_of_a_virtual_actor_and_none_is_lost_or_handled_asleep() {
+    model(|| {
+        let (rt, clock) = runtime(1);
+        let mut host = Host::open(&rt);
+        let pid = grain(&host);
+        let mut g = Grain::default();
+        assert!(rt.send(pid, "0"));
+        g.burst(&mut host);
+        let (sender, timer) = (rt.clone(), rt.clone());
+        let threads = [
+            spawn(move || (0..2).for_each(|_| assert!(sender.send(pid, "x")))),
+            spawn(move || {
+                for _ in 0..2 {
+                    clock.advance(Duration::from_millis(1));
+                    timer.poll_timers();
+                }
+            }),
+        ];
+        while g.handled < 3 {
+            host.woken.take();
+            g.burst(&mut host);
+        }
+        threads.into_iter().for_each(|t| t.join().expect("no panic"));
+        g.burst(&mut host);
+        assert!(rt.is_alive(pid) && (1..=3).contains(&g.wakes));
+        balanced(&rt);
+    });
+}
+
+#[test]
+fn a_virtual_actor_that_wakes_or_falls_asleep_races_with_its_ends() {
+    model(|| {
+        let (rt, clock) = runtime(1);
+        let mut host = Host::open(&rt);
+        let pid = grain(&host);
+        let mut g = Grain::default();
+        let exits = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&exits);
+        rt.on_exit(pid, move |_| {
+            count.fetch_add(1, Ordering::SeqCst);
+        });
+        assert!(rt.send(pid, "0"));
+        g.burst(&mut host);
+        let threads = [0, 1, 2].map(|what| {
+            let (rt, clock) = (rt.clone(), clock.clone());
+            spawn(move || match what {
+                0 => {
+                    rt.send(pid, "x");
+                    rt.stop_drain(pid);
+                }
+                1 => {
+                    clock.advance(Duration::from_millis(1));
+                    rt.poll_timers();
+                }
+                _ => {
+                    rt.stop(pid);
+                }
+            })
+        });
+        g.burst(&mut host);
+        threads.into_iter().for_each(|t| t.join().expect("no panic"));
+        g.burst(&mut host);
+        assert_eq!(exits.load(Ordering::SeqCst), 1, "one end");
+        assert!(!g.awake, "a stop deactivates");
+        balanced(&rt);
+    });
+}
+
+#[test]
+fn a_kill_in_the_middle_of_a_hook_leaves_the_slot_to_its_next_actor() {
+    model(|| {
+        let (rt, _) = runtime(1);
+        let mut host = Host::open(&rt);
+        let pid = grain(&host);
+        assert!(rt.send(pid, "0"));
+        let killer = rt.clone();
+        let kill = spawn(move || assert!(killer.kill(pid)));
+        let mut g = Grain::default();
+        g.burst(&mut host);
+        kill.join().expect("no panic");
+        let next = grain(&host);
+        host.lane.hook_done(pid);
+        assert!(rt.send(next, "1"));
+        let mut g = Grain::default();
+        g.burst(&mut host);
+        assert_eq!((g.handled, g.wakes), (1, 1));
+        rt.stop(next);
+        g.burst(&mut host);
+        balanced(&rt);
+    });
+}
+
+#[test]
+fn levels_are_told_in_turns_and_no_bell_is_missed() {
+    model(|| {
+        let (rt, _) = runtime(1);
+        let mut host = Host::open(&rt);
+        let options = SpawnOptions { capacity: Some(2), ..SpawnOptions::default() };
+        let pid = host.lane.spawn(0, options).expect("an actor");
+        let rung = Arc::new(AtomicUsize::new(0));
+        let bell = Arc::clone(&rung);
+        let watch = rt.watch_pressure(move || {
+            bell.fetch_add(1, Ordering::SeqCst);
+        });
+        let senders = [0, 1].map(|_| {
+            let rt = rt.clone();
+            spawn(move || {
+                let _ = rt.send(pid, "x");
+            })
+        });
+        host.burst(|_, _, _| {});
+        let mut told = watch.take();
+        senders.into_iter().for_each(|s| s.join().expect("no panic"));
+        host.burst(|_, _, _| {});
+        let late = watch.take();
+        assert!(told.is_empty() && late.is_empty() || rung.load(Ordering::SeqCst) > 0);
+        told.extend(late);
+        assert!(told.windows(2).all(|w| w[0].1 != w[1].1), "only changes: {told:?}");
+        assert!(told.last().is_none_or(|(_, level)| *level == iris::Pressure::Normal));
+        balanced(&rt);
+    });
+}
