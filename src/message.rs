@@ -67,6 +67,17 @@ impl Payload {
         }
     }
 
+    /// A copy of bytes whose receiver is on this very thread, as a rule: nobody need send their memory home.
+    #[inline]
+    #[must_use]
+    pub fn staying(src: &[u8]) -> Self {
+        if src.len() <= INLINE_MAX {
+            Self::from(src)
+        } else {
+            Self(Repr::Heap(u8::MAX, src.into()))
+        }
+    }
+
     /// Bytes that this thread has allocated.
     #[inline]
     fn heap(bytes: Box<[u8]>) -> Self {

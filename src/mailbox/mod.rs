@@ -122,6 +122,13 @@ impl Mailbox {
         }
     }
 
+    /// Whether any number of messages may be pushed with nothing else to do: no bound, and nobody to tell.
+    #[inline]
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.capacity == 0 && self.alarm == u32::MAX
+    }
+
     /// Whether its length has come to the [alarm](Self::set_alarm).
     #[inline]
     #[must_use]

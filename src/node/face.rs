@@ -179,29 +179,47 @@ impl Face {
     fn post(&self, inner: &mut Inner) {
         let m = &self.memory;
         let count = m.ctl.i32(ctl::OUT_COUNT) as usize;
-        let (mut at, mut now_ns) = (0, None);
-        for i in 0..count {
-            let length = m.out_lengths.i32(i);
-            let end = at + (if length < 0 { !length } else { length }) as usize;
-            let bytes = m.stage.range(at, end);
-            at = end;
-            let to = m.out_pids.f64(2 * i);
-            let sender = m.out_pids.f64(2 * i + 1);
-            let sender = if sender == 0.0 { None } else { pid_of(sender) };
+        let (mut i, mut at, mut now_ns) = (0, 0, None);
+        while i < count {
+            let (length, to) = (m.out_lengths.i32(i), m.out_pids.f64(2 * i));
             if length < 0 {
+                let end = at + !length as usize;
                 let now_ns = *now_ns.get_or_insert_with(|| {
                     self.sync(inner);
                     inner.lane.now_ns()
                 });
-                self.post_call(inner, i, to, bytes, sender, now_ns);
-            } else if let Some(to) = pid_of(to) {
-                // JS was told that the mailbox takes it. Should another thread have ended the actor in this moment, the
-                // message died in its queue.
-                inner.lane.send_promised(to, || Payload::from(bytes), sender);
+                self.post_call(inner, i, to, m.stage.range(at, end), self.sender(i), now_ns);
+                (i, at) = (i + 1, end);
+                continue;
             }
+            let mut end = i + 1;
+            while end < count && m.out_lengths.i32(end) >= 0 && m.out_pids.f64(2 * end) == to {
+                end += 1;
+            }
+            let n = end - i;
+            let mut next = || {
+                let from = at;
+                at += m.out_lengths.i32(i) as usize;
+                i += 1;
+                (Payload::staying(m.stage.range(from, at)), self.sender(i - 1))
+            };
+            // JS was told that the mailbox takes them. Should another thread have ended the actor in this moment, they
+            // died in its queue.
+            match pid_of(to) {
+                Some(to) => inner.lane.send_promised_run(to, n, next),
+                None => (0..n).for_each(|_| drop(next())),
+            }
+            i = end;
         }
         m.ctl.set_i32(ctl::OUT_COUNT, 0);
         m.ctl.set_i32(ctl::OUT_BYTES, 0);
+    }
+
+    /// The sender of message `i` of the outbox.
+    #[inline]
+    fn sender(&self, i: usize) -> Option<Pid> {
+        let sender = self.memory.out_pids.f64(2 * i + 1);
+        if sender == 0.0 { None } else { pid_of(sender) }
     }
 
     /// The runtime with the books up to date: what JS has finished since the last batch is told to the core first, so a

@@ -173,13 +173,6 @@ impl HostLane {
         self.core.try_deliver(pid, Some(&self.lane), envelope)
     }
 
-    /// As [`send_with`](Self::send_with), for a message that the host has promised its caller to have sent.
-    #[inline]
-    pub fn send_promised(&self, pid: Pid, payload: impl FnOnce() -> Payload, sender: Option<Pid>) {
-        let envelope = |_| Envelope { payload: payload(), sender, call: None };
-        self.core.deliver_promised(pid, Some(&self.lane), envelope);
-    }
-
     /// Why a message would be refused right now.
     ///
     /// # Errors

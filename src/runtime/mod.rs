@@ -20,6 +20,7 @@ mod mesh;
 mod native;
 mod overflow;
 mod paths;
+mod posting;
 mod pressure;
 mod pull;
 mod system;

@@ -136,6 +136,12 @@ impl Books {
         self.add(ACCEPTED, 1);
     }
 
+    /// `n` sends that the mailbox took.
+    #[inline]
+    pub fn accepted_many(&self, n: u64) {
+        self.add(ACCEPTED, n);
+    }
+
     /// `n` sends that no mailbox took.
     pub fn refused(&self, why: Refusal, n: u64) {
         self.add(REFUSED + why as usize, n);
