@@ -794,6 +794,24 @@ export class NodeRuntime {
   ): Pool<T, R>
 
   /**
+   * Spawns an actor in each of several threads: starts Workers that {@link attach}, loads the module in each, and spawns its
+   * default export, a {@link Handler}. They work side by side; messages between threads cost more than on one.
+   *
+   * A member that fails is replaced, in its place in the answer: in the same thread if its handler threw, in a new one if the
+   * thread ended or its handler did not return. What it had queued is dead, as in a pool. After `maxRestarts` replacements
+   * `withinMs` the next is not made, and logged. A member that is stopped or killed leaves with its thread.
+   *
+   * The threads do not hold the process when they have nothing to do, and end with {@link close}.
+   *
+   * @param url `new URL('./handler.mjs', import.meta.url)`, or an absolute path.
+   * @returns the pids; it rejects with what the module or the spawn throws, and then no thread is left.
+   */
+  spawnThreaded<T = Message, R = Buffer>(
+    url: URL | string,
+    options?: ThreadedOptions,
+  ): Promise<Threads<T, R>>
+
+  /**
    * Sends a message and does not wait. The handler never runs inside `send`. Messages from one sender to one receiver
    * keep their order; there is none between pairs.
    *
@@ -1091,6 +1109,32 @@ export class NodeRuntime {
   close(options?: CloseOptions): Promise<void>
   /** {@link close}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void>
+}
+
+/** How actors with threads of their own are set up; `codec` goes by its name, which the module registers if it is its own. */
+export interface ThreadedOptions extends Omit<PoolOptions, 'codec'> {
+  /** How many: 1 to 1,024. Default: one for each core. */
+  threads?: number | undefined
+  /** As {@link CodecOption}. */
+  codec?: CodecOption<unknown> | undefined
+  /** Called with the pid of a replacement and the pid that it replaces. */
+  onReplace?: ((pid: Pid, old: Pid) => unknown) | undefined
+  /** Replacements that are made `withinMs`. Default 3. */
+  maxRestarts?: number | undefined
+  /** In milliseconds. Default 5,000. */
+  withinMs?: number | undefined
+  /** How the Workers are set up: `workerData`, `env`, `resourceLimits`, … */
+  worker?: import('node:worker_threads').WorkerOptions | undefined
+}
+
+/** The pids of actors with threads of their own; one that is replaced has its new pid in the same place. */
+export interface Threads<T = Message, R = Buffer> extends ReadonlyArray<Pid<T, R>> {
+  /** {@link NodeRuntime.send} to the member whose turn it is, or to the next that takes it; `false`: none does. */
+  send(data: T): boolean
+  /** {@link NodeRuntime.call} to the member whose turn it is. */
+  call(data: T, options?: number | CallOptions): Promise<R>
+  /** Stops the members; answers when their threads have ended. */
+  stop(options?: StopOptions): Promise<void>
 }
 
 /** What {@link NodeRuntime.allocateBuffer} answers. */

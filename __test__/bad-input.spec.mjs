@@ -375,6 +375,32 @@ const cases = [
   ['attach onCrash', [1, 'f'], (rt, v) => NodeRuntime.attach(rt.id, { onCrash: v }), TYPE],
   ['attach timeSliceMs', notTimes, (rt, v) => NodeRuntime.attach(rt.id, { timeSliceMs: v }), RANGE],
 
+  ['spawnThreaded(url)', notStrings, (rt, v) => rt.spawnThreaded(v), TYPE],
+  ['spawnThreaded(url)', ['', 'handler.mjs', './x'], (rt, v) => rt.spawnThreaded(v), RANGE],
+  ...['threads', 'budget', 'capacity', 'maxRestarts'].flatMap((name) => [
+    [
+      `spawnThreaded ${name}`,
+      [null, '1', {}],
+      (rt, v) => rt.spawnThreaded('/x', { [name]: v }),
+      TYPE,
+    ],
+    [
+      `spawnThreaded ${name}`,
+      [-1, 0.5, Number.NaN, 2 ** 40],
+      (rt, v) => rt.spawnThreaded('/x', { [name]: v }),
+      RANGE,
+    ],
+  ]),
+  ['spawnThreaded options', [null, 1, ...notObjects], (rt, v) => rt.spawnThreaded('/x', v), TYPE],
+  [
+    'spawnThreaded onReplace',
+    [1, 'f', {}],
+    (rt, v) => rt.spawnThreaded('/x', { onReplace: v }),
+    TYPE,
+  ],
+  ['spawnThreaded routing', ['x', ''], (rt, v) => rt.spawnThreaded('/x', { routing: v }), RANGE],
+  ['spawnThreaded codec', [1, {}], (rt, v) => rt.spawnThreaded('/x', { codec: v }), TYPE],
+
   ['allocateBuffer(size)', notNumbers, (rt, v) => rt.allocateBuffer(v), TYPE],
   [
     'allocateBuffer(size)',
@@ -473,9 +499,10 @@ for (const [what, values, call, code] of cases) {
       assert.equal(error.code, code, `${show(value)}: ${error}`)
       assert.equal(error instanceof TypeError, code === TYPE)
       assert.equal(error instanceof RangeError, code === RANGE || code === PATH)
-      const asks = /^(call[ (]|join|close|sendAsync|selectiveRecv|an unknown (call|close))/.test(
-        what,
-      )
+      const asks =
+        /^(call[ (]|join|close|sendAsync|spawnThreaded|selectiveRecv|an unknown (call|close))/.test(
+          what,
+        )
       assert.equal(answered, asks, 'what waits rejects, the rest throws')
     }
     // Nothing was done.

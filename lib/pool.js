@@ -5,17 +5,61 @@
 /** Ends that nobody asked for. */
 const FAILED = new Set(['crash', 'panic', 'timeout'])
 
+/** Who of many gets the next message. */
+class Routing {
+  #runtime
+  #shortest
+  #next = 0
+
+  constructor(runtime, routing) {
+    this.#runtime = runtime
+    this.#shortest = routing === 'shortest'
+  }
+
+  send(pids, data) {
+    const { length } = pids
+    const first = this.#pick(pids)
+    for (let i = 0; i < length; i++) {
+      if (this.#runtime.send(pids[(first + i) % length], data)) return true
+    }
+    // Wrong data throws, and a refusal is counted, even when there is nobody left.
+    return length === 0 && this.#runtime.send(0, data)
+  }
+
+  call(pids, data, options) {
+    return this.#runtime.call(pids[this.#pick(pids)] ?? 0, data, options)
+  }
+
+  /** The place of the member whose turn it is. */
+  #pick(pids) {
+    const { length } = pids
+    if (!this.#shortest) {
+      this.#next = (this.#next + 1) % Math.max(length, 1)
+      return this.#next
+    }
+    let best = 0
+    let least = Infinity
+    for (let i = 0; i < length && least > 0; i++) {
+      const size = this.#runtime.mailboxSize(pids[i]) ?? Infinity
+      if (size < least) {
+        best = i
+        least = size
+      }
+    }
+    return best
+  }
+}
+
 class Pool {
   #runtime
   #spawn
-  #shortest
+  #routing
   #pids = []
-  #next = 0
 
   constructor(runtime, spawn, workers, routing) {
     this.#runtime = runtime
     this.#spawn = spawn
-    this.#shortest = routing === 'shortest'
+    this.#routing = new Routing(runtime, routing)
     try {
       while (this.#pids.length < workers) this.#add(this.#pids.length)
     } catch (error) {
@@ -37,40 +81,15 @@ class Pool {
   }
 
   send(data) {
-    const { length } = this.#pids
-    const first = this.#pick()
-    for (let i = 0; i < length; i++) {
-      if (this.#runtime.send(this.#pids[(first + i) % length], data)) return true
-    }
-    // Wrong data throws, and a refusal is counted, even when there is nobody left.
-    return length === 0 && this.#runtime.send(0, data)
+    return this.#routing.send(this.#pids, data)
   }
 
   call(data, options) {
-    return this.#runtime.call(this.#pids[this.#pick()] ?? 0, data, options)
+    return this.#routing.call(this.#pids, data, options)
   }
 
   get [Symbol.toStringTag]() {
     return 'Pool'
-  }
-
-  /** The place of the member whose turn it is. */
-  #pick() {
-    const { length } = this.#pids
-    if (!this.#shortest) {
-      this.#next = (this.#next + 1) % Math.max(length, 1)
-      return this.#next
-    }
-    let best = 0
-    let least = Infinity
-    for (let i = 0; i < length && least > 0; i++) {
-      const size = this.#runtime.mailboxSize(this.#pids[i]) ?? Infinity
-      if (size < least) {
-        best = i
-        least = size
-      }
-    }
-    return best
   }
 
   #add(at) {
@@ -101,4 +120,4 @@ class Pool {
   }
 }
 
-module.exports = { Pool }
+module.exports = { FAILED, Pool, Routing }

@@ -1,8 +1,10 @@
 'use strict'
 
+const { availableParallelism } = require('node:os')
 const { VERSION } = require('../binding.js')
 const { Lane } = require('./lane.js')
 const { Pool } = require('./pool.js')
+const { Staff, Thread, Threads, moduleUrl } = require('./threads.js')
 const { codecOption } = require('./codecs.js')
 const { closed, crashText, makeError, outOfRange, wrongType } = require('./errors.js')
 const { pairs } = require('./system.js')
@@ -16,6 +18,17 @@ const MAX_WORKERS = 65_536
 const PUSH = ['budget', 'reentrant', 'system', 'codec']
 const BOUNDED = [...PUSH, 'capacity', 'overflow', 'target']
 const PULL = ['budget', 'capacity', 'codec']
+/** Most threads of one call. */
+const MAX_THREADS = 1024
+const THREADED = [
+  ...BOUNDED,
+  'threads',
+  'routing',
+  'worker',
+  'onReplace',
+  'maxRestarts',
+  'withinMs',
+]
 const VIRTUAL = [
   'budget',
   'idleTimeoutMs',
@@ -66,6 +79,21 @@ const here = new Map()
 /** The constructor's second argument where a runtime is joined, not made. */
 const JOIN = Symbol('join')
 
+/** What the spawn in another thread is told; a codec goes by its name. */
+function checkThreaded({ budget, capacity, reentrant, system, overflow, target, codec }) {
+  check.optional(budget, check.budget)
+  check.optional(capacity, check.capacity)
+  check.optional(reentrant, check.flag, 'reentrant')
+  check.optional(system, check.flag, 'system')
+  if (overflow !== undefined || target !== undefined) check.overflow(overflow ?? 'dropnew', target)
+  if (overflow !== undefined && capacity === undefined) {
+    throw outOfRange('capacity', 'given with overflow: an unbounded mailbox is never full', 0)
+  }
+  const name = typeof codec === 'string' ? codec : codecOption(codec)?.name
+  const all = { budget, capacity, reentrant, system, overflow, target, codec: name }
+  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined))
+}
+
 class NodeRuntime {
   #lane
   #attached
@@ -73,6 +101,7 @@ class NodeRuntime {
   #closing = undefined
   /** Whether mailboxes are bounded that do not say. */
   #bounded
+  #staff = new Staff()
   #onCrash
   #logger
 
@@ -269,6 +298,32 @@ class NodeRuntime {
     check.routing(routing)
     const spawn = () => this.spawnChild(parent, handler, each)
     return new Pool(this, spawn, workers, routing)
+  }
+
+  async spawnThreaded(url, options) {
+    const href = moduleUrl(url)
+    const o = check.object(options, 'options', THREADED)
+    const { threads, routing = 'roundrobin', worker, onReplace, maxRestarts, withinMs } = o
+    const count = check.optional(threads, check.integer, 'threads', 1, MAX_THREADS)
+    check.routing(routing)
+    const restarts = {
+      routing,
+      onReplace: check.optional(onReplace, check.callable, 'onReplace'),
+      maxRestarts: check.optional(maxRestarts, check.integer, 'maxRestarts', 0, 2 ** 31) ?? 3,
+      withinMs: check.optional(withinMs, check.millis, 'withinMs') ?? 5000,
+    }
+    const spawn = checkThreaded(o)
+    const { target } = spawn
+    this.#checkOpen()
+    if (target !== undefined && !this.#lane.native.isAlive(target)) {
+      throw makeError('ERR_IRIS_NO_SUCH_ACTOR', `the overflow target ${target} is no live actor`)
+    }
+    const log = (text) => this.#log(text)
+    const start = () => new Thread(this.id, href, spawn, worker, log)
+    const made = new Threads(this, start, restarts, log)
+    this.#staff.add(made)
+    await made.begin(count ?? availableParallelism())
+    return made
   }
 
   #checkParent(parent) {
@@ -593,6 +648,7 @@ class NodeRuntime {
     this.#open = false
     try {
       await this.#lane.close(timeoutMs)
+      await this.#staff.end()
     } catch (error) {
       // The owner was faster.
       if (!this.#lane.disposed) throw error
@@ -610,6 +666,7 @@ class NodeRuntime {
 
   #dispose() {
     this.#lane.dispose()
+    this.#staff.end()
     here.delete(this.id)
   }
 
