@@ -9,16 +9,18 @@ const n = Number(count)
 const WARM_MS = 250 // V8 optimises what it has seen for a while; a server runs longer than this
 const least = Number(process.env.BENCH_MIN_MS ?? 300)
 
-if (!Number.isSafeInteger(n) || n < 1 || !(work === 'spawn' || work in rated)) {
+const counted = ['spawn', 'virtual']
+if (!Number.isSafeInteger(n) || n < 1 || !(counted.includes(work) || work in rated)) {
   console.error(
-    `usage: measure.mjs <system> <${[...Object.keys(rated), 'spawn'].join('|')}> <n> [size]`,
+    `usage: measure.mjs <system> <${[...Object.keys(rated), ...counted].join('|')}> <n> [size]`,
   )
   process.exit(2)
 }
 
 const system = await open(name)
-if (work === 'spawn') {
-  const { rate, bytes } = await spawn(system, n)
+if (counted.includes(work)) {
+  const of = work === 'virtual' ? { spawn: system.spawnVirtual } : system
+  const { rate, bytes } = await spawn(of, n)
   emit('rate', rate, 'actor/s')
   emit('rss_per_actor', bytes, 'B')
 } else {

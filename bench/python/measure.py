@@ -20,7 +20,7 @@ from common import PAYLOAD, emit, now, rate, rss
 
 USAGE = (
     "usage: measure.py iris|pykka|asyncio|simplequeue|copy "
-    "tell|pingpong|spawn|pull|select|idlepull|timers|swap|buffer... N [SIZE]"
+    "tell|pingpong|spawn|virtual|pull|select|idlepull|timers|swap|buffer... N [SIZE]"
 )
 
 Handler = Callable[[Any], None]
@@ -108,6 +108,22 @@ def iris() -> Threads:
     system = Threads()
     system.spawn = runtime.spawn
     system.send = runtime.send
+    return system
+
+
+def virtual() -> Threads:
+    """Virtual actors of iris, with hooks that load and save their state."""
+    from iris import Context, Runtime
+
+    def load(_: Context) -> object:
+        return {}
+
+    def save(_: Context) -> None:
+        pass
+
+    spawn = Runtime().spawn_virtual
+    system = Threads()
+    system.spawn = lambda handler: spawn(handler, 100, 60_000, on_activate=load, on_deactivate=save)
     return system
 
 
@@ -233,6 +249,8 @@ def main() -> None:
         extras.run(name, work, n, size)
     elif work in ("pull", "select", "idlepull") and name in ("iris", "simplequeue"):
         pull.run(pull.Iris() if name == "iris" else pull.Threads(), work, n)
+    elif name == "iris" and work == "virtual":
+        virtual().run("spawn", n)
     elif name in systems and work in ("tell", "pull", "pingpong", "spawn"):
         # Actors of these pull from their queues already.
         systems[name]().run("tell" if work == "pull" else work, n)
