@@ -21,6 +21,7 @@ pub mod path;
 pub mod registry;
 pub mod runtime;
 pub mod scheduler;
+pub mod supervision;
 mod sync;
 pub mod timer;
 

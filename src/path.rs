@@ -60,6 +60,18 @@ impl Path {
         Some(Self(self.0[..at].into()))
     }
 
+    /// Whether it lies below `other`, however deep.
+    #[must_use]
+    pub fn is_below(&self, other: &Self) -> bool {
+        self.0.strip_prefix(&*other.0).is_some_and(|rest| rest.starts_with('/'))
+    }
+
+    /// What is no path: where the supervisor is that has no place.
+    #[must_use]
+    pub fn nowhere() -> Self {
+        Self("\0".into())
+    }
+
     pub(crate) fn text(&self) -> &Arc<str> {
         &self.0
     }
