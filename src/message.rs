@@ -3,6 +3,7 @@
 use crate::bytes;
 use crate::error::Error;
 use crate::id::{CallId, Pid};
+use crate::path::Path;
 use std::any::Any;
 use std::fmt;
 use std::ops::Deref;
@@ -364,6 +365,53 @@ pub struct ExitInfo {
     pub crash: Option<Arc<CrashInfo>>,
 }
 
+/// What a supervisor did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SupervisorEvent {
+    /// A child was replaced.
+    Restarted,
+    /// A child's factory threw, or answered no live actor.
+    StartFailed,
+    /// A child ended and is not restarted.
+    Ended,
+    /// A supervisor had to restart too often and ended with all its children.
+    GaveUp,
+}
+
+impl SupervisorEvent {
+    /// The word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Restarted => "restarted",
+            Self::StartFailed => "start_failed",
+            Self::Ended => "ended",
+            Self::GaveUp => "gave_up",
+        }
+    }
+}
+
+/// What people hear of a supervisor's work.
+#[derive(Clone, Debug)]
+pub struct SupervisorNews {
+    /// What happened.
+    pub event: SupervisorEvent,
+    /// Where.
+    pub path: Path,
+    /// The child's name, if it has one.
+    pub id: Option<Arc<str>>,
+    /// Who ended.
+    pub old: Option<Pid>,
+    /// The replacement.
+    pub new: Option<Pid>,
+    /// Why it ended.
+    pub reason: ExitReason,
+    /// What it threw, or what its factory did.
+    pub crash: Option<Arc<CrashInfo>>,
+    /// How often this child was restarted.
+    pub restarts: u64,
+}
+
 /// How a call came out.
 pub type CallOutcome = Result<Payload, Error>;
 
@@ -425,6 +473,23 @@ pub enum LaneEvent {
     Pressure,
     /// An actor failed and nobody supervises it.
     Failed(ExitInfo),
+    /// The factory with this key is to be called: its outcome goes to
+    /// [`Runtime::start_over`](crate::Runtime::start_over).
+    Start {
+        /// The key that the host gave.
+        key: u64,
+        /// The name of this start.
+        ticket: u64,
+        /// Who is replaced, if there are messages for its replacement.
+        old: Option<Pid>,
+    },
+    /// The factory with this key is not needed any more.
+    Forget {
+        /// The key that the host gave.
+        key: u64,
+    },
+    /// A supervisor did something.
+    Supervisor(Box<SupervisorNews>),
     /// A pull actor of this lane should look at its mailbox.
     Pull {
         /// The key that the host gave when it spawned.

@@ -25,6 +25,8 @@ pub enum Life {
     Draining,
     /// Ends when the running handler returns.
     Stopping(ExitReason),
+    /// Has ended, and a replacement is to come: its queue, names and paths are kept for that.
+    Parked,
 }
 
 /// Where the actor is in its lane.
@@ -88,6 +90,23 @@ pub struct Waiter {
     pub done: Box<dyn FnOnce(bool) + Send>,
 }
 
+/// That an actor is supervised: for which reasons of its end a replacement comes, a bit each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keeper(pub u16);
+
+impl Keeper {
+    /// A replacement comes in any case.
+    pub const ALWAYS: Self = Self(u16::MAX);
+    /// Its end is told, and no replacement comes.
+    pub const NEVER: Self = Self(0);
+
+    /// Whether a replacement comes.
+    #[must_use]
+    pub const fn parks(self, why: ExitReason) -> bool {
+        self.0 & 1 << why as u16 != 0
+    }
+}
+
 /// What few actors have; allocated when first needed.
 pub struct Extra {
     /// What a full mailbox does.
@@ -116,6 +135,10 @@ pub struct Extra {
     pub joiners: Vec<(u64, ExitSink)>,
     /// The deadline of its stop.
     pub stop: Option<StopWatch>,
+    /// Somebody supervises it.
+    pub keeper: Option<Keeper>,
+    /// The start of which it is the outcome: it handles nothing before that is over.
+    pub start: Option<u64>,
     /// What its messages are encoded with; `None`: they are bytes.
     pub codec: Option<Arc<str>>,
 }
@@ -136,6 +159,8 @@ impl Default for Extra {
             open_calls: VecDeque::new(),
             joiners: Vec::new(),
             stop: None,
+            keeper: None,
+            start: None,
             codec: None,
         }
     }
@@ -224,7 +249,32 @@ impl Cell {
     #[inline]
     #[must_use]
     pub fn is(&self, generation: u32) -> bool {
-        self.generation == generation && self.life != Life::Free
+        self.generation == generation && self.lives()
+    }
+
+    /// Whether there is an actor that has not ended.
+    #[inline]
+    #[must_use]
+    pub fn lives(&self) -> bool {
+        !matches!(self.life, Life::Free | Life::Parked)
+    }
+
+    /// Whether this use of the slot has ended and keeps what it had for a replacement.
+    #[must_use]
+    pub fn is_parked(&self, generation: u32) -> bool {
+        self.generation == generation && self.life == Life::Parked
+    }
+
+    /// Whether what it has queued is for a replacement if it ends for this reason.
+    #[must_use]
+    pub fn parks(&self, why: ExitReason) -> bool {
+        self.extra.as_ref().and_then(|x| x.keeper).is_some_and(|k| k.parks(why))
+    }
+
+    /// Whether it waits, just spawned, for what is parked for it.
+    #[must_use]
+    pub fn is_suspended(&self) -> bool {
+        self.extra.as_ref().is_some_and(|x| x.start.is_some())
     }
 
     /// Whether this use of the slot is an actor that takes messages.

@@ -159,6 +159,17 @@ impl CallTable {
         }
     }
 
+    /// The call's message waits for another actor, which has not had it in its hands.
+    pub fn rehome(&self, id: CallId, callee: Pid) {
+        let mut s = self.0.lock();
+        if let Some(Entry { generation, open: Some(open) }) = s.entries.get_mut(id.index() as usize)
+            && *generation == id.generation()
+        {
+            open.callee = callee;
+            open.handed = false;
+        }
+    }
+
     /// Whether the call is open.
     #[must_use]
     pub fn is_open(&self, id: CallId) -> bool {

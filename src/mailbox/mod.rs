@@ -6,6 +6,7 @@
 
 pub mod overflow;
 
+use crate::id::CallId;
 use crate::message::Envelope;
 use std::collections::VecDeque;
 
@@ -276,6 +277,11 @@ impl Mailbox {
             self.rest();
         }
         before - self.queue.len()
+    }
+
+    /// The calls in the queue itself.
+    pub fn calls(&self) -> impl Iterator<Item = CallId> + '_ {
+        self.queue.iter().filter_map(|e| e.call)
     }
 
     /// Takes everything.

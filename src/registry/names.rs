@@ -38,6 +38,17 @@ impl Names {
         }
     }
 
+    /// Gives a name of `from` to `to`; answers whether `from` held it.
+    pub fn transfer(&self, name: &str, from: Pid, to: Pid) -> bool {
+        self.0.get_mut(name).is_some_and(|mut held| {
+            let holds = *held == from;
+            if holds {
+                *held = to;
+            }
+            holds
+        })
+    }
+
     /// Takes `name` away from `pid`; answers whether it held it.
     pub fn release(&self, name: &str, pid: Pid) -> bool {
         self.0.remove_if(name, |_, held| *held == pid).is_some()

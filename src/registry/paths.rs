@@ -50,6 +50,24 @@ impl Paths {
         }
     }
 
+    /// Gives a path of `from` to `to`; answers whether `from` held it.
+    pub fn transfer(&self, path: &Path, from: Pid, to: Pid) -> bool {
+        let child = as_child(path);
+        let mut index = self.index.lock();
+        let Some(mut held) = self.exact.get_mut(&**path.text()) else { return false };
+        if *held != from {
+            return false;
+        }
+        *held = to;
+        if let Some(pid) = index.ordered.get_mut(&**path.text()) {
+            *pid = to;
+        }
+        if let Some((_, pid)) = index.direct.get_mut(&*child) {
+            *pid = to;
+        }
+        true
+    }
+
     /// Takes `path` away from `pid`; answers whether it held it.
     pub fn release(&self, path: &Path, pid: Pid) -> bool {
         let child = as_child(path);

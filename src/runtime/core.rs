@@ -7,6 +7,7 @@ use super::buffers::Buffers;
 use super::delays::{Delays, TimerId};
 use super::overflow::Shedding;
 use super::pressure::Pressures;
+use super::supervise::Supervision;
 use super::watching::Monitors;
 use crate::actor::activation::Virtual;
 use crate::actor::behavior::Actor;
@@ -41,6 +42,10 @@ pub(crate) enum TimerTask {
     Close,
     /// A delayed message.
     Send(TimerId),
+    /// The wait before a restart.
+    Restart(u64),
+    /// A turn of an actor that is to be replaced takes too long.
+    Turn(Pid),
     /// The idle time of a virtual actor.
     Idle(Pid),
 }
@@ -89,6 +94,7 @@ pub(crate) struct Core {
     pub(super) names: Names,
     pub(super) paths: Paths,
     pub(super) monitors: Monitors,
+    pub(super) supervision: Supervision,
     pub(super) calls: CallTable,
     pub(super) pool: Pool,
     pub(super) lanes: Mutex<super::info::Lanes>,
@@ -175,6 +181,7 @@ impl Core {
                 names: Names::default(),
                 paths: Paths::default(),
                 monitors: Monitors::default(),
+                supervision: Supervision::new(u64::from(tag)),
                 calls: CallTable::default(),
                 delays: Delays::default(),
                 buffers: Buffers::default(),
@@ -204,6 +211,8 @@ impl Core {
             TimerTask::Stop(pid) => self.abandon(pid),
             TimerTask::Close => self.close_overdue(),
             TimerTask::Send(id) => self.fire_delay(id),
+            TimerTask::Restart(ticket) => self.wait_is_over(ticket),
+            TimerTask::Turn(old) => self.turn_is_over(old),
             TimerTask::Idle(pid) => self.idle_is_over(pid),
         }
     }
@@ -317,6 +326,13 @@ impl Core {
             self.live.fetch_add(1, Ordering::AcqRel);
             let pid = self.pid_of(slot, c.generation);
             self.begin_pressure(&mut c, pid);
+            if let Some(start) = self.start_at_hand()
+                && self.note_spawned(start, pid)
+            {
+                // As if it were in the run queue: no message puts it there again.
+                c.sched = Sched::Queued;
+                c.extra().start = Some(start);
+            }
             pid
         };
         self.books.spawned();
@@ -424,7 +440,14 @@ impl Core {
         here: Option<&Arc<Lane>>,
         envelope: impl FnOnce(Pid) -> Envelope,
     ) {
-        if self.try_deliver(pid, here, envelope).is_err() {
+        let mut envelope = Some(envelope);
+        let mut once = |pid| match envelope.take() {
+            Some(make) => make(pid),
+            None => Envelope { payload: Payload::empty(), sender: None, call: None },
+        };
+        if self.try_deliver(pid, here, &mut once).is_err()
+            && self.keep(pid, &mut || once(pid)) != Some(true)
+        {
             self.books.accepted();
             self.books.dead_in_queue(ExitReason::Killed, 1);
         }
@@ -514,6 +537,12 @@ impl Core {
                         format!("name {name:?} belongs to pid {holder}; unregister it first"),
                     ));
                 }
+                if self.is_reserved(holder) && !self.may_take_over(pid, holder) {
+                    return Err(Error::new(
+                        ErrorKind::NameTaken,
+                        format!("name {name:?} is kept for the replacement of pid {holder}"),
+                    ));
+                }
                 self.names.release(name, holder);
             }
             let slot = self.slot(pid).ok_or_else(|| self.no_such_actor(pid))?;
@@ -527,6 +556,19 @@ impl Core {
                 return Ok(());
             }
         }
+    }
+
+    /// Whether the names of an actor that has ended are kept for its replacement.
+    pub(super) fn is_reserved(&self, pid: Pid) -> bool {
+        self.slot(pid).is_some_and(|s| {
+            let c = s.lock();
+            match c.life {
+                _ if c.generation != pid.generation() => false,
+                Life::Parked => true,
+                Life::Stopping(why) => c.parks(why),
+                _ => false,
+            }
+        })
     }
 
     pub(crate) fn unregister(&self, name: &str) -> Result<bool> {

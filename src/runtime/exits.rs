@@ -5,7 +5,6 @@ use crate::actor::activation::Virtual;
 use crate::actor::cell::{Body, Cell, ExitSink, Extra, Life, Sched, StopWatch};
 use crate::error::{Error, ErrorKind};
 use crate::id::{CallId, Pid};
-use crate::mailbox::Mailbox;
 use crate::message::{
     CrashInfo, Envelope, ExitInfo, ExitReason, LaneEvent, PullSignal, RuntimeNews,
 };
@@ -29,6 +28,10 @@ struct Ended {
     sequence: u64,
     /// It ends because a linked actor did.
     linked: bool,
+    /// Somebody supervises it.
+    kept: bool,
+    /// What it had queued is for a replacement.
+    parked: bool,
     extra: Extra,
 }
 
@@ -65,7 +68,7 @@ impl Core {
                 self.exit_locked(c, pid, why, None);
                 return true;
             }
-            let dead = c.mailbox.drain_all();
+            let dead = if c.parks(why) { VecDeque::new() } else { c.mailbox.drain_all() };
             self.watch_stop(&mut c, pid, timeout.unwrap_or(self.config.stop_timeout));
             let wake = self.retire(&mut c, pid, why, None);
             drop(c);
@@ -75,6 +78,9 @@ impl Core {
         }
         let dead = if drain && !(pulls && c.mailbox.is_empty()) {
             c.life = Life::Draining;
+            VecDeque::new()
+        } else if c.parks(why) && !self.is_closed() {
+            c.life = Life::Stopping(why);
             VecDeque::new()
         } else {
             c.life = Life::Stopping(why);
@@ -243,22 +249,31 @@ impl Core {
         crash: Option<Arc<CrashInfo>>,
     ) -> Ended {
         let mut extra = c.extra.take().map(|x| *x).unwrap_or_default();
+        let parked = extra.keeper.is_some_and(|k| k.parks(why)) && !self.is_closed();
+        let running = c.sched == Sched::Running;
+        let queue = if parked {
+            self.park(&mut c, &mut extra);
+            VecDeque::new()
+        } else {
+            c.life = Life::Free;
+            c.sched = Sched::Idle;
+            std::mem::take(&mut c.mailbox).drain_all()
+        };
         let ended = Ended {
             children: std::mem::take(&mut extra.children).into_values().collect(),
             info: ExitInfo { pid, reason: why, crash },
-            running: c.sched == Sched::Running,
-            queue: c.mailbox.drain_all(),
+            running,
+            queue,
             body: std::mem::replace(&mut c.body, Body::Empty),
             lane: c.lane.take(),
             awaiting: std::mem::take(&mut c.awaiting),
             has_delays: c.has_delays,
             sequence: c.sequence,
             linked: false,
+            kept: extra.keeper.is_some(),
+            parked,
             extra,
         };
-        c.life = Life::Free;
-        c.sched = Sched::Idle;
-        c.mailbox = Mailbox::new(0);
         // Under the cell's lock: whoever finds the actor gone finds out how.
         self.exits.lock()[remembered_at(pid)] = Some(ended.info.clone());
         self.ending.fetch_add(1, Ordering::AcqRel);
@@ -276,6 +291,8 @@ impl Core {
             has_delays,
             sequence,
             linked,
+            kept,
+            parked,
             extra,
             ..
         } = ended;
@@ -310,7 +327,9 @@ impl Core {
         }
         self.books.exited(why);
         self.live.fetch_sub(1, Ordering::AcqRel);
-        self.table.release(pid.slot(), pid.generation());
+        if !parked {
+            self.table.release(pid.slot(), pid.generation());
+        }
 
         match body {
             Body::Hosted(key) | Body::Virtual(Virtual { key, .. }) => {
@@ -328,7 +347,8 @@ impl Core {
             self.forget_child(parent, sequence);
         }
         // Before the joins: who waits for the end finds the failure reported.
-        if why.is_failure() && !linked {
+        // One that is replaced has not failed for good, but its lane must hear of a handler that was abandoned.
+        if why.is_failure() && !linked && (!parked || why == ExitReason::Timeout) {
             let hook = self.failure_hook.lock().clone();
             if let Some(hook) = hook {
                 contain(|| hook(info.clone()));
@@ -344,12 +364,15 @@ impl Core {
         }
         self.end_monitors(&info, extra.monitored_by, extra.monitors);
         signals.extend(extra.links.into_iter().map(|peer| (peer, info.clone())));
+        if kept {
+            self.child_ended(&info, parked);
+        }
         if self.ending.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.close_if_gone();
         }
     }
 
-    fn bury_queue(&self, pid: Pid, why: ExitReason, queue: VecDeque<Envelope>) {
+    pub(super) fn bury_queue(&self, pid: Pid, why: ExitReason, queue: VecDeque<Envelope>) {
         if queue.is_empty() {
             return;
         }
@@ -441,8 +464,7 @@ impl Core {
             .iter()
             .filter_map(|(slot, cell)| {
                 let c = cell.lock();
-                (c.life != Life::Free && pick(&c))
-                    .then(|| (c.sequence, self.pid_of(slot, c.generation)))
+                (c.lives() && pick(&c)).then(|| (c.sequence, self.pid_of(slot, c.generation)))
             })
             .collect();
         found.sort_unstable_by_key(|(sequence, _)| *sequence);
@@ -456,6 +478,7 @@ impl Core {
         if self.closed.swap(true, Ordering::AcqRel) {
             return self.close_if_gone();
         }
+        self.end_supervision();
         let me = self.me.upgrade();
         self.close_mesh(
             timeout,
@@ -492,6 +515,7 @@ impl Core {
         self.closed.store(true, Ordering::Release);
         self.actors_told.store(true, Ordering::Release);
         self.abort_mesh();
+        self.end_supervision();
         let mut all = self.pids(|_| true);
         all.reverse();
         for pid in all {

@@ -118,12 +118,16 @@ impl Metrics {
             ("handled", b.handled),
             ("queued", b.queued),
             ("in_flight", b.in_flight),
+            ("parked", b.parked),
             ("expired", b.expired),
             ("forwarded", b.forwarded),
             ("late_replies", b.late_replies),
             ("calls", b.calls),
             ("call_timeouts", b.call_timeouts),
             ("spawned", b.spawned),
+            ("restarts", b.restarts),
+            ("failed_starts", b.failed_starts),
+            ("gave_up", b.gave_up),
             ("actors", self.actors as u64),
             ("names", self.names as u64),
             ("paths", self.paths as u64),
@@ -142,6 +146,7 @@ impl Metrics {
             .iter()
             .zip(b.dropped)
             .for_each(|(r, n)| term(Some("dropped"), r.as_str(), n));
+        term(Some("dead"), "handover", b.handover);
         for (group, counts) in [("dead", b.dead), ("exited", b.exited)] {
             ExitReason::ALL.iter().zip(counts).for_each(|(r, n)| term(Some(group), r.as_str(), n));
         }
@@ -216,10 +221,14 @@ impl Core {
     /// Compares the books, the names and the open calls with the actors themselves; meaningful only while the runtime is
     /// quiet.
     pub(crate) fn audit(&self) -> Result<(), String> {
+        let mut parked = 0;
         let (mut queued, mut live, mut names, mut paths, mut monitors) = (0, 0, 0, 0, 0);
         for (slot, cell) in self.table.iter() {
             let c = cell.lock();
-            if c.life == Life::Free {
+            if c.life == Life::Parked {
+                parked += c.mailbox.queued() as u64;
+            }
+            if !c.lives() {
                 continue;
             }
             live += 1;
@@ -248,6 +257,9 @@ impl Core {
         let exited: u64 = m.books.exited.iter().sum();
         if !m.books.balances() {
             return Err(format!("the sums do not hold: {:?}", m.books));
+        }
+        if parked != m.books.parked {
+            return Err(format!("{parked} messages are parked, the books say {:?}", m.books));
         }
         if queued != m.books.queued {
             return Err(format!("{queued} messages are queued, the books say {:?}", m.books));

@@ -21,6 +21,12 @@ impl Core {
                         format!("path {path} belongs to pid {holder}; unregister it first"),
                     ));
                 }
+                if self.is_reserved(holder) && !self.may_take_over(pid, holder) {
+                    return Err(Error::new(
+                        ErrorKind::NameTaken,
+                        format!("path {path} is kept for the replacement of pid {holder}"),
+                    ));
+                }
                 self.paths.release(path, holder);
             }
             let slot = self.slot(pid).ok_or_else(|| self.no_such_actor(pid))?;

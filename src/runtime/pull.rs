@@ -5,7 +5,7 @@
 //! this mailbox: what a matcher has refused keeps its place, and a scan goes on from there.
 
 use super::core::{Core, Wake};
-use crate::actor::cell::{Body, Cell, Life};
+use crate::actor::cell::{Body, Cell, Life, Sched};
 use crate::config::SpawnOptions;
 use crate::error::Result;
 use crate::id::Pid;
@@ -87,6 +87,14 @@ impl Core {
             if !c.is(pid.generation()) {
                 return Pulled::Closed;
             }
+            // What it still has is for its replacement; or it has to wait for what is parked for it.
+            if matches!(c.life, Life::Stopping(_)) {
+                return Pulled::Closed;
+            }
+            if c.sched == Sched::Queued {
+                c.waits = true;
+                return Pulled::Empty;
+            }
             let Some(e) = c.mailbox.pop_oldest() else {
                 if c.life != Life::Alive {
                     return Pulled::Closed;
@@ -141,6 +149,13 @@ impl Core {
         let mut c = slot.lock();
         if !c.is(pid.generation()) {
             return Peeked::Closed;
+        }
+        if matches!(c.life, Life::Stopping(_)) {
+            return Peeked::Closed;
+        }
+        if c.sched == Sched::Queued {
+            c.waits = true;
+            return Peeked::Empty;
         }
         match c.mailbox.at(place) {
             Some((e, place)) => Peeked::Message(e.payload.clone(), place + 1),

@@ -211,15 +211,12 @@ impl Core {
                 }
                 self.ring_pressure();
             } else if let Life::Stopping(why) = c.life {
-                drop(c);
-                self.bury_in_flight(pid, why, rest.into_iter());
+                self.leave_rest(c, pid, why, rest.into_iter());
             }
         } else {
-            drop(c);
             // The message itself is in flight no more for anybody: its actor is gone.
-            let why = self.reason_of(pid);
-            self.books.dead_in_flight(why, 1);
-            self.bury_in_flight(pid, why, rest.into_iter());
+            self.books.dead_in_flight(self.reason_of(pid), 1);
+            self.end_dead_turn(c, pid, rest.into_iter());
         }
     }
 
@@ -264,10 +261,7 @@ impl Core {
         let Some(slot) = self.slot(pid) else { return Wake::None };
         let mut c = slot.lock();
         if !c.is(pid.generation()) {
-            drop(c);
-            if rest.len() != 0 {
-                self.bury_in_flight(pid, self.reason_of(pid), rest);
-            }
+            self.end_dead_turn(c, pid, rest);
             return Wake::None;
         }
         c.handled += handled as u64;
@@ -275,12 +269,13 @@ impl Core {
             c.mailbox.set_reserved(0);
             if c.owes_deactivation() {
                 let wake = self.retire(&mut c, pid, why, here);
-                drop(c);
-                self.bury_in_flight(pid, why, rest);
+                self.leave_rest(c, pid, why, rest);
                 return wake;
             }
-            drop(c);
-            self.bury_in_flight(pid, why, rest);
+            if c.parks(why) {
+                c.sched = Sched::Idle;
+            }
+            self.leave_rest(c, pid, why, rest);
             self.exit(pid, why, None);
             return Wake::None;
         }
@@ -375,7 +370,16 @@ impl Core {
             self.books.handled(handled as u64);
         }
         self.books.dead_in_flight(why, 1);
-        self.bury_in_flight(pid, why, rest);
+        let Some(slot) = self.slot(pid) else { return };
+        let mut c = slot.lock();
+        if !c.is(pid.generation()) {
+            self.end_dead_turn(c, pid, rest);
+            return;
+        }
+        if c.parks(why) {
+            c.sched = Sched::Idle;
+        }
+        self.leave_rest(c, pid, why, rest);
         self.exit(pid, why, Some(Arc::new(crash)));
     }
 

@@ -2,9 +2,9 @@
 //!
 //! ```text
 //!  attempted = accepted + refused(reason)
-//!  accepted  = handled + in_flight + queued + expired + forwarded + dropped(reason) + dead(reason)
+//!  accepted  = handled + in_flight + queued + parked + expired + forwarded + dropped(reason) + dead(reason)
 //!
-//!  queued    = accepted - taken + returned - dead_in_queue
+//!  queued    = accepted - taken + returned - dead_in_queue - parked
 //!  in_flight = taken - returned - handled - dead_in_flight
 //! ```
 //!
@@ -99,7 +99,13 @@ const DROPPED: usize = FORWARDED + 1;
 const DEAD_QUEUED: usize = DROPPED + DROPS;
 const DEAD_FLIGHT: usize = DEAD_QUEUED + EXITS;
 const EXITED: usize = DEAD_FLIGHT + EXITS;
-const COUNTERS: usize = EXITED + EXITS;
+const PARKED: usize = EXITED + EXITS;
+const UNPARKED: usize = PARKED + 1;
+const HANDOVER: usize = UNPARKED + 1;
+const RESTARTS: usize = HANDOVER + 1;
+const FAILED_STARTS: usize = RESTARTS + 1;
+const GAVE_UP: usize = FAILED_STARTS + 1;
+const COUNTERS: usize = GAVE_UP + 1;
 
 #[repr(align(128))]
 struct Shard([AtomicU64; COUNTERS]);
@@ -200,6 +206,36 @@ impl Books {
         self.add(EXPIRED_IN_FLIGHT, n);
     }
 
+    /// `n` queued messages wait for a replacement of their actor.
+    pub fn parked(&self, n: u64) {
+        self.add(PARKED, n);
+    }
+
+    /// `n` messages that waited for a replacement are queued again.
+    pub fn unparked(&self, n: u64) {
+        self.add(UNPARKED, n);
+    }
+
+    /// A queued message died because the replacement had no room for it.
+    pub fn dead_in_handover(&self) {
+        self.add(HANDOVER, 1);
+    }
+
+    /// A child was restarted.
+    pub fn restarted(&self) {
+        self.add(RESTARTS, 1);
+    }
+
+    /// A factory failed.
+    pub fn start_failed(&self) {
+        self.add(FAILED_STARTS, 1);
+    }
+
+    /// A supervisor restarted too often.
+    pub fn gave_up(&self) {
+        self.add(GAVE_UP, 1);
+    }
+
     /// A reply to a call that was over.
     pub fn late_reply(&self) {
         self.add(LATE_REPLIES, 1);
@@ -242,7 +278,12 @@ impl Books {
         let accepted = self.sum(ACCEPTED);
         let forwarded = self.sum(FORWARDED);
         let dropped = DropReason::ALL.map(|d| self.sum(DROPPED + d as usize));
-        let left_queue = dead_queued.iter().sum::<u64>()
+        let handover = self.sum(HANDOVER);
+        let unparked = self.sum(UNPARKED);
+        let parked = self.sum(PARKED).saturating_sub(unparked);
+        let left_queue = handover
+            + parked
+            + dead_queued.iter().sum::<u64>()
             + expired_queue
             + forwarded
             + dropped.iter().sum::<u64>();
@@ -255,6 +296,11 @@ impl Books {
             queued: (accepted + returned).saturating_sub(taken + left_queue),
             in_flight: taken.saturating_sub(returned + handled + left_flight),
             expired: expired_queue + expired_flight,
+            parked,
+            handover,
+            restarts: self.sum(RESTARTS),
+            failed_starts: self.sum(FAILED_STARTS),
+            gave_up: self.sum(GAVE_UP),
             forwarded,
             dropped,
             dead: std::array::from_fn(|i| dead_queued[i] + dead_flight[i]),
@@ -282,6 +328,16 @@ pub struct BooksSnapshot {
     pub queued: u64,
     /// Messages in the hands of a lane.
     pub in_flight: u64,
+    /// Messages that wait for a replacement of their actor.
+    pub parked: u64,
+    /// Messages for which a replacement had no room.
+    pub handover: u64,
+    /// Children restarted.
+    pub restarts: u64,
+    /// Factories that failed.
+    pub failed_starts: u64,
+    /// Supervisors that restarted too often.
+    pub gave_up: u64,
     /// Calls dropped unhandled because their deadline had passed.
     pub expired: u64,
     /// Messages that a policy moved to another actor; there they are counted anew.
@@ -311,9 +367,11 @@ impl BooksSnapshot {
                 == self.handled
                     + self.in_flight
                     + self.queued
+                    + self.parked
                     + self.expired
                     + self.forwarded
                     + self.dropped.iter().sum::<u64>()
                     + self.dead.iter().sum::<u64>()
+                    + self.handover
     }
 }

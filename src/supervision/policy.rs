@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn stops_and_normal_ends_are_no_errors() {
-        let applies = |r: Restart| {
+        let applies = |r: Restart| -> Vec<&str> {
             ExitReason::ALL
                 .into_iter()
                 .filter(|w| r.applies_to(*w))

@@ -14,7 +14,7 @@ use super::backoff::{Backoff, chance};
 use super::intensity::Intensity;
 use super::policy::{Restart, Strategy};
 use crate::id::Pid;
-use crate::message::{CrashInfo, ExitReason};
+use crate::message::{CrashInfo, ExitReason, SupervisorEvent as Event, SupervisorNews as News};
 use crate::path::Path;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -73,53 +73,6 @@ pub enum Command {
     Tell(News),
 }
 
-/// What happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// A child was replaced.
-    Restarted,
-    /// A child's factory threw, or answered no live actor.
-    StartFailed,
-    /// A child ended and is not restarted.
-    Ended,
-    /// A supervisor had to restart too often and ended with all its children.
-    GaveUp,
-}
-
-impl Event {
-    /// The word.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Restarted => "restarted",
-            Self::StartFailed => "start_failed",
-            Self::Ended => "ended",
-            Self::GaveUp => "gave_up",
-        }
-    }
-}
-
-/// What people hear of a supervisor's work.
-#[derive(Clone, Debug)]
-pub struct News {
-    /// What happened.
-    pub event: Event,
-    /// Where.
-    pub path: Path,
-    /// The child's name, if it has one.
-    pub id: Option<Arc<str>>,
-    /// Who ended.
-    pub old: Option<Pid>,
-    /// The replacement.
-    pub new: Option<Pid>,
-    /// Why it ended.
-    pub reason: ExitReason,
-    /// What it threw, or what its factory did.
-    pub crash: Option<Arc<CrashInfo>>,
-    /// How often this child was restarted.
-    pub restarts: u64,
-}
-
 /// How a child is supervised.
 #[derive(Clone, Debug, Default)]
 pub struct ChildOptions {
@@ -169,6 +122,8 @@ struct Child {
     options: ChildOptions,
     has_factory: bool,
     state: State,
+    /// Who it was last.
+    was: Pid,
     /// Who has what is parked for it.
     old: Option<Pid>,
     /// How it ended last.
@@ -323,6 +278,7 @@ impl Tree {
                 options,
                 has_factory: factory,
                 state: State::Running(pid),
+                was: pid,
                 old: None,
                 last: None,
                 early: None,
@@ -555,20 +511,24 @@ impl Tree {
         };
         child.state = State::Handing(new);
         child.early = None;
+
         let (old, restart) = (child.old.take(), child.options.restart);
         self.of.entry(new).or_default().push(id);
         self.out.push_back(Command::HandOver { child: id, old, new, restart });
     }
 
-    /// A replacement has what was parked; `alive`: it lived at the time.
-    pub fn handed(&mut self, id: ChildId, alive: bool) {
+    /// A replacement has what was parked.
+    ///
+    /// `Err`: it did not live any more, and this is who has it still.
+    pub fn handed(&mut self, id: ChildId, outcome: Result<(), Option<Pid>>) {
         let Some(child) = self.children.get_mut(&id) else { return };
         let State::Handing(new) = child.state else { return };
         child.state = State::Running(new);
         let early = child.early.take();
-        if !alive {
+        if let Err(old) = outcome {
             // It had ended before anybody listened.
             child.state = State::Down;
+            child.old = old;
             if let Some(ids) = self.of.get_mut(&new) {
                 ids.retain(|c| *c != id);
                 if ids.is_empty() {
@@ -584,12 +544,13 @@ impl Tree {
             event: Event::Restarted,
             path: child.sup.clone(),
             id: child.options.id.clone(),
-            old: None,
+            old: Some(child.was),
             new: Some(new),
             reason: last.as_ref().map_or(ExitReason::Normal, |l| l.reason),
             crash: last.and_then(|l| l.crash),
             restarts: child.restarts,
         };
+        child.was = new;
         let path = child.sup.clone();
         self.out.push_back(Command::Tell(news));
         if let Some(last) = early {
@@ -616,7 +577,7 @@ impl Tree {
             event: Event::StartFailed,
             path: path.clone(),
             id: child.options.id.clone(),
-            old: child.old,
+            old: Some(child.was),
             new: None,
             reason: ExitReason::Crash,
             crash: crash.clone(),
@@ -760,12 +721,9 @@ impl Tree {
                         State::Down | State::Waiting(_) | State::Starting(_) => {
                             let gone =
                                 child.options.restart == Restart::Temporary || !child.has_factory;
-                            if gone && !gives_up {
+                            if gone {
                                 self.drop_child(id);
-                            } else if gives_up
-                                && let Some(old) =
-                                    self.children.get_mut(&id).and_then(|c| c.old.take())
-                            {
+                            } else if gives_up && let Some(old) = child.old.take() {
                                 self.out.push_back(Command::Bury(old));
                             }
                         }
@@ -841,7 +799,7 @@ impl Tree {
             event: Event::GaveUp,
             path: path.clone(),
             id: child.and_then(|c| c.options.id.clone()),
-            old: child.and_then(|c| c.old),
+            old: child.map(|c| c.was),
             new: None,
             reason: last.as_ref().map_or(ExitReason::Shutdown, |l| l.reason),
             crash: last.and_then(|l| l.crash),

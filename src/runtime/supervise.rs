@@ -1,0 +1,530 @@
+//! Carries out what the supervision [tree](crate::supervision::tree) commands.
+//!
+//! The tree is asked under its lock, and its commands are carried out without one, by whoever is the first to find any: a
+//! command that makes others (a stop ends an actor, whose end is told to the tree) finds that somebody is at it already and
+//! leaves them to that thread, so nothing recurses however many children there are.
+//!
+//! Factories are foreign code: a host's are called on its own loop or lane, a Rust one on the thread that carries out. What
+//! the core learns of one is its outcome, under the ticket of the start. Actors that are spawned while it runs are suspended.
+
+use super::core::{Core, TimerTask};
+use super::parking::Label;
+use crate::actor::cell::Keeper;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::Pid;
+use crate::message::{CrashInfo, ExitInfo, ExitReason, Payload, SupervisorEvent, SupervisorNews};
+use crate::path::Path;
+use crate::scheduler::lane::Lane;
+use crate::supervision::backoff::Backoff;
+use crate::supervision::policy::Restart;
+use crate::supervision::tree::{ChildId, ChildOptions, Command, SupervisorOptions, Ticket, Tree};
+use crate::sync::{Mutex, contain, thread_local};
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A start that a factory is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct StartRequest {
+    /// Its name: the outcome goes to [`Runtime::start_over`](super::Runtime::start_over) with it.
+    pub ticket: u64,
+    /// Who is replaced, if there are messages for the replacement.
+    pub old: Option<Pid>,
+}
+
+/// Replaces an actor, now or later; `false`: nobody can be asked any more.
+pub type Factory = Arc<dyn Fn(StartRequest) -> bool + Send + Sync>;
+
+/// Who hears of what supervisors do.
+pub(super) type NewsHook = Arc<dyn Fn(&SupervisorNews) + Send + Sync>;
+
+struct State {
+    tree: Tree,
+    /// Somebody carries commands out.
+    busy: bool,
+}
+
+/// The supervisors of a runtime.
+pub(super) struct Supervision {
+    state: Mutex<State>,
+    factories: Mutex<HashMap<ChildId, Factory>>,
+    /// Starts under way, and whom they have spawned.
+    starting: Mutex<HashMap<Ticket, Vec<Pid>>>,
+    /// Starts that wait until a lane gives back what it has of the old actor.
+    turns: Mutex<HashMap<Pid, (ChildId, Ticket)>>,
+    pub(super) hooks: Mutex<Vec<NewsHook>>,
+}
+
+impl Supervision {
+    pub(super) fn new(seed: u64) -> Self {
+        Self {
+            state: Mutex::new(State { tree: Tree::new(seed), busy: false }),
+            factories: Mutex::default(),
+            starting: Mutex::default(),
+            turns: Mutex::default(),
+            hooks: Mutex::default(),
+        }
+    }
+}
+
+thread_local! {
+    /// The start whose factory runs on this thread: the runtime's tag and the ticket; 0: none.
+    static STARTING: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Tickets above this cannot be told from a tag: 140 billion starts.
+const TICKET_BITS: u32 = 48;
+
+impl Core {
+    /// The start for which this thread spawns right now.
+    #[inline]
+    pub(super) fn start_at_hand(&self) -> Option<Ticket> {
+        let mark = STARTING.with(Cell::get);
+        if mark == 0 { None } else { self.start_of(mark) }
+    }
+
+    #[cold]
+    fn start_of(&self, mark: u64) -> Option<Ticket> {
+        (mark >> TICKET_BITS == u64::from(self.tag) + 1).then_some(mark & ((1 << TICKET_BITS) - 1))
+    }
+
+    /// Says that this thread runs the factory of a start, or (0) none.
+    pub(super) fn set_start_at_hand(&self, ticket: Ticket) {
+        let mark = if ticket == 0 { 0 } else { (u64::from(self.tag) + 1) << TICKET_BITS | ticket };
+        STARTING.with(|s| s.set(mark));
+    }
+
+    /// An actor was spawned by a factory; `false`: its start is over.
+    pub(super) fn note_spawned(&self, ticket: Ticket, pid: Pid) -> bool {
+        let mut starting = self.supervision.starting.lock();
+        starting.get_mut(&ticket).map(|spawned| spawned.push(pid)).is_some()
+    }
+
+    /// Whether `pid` was spawned to replace `old`, or may speak for who was.
+    pub(super) fn may_take_over(&self, pid: Pid, old: Pid) -> bool {
+        let parked = self.slot(old).is_some_and(|s| s.lock().is_parked(old.generation()));
+        parked
+            && (self.start_at_hand().is_some()
+                || self.change(pid, |c| c.is_suspended()).unwrap_or(false))
+    }
+
+    /// Asks the tree, then carries out what it commands.
+    pub(super) fn with_tree<R>(&self, ask: impl FnOnce(&mut Tree) -> R) -> R {
+        let answer = {
+            let mut s = self.supervision.state.lock();
+            s.tree.at(self.clock.now_ms());
+            let answer = ask(&mut s.tree);
+            if s.busy {
+                return answer;
+            }
+            s.busy = true;
+            answer
+        };
+        loop {
+            let command = {
+                let mut s = self.supervision.state.lock();
+                match s.tree.command() {
+                    Some(command) => command,
+                    None => {
+                        s.busy = false;
+                        return answer;
+                    }
+                }
+            };
+            self.carry_out(command);
+        }
+    }
+
+    fn carry_out(&self, command: Command) {
+        match command {
+            Command::Stop { pid, parks } => {
+                let keeper = if parks { Keeper::ALWAYS } else { Keeper::NEVER };
+                self.change(pid, |c| c.extra().keeper = Some(keeper));
+                self.stop(pid, false, None);
+            }
+            Command::Start { child, ticket, old } => self.start_child(child, ticket, old),
+            Command::Wait { ticket, ms } => {
+                self.timers.insert(Duration::from_millis(ms), TimerTask::Restart(ticket));
+            }
+            Command::HandOver { child, old, new, restart } => {
+                let outcome =
+                    if self.hand_over(old, new, keeper_of(restart)) { Ok(()) } else { Err(old) };
+                self.with_tree(|t| t.handed(child, outcome));
+            }
+            Command::Bury(old) => self.bury_parked(old),
+            Command::Discard(pid) => {
+                self.kill(pid);
+            }
+            Command::Release(pid) => {
+                self.change(pid, |c| c.extra().keeper = None);
+            }
+            Command::Forget(child) => {
+                let factory = self.supervision.factories.lock().remove(&child);
+                contain(|| drop(factory));
+            }
+            Command::Tell(news) => self.tell_news(&news),
+        }
+    }
+
+    /// Calls a factory, once no lane has anything of the old actor in its hands.
+    fn start_child(&self, child: ChildId, ticket: Ticket, old: Option<Pid>) {
+        if let Some(old) = old
+            && self.reason_of(old) != ExitReason::Timeout
+            && self.has_open_turn(old)
+        {
+            self.supervision.turns.lock().insert(old, (child, ticket));
+            if self.has_open_turn(old) {
+                // A handler that never returns keeps nobody waiting longer than a stop does.
+                self.timers.insert(self.config.stop_timeout, TimerTask::Turn(old));
+                return;
+            }
+            if self.supervision.turns.lock().remove(&old).is_none() {
+                return; // it was over in this moment, and whoever saw that goes on
+            }
+        }
+        self.call_factory(child, ticket, old);
+    }
+
+    /// The lane has given back what it had of an actor that has ended.
+    pub(super) fn turn_is_over(&self, old: Pid) {
+        let start = self.supervision.turns.lock().remove(&old);
+        if let Some((child, ticket)) = start {
+            self.call_factory(child, ticket, Some(old));
+        }
+    }
+
+    fn call_factory(&self, child: ChildId, ticket: Ticket, old: Option<Pid>) {
+        let factory = self.supervision.factories.lock().get(&child).map(Arc::clone);
+        self.supervision.starting.lock().insert(ticket, Vec::new());
+        let mut asked = false;
+        if let Some(factory) = factory {
+            contain(|| asked = factory(StartRequest { ticket, old }));
+        }
+        if !asked {
+            self.start_over(
+                ticket,
+                Err("nobody can be asked for a replacement: its thread has ended".into()),
+            );
+        }
+    }
+
+    /// The outcome of a start.
+    pub(super) fn start_over(&self, ticket: Ticket, outcome: std::result::Result<Pid, String>) {
+        let Some(spawned) = self.supervision.starting.lock().remove(&ticket) else { return };
+        let outcome = outcome.and_then(|pid| {
+            let lives = self.change(pid, |c| c.accepts_or_drains()).unwrap_or(false);
+            if lives {
+                Ok(pid)
+            } else {
+                Err(format!("the factory answered pid {pid}, which does not live"))
+            }
+        });
+        match outcome {
+            Ok(new) => {
+                for pid in spawned.into_iter().filter(|p| *p != new) {
+                    self.resume_new(pid);
+                }
+                self.with_tree(|t| t.started(ticket, new));
+            }
+            Err(why) => {
+                // What a factory that failed has spawned is nobody's.
+                for pid in spawned {
+                    self.kill(pid);
+                }
+                self.with_tree(|t| t.failed(ticket, &why));
+            }
+        }
+    }
+
+    /// A supervised actor has ended.
+    pub(super) fn child_ended(&self, info: &ExitInfo, parked: bool) {
+        self.with_tree(|t| t.ended(info.pid, info.reason, info.crash.clone(), parked));
+    }
+
+    pub(super) fn wait_is_over(&self, ticket: Ticket) {
+        self.with_tree(|t| t.rang(ticket));
+    }
+
+    fn tell_news(&self, news: &SupervisorNews) {
+        match news.event {
+            SupervisorEvent::Restarted => self.books.restarted(),
+            SupervisorEvent::StartFailed => self.books.start_failed(),
+            SupervisorEvent::GaveUp => self.books.gave_up(),
+            SupervisorEvent::Ended => {}
+        }
+        let what = match news.event {
+            SupervisorEvent::StartFailed => Some("could not start a replacement"),
+            SupervisorEvent::GaveUp => Some("gave up: too many restarts"),
+            _ => None,
+        };
+        if let (Some(what), Some(pid)) = (what, news.old) {
+            let crash = news.crash.as_ref();
+            let thrown = crash.map_or(news.reason.as_str(), |c| c.message.as_str());
+            let message = format!("supervisor {} {what}: {thrown}", news.path);
+            let stack = crash.and_then(|c| c.stack.clone());
+            let hook = self.failure_hook.lock().clone();
+            if let Some(hook) = hook {
+                let crash = Some(Arc::new(CrashInfo { message, stack }));
+                let reason = if news.reason.is_failure() { news.reason } else { ExitReason::Crash };
+                contain(|| hook(ExitInfo { pid, reason, crash }));
+            }
+        }
+        let hooks = self.supervision.hooks.lock().clone();
+        for hook in hooks {
+            contain(|| hook(news));
+        }
+    }
+
+    // --- what is asked -------------------------------------------------------------------------------------------------
+
+    fn supervise(
+        &self,
+        path: &Path,
+        pid: Pid,
+        factory: Option<Factory>,
+        child: ChildOptions,
+        sup: SupervisorOptions,
+    ) -> Result<()> {
+        self.check_open()?;
+        if let Some(b) = &sup.backoff {
+            b.validate()?;
+        }
+        let restart = child.restart;
+        let has_factory = factory.is_some();
+        let keeper = if has_factory { keeper_of(restart) } else { Keeper::NEVER };
+        // Under the tree's lock, so that whoever ends the actor finds it there as soon as its cell says that it is.
+        let mut s = self.supervision.state.lock();
+        let listed = self.change(pid, |c| {
+            let x = c.extra();
+            if has_factory || x.keeper.is_none() {
+                x.keeper = Some(keeper);
+            }
+        });
+        if listed.is_none() {
+            drop(s);
+            return Err(self.no_such_actor(pid));
+        }
+        s.tree.create(path, sup);
+        let made = s.tree.supervise(path, pid, has_factory, child);
+        if let (Ok(id), Some(factory)) = (&made, factory) {
+            self.supervision.factories.lock().insert(*id, factory);
+        }
+        drop(s);
+        made.map(drop).map_err(|at| {
+            Error::new(
+                ErrorKind::InvalidArgument,
+                format!("pid {pid} has a factory already, under the supervisor at {at}"),
+            )
+        })
+    }
+
+    /// Supervision ends: what is parked is dead.
+    pub(super) fn end_supervision(&self) {
+        self.with_tree(Tree::clear);
+        self.supervision.starting.lock().clear();
+        self.supervision.turns.lock().clear();
+    }
+}
+
+fn keeper_of(restart: Restart) -> Keeper {
+    let applies = ExitReason::ALL.into_iter().filter(|why| restart.applies_to(*why));
+    Keeper(applies.fold(0, |bits, why| bits | 1 << why as u16))
+}
+
+impl super::Runtime {
+    /// Makes a supervisor at a path, or changes what is given of one. Answers whether it is new.
+    ///
+    /// # Errors
+    /// `InvalidPath`, `InvalidArgument`, `RuntimeClosed`.
+    pub fn create_path_supervisor(&self, path: &str, options: SupervisorOptions) -> Result<bool> {
+        self.core.check_open()?;
+        let path = Path::parse_prefix(path)?;
+        options.backoff.as_ref().map_or(Ok(()), Backoff::validate)?;
+        Ok(self.core.with_tree(|t| t.create(&path, options)))
+    }
+
+    /// Takes a supervisor away; its children live on without one. Answers whether it was there.
+    ///
+    /// # Errors
+    /// `InvalidPath`, `RuntimeClosed`.
+    pub fn remove_path_supervisor(&self, path: &str) -> Result<bool> {
+        self.core.check_open()?;
+        let path = Path::parse_prefix(path)?;
+        Ok(self.core.with_tree(|t| t.remove(&path)))
+    }
+
+    /// Puts a live actor under the supervisor at a path, which is made if there is none: its end is reported, never followed
+    /// by a restart.
+    ///
+    /// # Errors
+    /// `InvalidPath`, `NoSuchActor`, `RuntimeClosed`.
+    pub fn path_supervisor_watch(&self, path: &str, pid: Pid) -> Result<()> {
+        let path = Path::parse_prefix(path)?;
+        let options = (ChildOptions::default(), SupervisorOptions::default());
+        self.core.supervise(&path, pid, None, options.0, options.1)
+    }
+
+    /// The live children of the supervisor at a path, in start order; none if there is no supervisor.
+    ///
+    /// # Errors
+    /// `InvalidPath`.
+    pub fn path_supervisor_children(&self, path: &str) -> Result<Vec<Pid>> {
+        let path = Path::parse_prefix(path)?;
+        Ok(self.core.with_tree(|t| t.children(&path)).unwrap_or_default())
+    }
+
+    /// Puts a live actor under the supervisor at a path, which is made if there is none. When it ends, and `child` wants a
+    /// restart for that, `factory` is asked for a replacement, which gets its queue, names and paths.
+    ///
+    /// # Errors
+    /// `InvalidPath`, `InvalidArgument`, `NoSuchActor`, `RuntimeClosed`.
+    pub fn path_supervise_with_factory(
+        &self,
+        path: &str,
+        pid: Pid,
+        factory: impl Fn(StartRequest) -> bool + Send + Sync + 'static,
+        child: ChildOptions,
+        supervisor: SupervisorOptions,
+    ) -> Result<()> {
+        let path = Path::parse_prefix(path)?;
+        self.core.supervise(&path, pid, Some(Arc::new(factory)), child, supervisor)
+    }
+
+    /// The outcome of the [start](StartRequest) that a factory was asked for: the pid of the replacement, or why there is
+    /// none.
+    pub fn start_over(&self, ticket: u64, outcome: std::result::Result<Pid, String>) {
+        self.core.start_over(ticket, outcome);
+    }
+
+    /// Says that the factory of a start runs on this thread from now on (0: none does): what it spawns is suspended until
+    /// the start is over.
+    pub fn set_start_at_hand(&self, ticket: u64) {
+        self.core.set_start_at_hand(ticket);
+    }
+
+    /// Stops a child for good: no restart follows. Answers whether it was a child of the supervisor at `path`.
+    ///
+    /// # Errors
+    /// `InvalidPath`, `RuntimeClosed`.
+    pub fn terminate_child(&self, path: &str, pid: Pid) -> Result<bool> {
+        self.core.check_open()?;
+        let path = Path::parse_prefix(path)?;
+        let was = self.core.with_tree(|t| t.terminate(&path, pid));
+        if was {
+            self.core.change(pid, |c| c.extra().keeper = None);
+            self.core.stop(pid, false, None);
+        }
+        Ok(was)
+    }
+
+    /// Puts the live actors one level below a path under the global supervisor; answers how many there are.
+    ///
+    /// # Errors
+    /// `InvalidPath`, `RuntimeClosed`.
+    pub fn watch_path(&self, prefix: &str) -> Result<usize> {
+        self.core.check_open()?;
+        let found = self.list_children_direct(prefix)?;
+        let mut watched = 0;
+        for (_, pid) in found {
+            let options = (ChildOptions::default(), SupervisorOptions::default());
+            let made = self.core.supervise(&Path::nowhere(), pid, None, options.0, options.1);
+            watched += usize::from(made.is_ok());
+        }
+        Ok(watched)
+    }
+
+    /// The live children of the global supervisor.
+    #[must_use]
+    pub fn child_pids(&self) -> Vec<Pid> {
+        self.core.with_tree(|t| t.children(&Path::nowhere())).unwrap_or_default()
+    }
+
+    /// Calls `hook` with everything that a supervisor does. It runs on the thread that does it and must not block.
+    pub fn on_supervisor(&self, hook: impl Fn(&SupervisorNews) + Send + Sync + 'static) {
+        self.core.supervision.hooks.lock().push(Arc::new(hook));
+    }
+
+    /// Sends to whoever holds a name. While a replacement of its holder is to come, the message waits for that.
+    pub fn send_named(&self, name: &str, payload: impl Into<Payload>) -> bool {
+        let sent = self.core.send_labelled(&Label::Name(name), payload.into(), None, None);
+        sent.is_ok_and(super::Sent::is_accepted)
+    }
+
+    /// Sends to whoever is registered under a path, as [`send_named`](Self::send_named).
+    ///
+    /// # Errors
+    /// `InvalidPath`.
+    pub fn send_path(&self, path: &str, payload: impl Into<Payload>) -> Result<bool> {
+        let path = Path::parse(path)?;
+        let sent = self.core.send_labelled(&Label::Path(&path), payload.into(), None, None);
+        Ok(sent.is_ok_and(super::Sent::is_accepted))
+    }
+}
+
+impl super::HostLane {
+    /// A factory of this lane's host: it is asked by [`LaneEvent::Start`](crate::message::LaneEvent::Start) with `key`, and
+    /// told by [`LaneEvent::Forget`](crate::message::LaneEvent::Forget) when it is needed no more.
+    pub fn factory(&self, key: u64) -> impl Fn(StartRequest) -> bool + Send + Sync + 'static {
+        let kept = Kept { lane: Arc::clone(self.lane()), key };
+        move |r: StartRequest| {
+            let event =
+                crate::message::LaneEvent::Start { key: kept.key, ticket: r.ticket, old: r.old };
+            if kept.lane.is_closed() {
+                return false;
+            }
+            if kept.lane.push_event(event) {
+                kept.lane.wake();
+            }
+            true
+        }
+    }
+
+    /// Sends [`LaneEvent::Supervisor`](crate::message::LaneEvent::Supervisor) to this lane for everything that a supervisor
+    /// does.
+    pub fn take_supervisor_news(&self) {
+        let lane = Arc::clone(self.lane());
+        let hook = move |news: &SupervisorNews| {
+            if lane.push_event(crate::message::LaneEvent::Supervisor(Box::new(news.clone()))) {
+                lane.wake();
+            }
+        };
+        self.core.supervision.hooks.lock().push(Arc::new(hook));
+    }
+
+    /// As [`Runtime::send_named`](super::Runtime::send_named), from this lane's thread.
+    pub fn send_named(&self, name: &str, payload: Payload) -> super::Sent {
+        let label = Label::Name(name);
+        match self.core.send_labelled(&label, payload, None, Some(self.lane())) {
+            Ok(sent) => sent,
+            Err(_) => self.core.refuse(super::Refusal::Full),
+        }
+    }
+
+    /// As [`Runtime::send_path`](super::Runtime::send_path), from this lane's thread.
+    ///
+    /// # Errors
+    /// `InvalidPath`.
+    pub fn send_path(&self, path: &str, payload: Payload) -> Result<super::Sent> {
+        let path = Path::parse(path)?;
+        let label = Label::Path(&path);
+        Ok(match self.core.send_labelled(&label, payload, None, Some(self.lane())) {
+            Ok(sent) => sent,
+            Err(_) => self.core.refuse(super::Refusal::Full),
+        })
+    }
+}
+
+/// Tells a lane when a factory is needed no more.
+struct Kept {
+    lane: Arc<Lane>,
+    key: u64,
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if self.lane.push_event(crate::message::LaneEvent::Forget { key: self.key }) {
+            self.lane.wake();
+        }
+    }
+}
