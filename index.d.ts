@@ -366,6 +366,104 @@ export interface Pool<T = Message, R = Buffer> extends Iterable<Pid<T, R>> {
   call(data: T, options?: number | CallOptions): Promise<R>
 }
 
+/** Who is restarted with a child: nobody else, all its siblings, or those that were started after it. */
+export type Strategy = 'restartone' | 'restartall' | 'restforone'
+
+/** Which ends are followed by a restart: all (a stop too), those that are errors (not `normal`, not `shutdown`), or none. */
+export type RestartType = 'permanent' | 'transient' | 'temporary'
+
+/** Waits before restarts: each `factor` times as long as the one before, less a part by chance. */
+export interface BackoffOptions {
+  /** Before the first restart, in milliseconds. Default 100. */
+  initialMs?: number | undefined
+  /** The longest, in milliseconds. Default 30,000. */
+  maxMs?: number | undefined
+  /** Default 2; 1 to 100. */
+  factor?: number | undefined
+  /** The part that may be left off, 0 to 1. Default 0.5. */
+  jitter?: number | undefined
+}
+
+/** How a supervisor is set up; docs/supervision.md has the tables. */
+export interface SupervisorOptions {
+  /** Who is restarted with a child. Default `'restartone'`. */
+  strategy?: Strategy | undefined
+  /** Restarts that are fine within {@link withinMs}; with one more it ends all its children, then itself. Default 3. */
+  maxRestarts?: number | undefined
+  /** Default 5,000 milliseconds. */
+  withinMs?: number | undefined
+  /** Which of its own ends the supervisor above restarts. Default `'permanent'`. */
+  restart?: RestartType | undefined
+  /** Waits before restarts; `true`: with the defaults. Default: none. */
+  backoff?: boolean | BackoffOptions | undefined
+}
+
+/** How one child is supervised; the bounds are its supervisor's. */
+export interface SuperviseOptions extends Omit<SupervisorOptions, 'strategy'> {
+  /** Its name among its siblings, for hooks. */
+  id?: string | undefined
+}
+
+/**
+ * Replaces an actor: spawns one and answers its pid, or a promise of it. It is called on this loop. What it spawns handles
+ * nothing until the messages that wait for the replacement stand in front of its queue, so it must not wait for a reply of
+ * its own actor. If it throws, or answers no live actor, that is a failed restart.
+ *
+ * @param old who is replaced, if it left messages.
+ */
+export type Factory = (old: Pid | null) => Pid | PromiseLike<Pid>
+
+/** A child of {@link NodeRuntime.supervise}: it is registered at the path of its supervisor and its `id`. */
+export interface ChildSpec {
+  id: string
+  /** Spawns it, first and for every restart. */
+  start: () => Pid | PromiseLike<Pid>
+  /** Default `'permanent'`. */
+  restart?: RestartType | undefined
+  /** So many of them, with the ids `id/0`, `id/1`, ... Default: one, with the `id` itself. */
+  workers?: number | undefined
+}
+
+/** A supervisor among the children of another. */
+export interface SupervisorSpec extends SupervisorOptions {
+  id: string
+  children: readonly (ChildSpec | SupervisorSpec)[]
+}
+
+/** What {@link NodeRuntime.supervise} made. */
+export interface Supervisor extends AsyncDisposable {
+  readonly path: string
+  /** The live children, those of the supervisors below too. */
+  readonly children: Pid[]
+  /** Who is registered as this child (`'sub/child'` for one below). */
+  whereis(id: string): Pid | null
+  /** Stops the children in reverse order, then the supervisors. */
+  stop(): Promise<void>
+}
+
+/** Something that a supervisor did. */
+export interface SupervisionEvent {
+  /**
+   * `restarted`; `start_failed`: a factory threw or answered no live actor; `ended`: a child ended and is not restarted;
+   * `gave_up`: there were too many restarts, and the supervisor ended with all its children.
+   */
+  event: 'restarted' | 'start_failed' | 'ended' | 'gave_up'
+  /** The supervisor's. */
+  path: string
+  /** The child's, if it has one. */
+  id: string | null
+  /** Who ended. */
+  oldPid: Pid | null
+  /** The replacement. */
+  pid: Pid | null
+  reason: ExitReason
+  /** What was thrown, as text. */
+  message: string | undefined
+  stack: string | undefined
+  /** How often this child was restarted. */
+  restarts: number
+}
+
 /** How an actor is stopped. */
 export interface StopOptions {
   /** `true`: what is queued is handled first. Default `false`: it becomes dead letters. */
@@ -519,8 +617,8 @@ export interface Metrics {
     /** It was to be moved (`spill`), and the other actor's mailbox was full too. */
     target_full: number
   }
-  /** Messages that died with their actor, by the reason of its end. */
-  dead: Record<ExitReason, number>
+  /** Messages that died with their actor, by the reason of its end; `handover`: its replacement had no room for them. */
+  dead: Record<ExitReason | 'handover', number>
   /** Replies that were dropped because their call was over. */
   lateReplies: number
   /** Calls made. */
@@ -529,6 +627,14 @@ export interface Metrics {
   callTimeouts: number
   /** Actors spawned. */
   spawned: number
+  /** Messages that wait for a replacement of their actor. */
+  parked: number
+  /** Children restarted. */
+  restarts: number
+  /** Factories that threw or answered no live actor. */
+  failedStarts: number
+  /** Supervisors that restarted too often. */
+  gaveUp: number
   /** Actors ended, by reason. */
   exited: Record<ExitReason, number>
   /** Actors that live. */
@@ -901,8 +1007,13 @@ export class NodeRuntime {
   /** Gives an allocated buffer up: its id works no more. Answers whether it still did. */
   freeBuffer(id: number): boolean
 
-  /** {@link send} to whoever holds the name. Nobody: only bytes are refused, as nobody says what else is right. */
+  /**
+   * {@link send} to whoever holds the name. While a replacement of its holder is to come, the message waits for that. Nobody:
+   * only bytes are taken, as nobody says what else is right.
+   */
   sendNamed<T = Message>(name: string, data: T): boolean
+  /** {@link send} to whoever is registered under the path, as {@link sendNamed}. */
+  sendPath<T = Message>(path: string, data: T): boolean
 
   /**
    * Sends a request and waits for the reply: what the handler returns, or gives to {@link Context.reply}. As
@@ -980,6 +1091,59 @@ export class NodeRuntime {
   listChildren(prefix: string): [path: string, pid: Pid][]
   /** The live actors one level below a path, as {@link listChildren}. */
   listChildrenDirect(prefix: string): [path: string, pid: Pid][]
+
+  /**
+   * Makes a supervisor at a path, or changes what is given of one. The nearest supervisor above a path has the ones below
+   * among its children.
+   *
+   * @returns whether it is new.
+   * @throws `ERR_IRIS_INVALID_PATH`.
+   */
+  createPathSupervisor(path: string, options?: SupervisorOptions): boolean
+  /** Takes a supervisor away: its children live on without one. Answers whether it was there. */
+  removePathSupervisor(path: string): boolean
+  /** Puts an actor under the supervisor at a path (made if it is not there): its end is reported, never followed by a restart. */
+  pathSupervisorWatch(path: string, pid: Pid): void
+  /** The live children of the supervisor at a path, in start order; none if there is no supervisor. */
+  pathSupervisorChildren(path: string): Pid[]
+  /**
+   * Puts an actor under the supervisor at a path (made if it is not there). When it ends, and {@link SuperviseOptions.restart}
+   * says so, `factory` spawns a replacement, which gets what was queued, the open calls, the names and the paths; what is sent to
+   * those meanwhile waits for it. Only the message that crashed is lost.
+   *
+   * @throws `ERR_IRIS_INVALID_PATH`, `ERR_IRIS_NO_SUCH_ACTOR`; `ERR_IRIS_INVALID_ARGUMENT` if it has a factory already.
+   */
+  pathSuperviseWithFactory(
+    path: string,
+    pid: Pid,
+    factory: Factory,
+    strategy: Strategy,
+    options?: SuperviseOptions,
+  ): void
+  /** Stops a child of the supervisor at a path for good; answers whether it was one. */
+  terminateChild(path: string, pid: Pid): boolean
+  /** Puts the live actors one level below a path under the global supervisor, which reports ends; answers how many. */
+  watchPath(prefix: string): number
+  /** How many live children the global supervisor has. */
+  childrenCount(): number
+  /** The live children of the global supervisor. */
+  childPids(): Pid[]
+  /**
+   * Makes a supervisor at a path and starts its children in order; a child with `children` is a supervisor itself. If one
+   * does not start, those that did are stopped and the error is thrown.
+   *
+   * @returns a promise if a `start` answers one.
+   * @throws `ERR_IRIS_NAME_TAKEN` if there is a supervisor already.
+   */
+  supervise(
+    path: string,
+    children: readonly (ChildSpec | SupervisorSpec)[],
+    options?: SupervisorOptions,
+  ): Supervisor | Promise<Supervisor>
+  /** Sets the hook that hears of everything that supervisors do. `null`: no hook any more. */
+  onSupervision(hook: ((event: SupervisionEvent) => unknown) | null | undefined): void
+  /** Sets the hook that hears of restarts. `null`: no hook any more. */
+  onRestart(hook: ((event: SupervisionEvent) => unknown) | null | undefined): void
 
   /**
    * Puts another handler in the place of an actor's, as Erlang/OTP's code change: a message that is being handled finishes

@@ -35,11 +35,11 @@ const sum = (counts) => Object.values(counts).reduce((a, b) => a + b, 0)
 /** Both sums of the contract. */
 export function assertBalanced(metrics) {
   const { attempted, accepted, refused, handled, inFlight, queued, expired, dead } = metrics
-  const { forwarded, dropped } = metrics
+  const { forwarded, dropped, parked } = metrics
   const shown = JSON.stringify(metrics)
   assert.equal(attempted, accepted + sum(refused), shown)
   const gone = expired + forwarded + sum(dropped) + sum(dead)
-  assert.equal(accepted, handled + inFlight + queued + gone, shown)
+  assert.equal(accepted, handled + inFlight + queued + parked + gone, shown)
   assert.equal(metrics.spawned, metrics.actors + sum(metrics.exited), shown)
 }
 

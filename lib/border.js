@@ -108,8 +108,8 @@ class Border {
     }
     for (const [name, entry] of Object.entries(this.native)) {
       if (typeof entry !== 'function' || OF_THE_DRAIN.includes(name)) continue
-      this.native[name] = (a, b, c, d, e) => {
-        const answer = entry(a, b, c, d, e)
+      this.native[name] = (a, b, c, d, e, f) => {
+        const answer = entry(a, b, c, d, e, f)
         if (ctl[ARMED] !== 0) {
           ctl[ARMED] = 0
           arm()

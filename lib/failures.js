@@ -5,6 +5,7 @@
 class Failures {
   /** Errors by pid, until the core reports the failure: the core keeps texts, not JS values. */
   #thrown = new Map()
+  #gone = []
   #report
 
   constructor(report) {
@@ -22,6 +23,17 @@ class Failures {
     if (tell()) return
     this.#thrown.delete(pid)
     this.crashed(pid, text, error)
+  }
+
+  /** An actor has ended. The core reports at once if nobody replaces it. */
+  forget(pid) {
+    if (this.#thrown.has(pid)) this.#gone.push(pid)
+  }
+
+  /** What the core has told so far is dealt with. */
+  settle() {
+    for (const pid of this.#gone) this.#thrown.delete(pid)
+    this.#gone.length = 0
   }
 
   /** The core reports a failure. */

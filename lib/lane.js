@@ -13,6 +13,7 @@
 //   requests.js  calls, joins, waiting sends, replies
 //   waits.js     their promises
 //   watching.js  monitors with callbacks
+//   supervisors.js  factories of supervised actors
 //   hold.js      what keeps the process alive
 //   buffers.js   buffers that wait to be sent
 //   failures.js  what crashed actors threw
@@ -34,6 +35,7 @@ const { Speech } = require('./speech.js')
 const { Turns } = require('./turns.js')
 const { Virtuals } = require('./virtuals.js')
 const { Waits } = require('./waits.js')
+const { Supervisors } = require('./supervisors.js')
 const { Watches } = require('./watching.js')
 
 /** Bytes that `sendMany` packs for one crossing. */
@@ -57,6 +59,7 @@ class Lane {
   #requests
   #pulls
   #watches
+  #supervisors
   #buffers
   #virtuals
   #failures
@@ -99,6 +102,7 @@ class Lane {
       this.#requests = requests
       this.#pulls = new Pulls(this, border, shared)
       this.#watches = new Watches(border, shared, log)
+      this.#supervisors = new Supervisors(this, border, shared, log)
       this.#buffers = new Buffers(border)
       const events = () => this.#events()
       const virtuals = new Virtuals(this, border, shared)
@@ -122,6 +126,12 @@ class Lane {
   // --- actors -----------------------------------------------------------------------------------
 
   spawn(handler, budget, capacity, reentrant, parent = 0, system = false, codec = undefined) {
+    const supervisors = this.#supervisors
+    if (supervisors.waiting !== 0 && supervisors.isPast()) {
+      return supervisors.spawning(() =>
+        this.spawn(handler, budget, capacity, reentrant, parent, system, codec),
+      )
+    }
     const run = callersContext()
     const answer = this.native.spawn(budget, capacity, parent, system)
     const pid = Math.abs(answer)
@@ -180,6 +190,10 @@ class Lane {
   }
 
   spawnPull(body, budget, capacity, parent = 0, codec = undefined) {
+    const supervisors = this.#supervisors
+    if (supervisors.waiting !== 0 && supervisors.isPast()) {
+      return supervisors.spawning(() => this.spawnPull(body, budget, capacity, parent, codec))
+    }
     return this.#pulls.spawn(body, budget, capacity, parent, codec, (answer) => {
       this.#drain.reused(Math.abs(answer) & SLOT_MASK)
       this.#actors.enter(this.#speaks(answer, codec), undefined, parent)
@@ -371,6 +385,24 @@ class Lane {
     return this.#requests.join(pid, options)
   }
 
+  get supervisors() {
+    return this.#supervisors
+  }
+
+  terminate(path, pid) {
+    this.#actors.doubt(pid)
+    return this.native.terminateChild(path, pid)
+  }
+
+  /** `entry` is `sendNamed` or `sendPath`. */
+  sendTo(entry, label, data) {
+    // Looked at before the label: wrong data throws whether or not there is anybody.
+    const bytes = toBytes(data, 'data')
+    if (this.closing) throw closed()
+    const answer = this.native[entry](label, bytes)
+    return answer === undefined ? true : this.#sent(answer, label)
+  }
+
   /** `watcher` is a pid or a function. */
   monitor(target, watcher) {
     return typeof watcher === 'function'
@@ -413,6 +445,7 @@ class Lane {
     this.#pulls.dispose()
     this.#buffers.dispose()
     this.#virtuals.dispose()
+    this.#supervisors.dispose()
   }
 
   // --- events -----------------------------------------------------------------------------------
@@ -421,7 +454,7 @@ class Lane {
   #events() {
     // Before they are fetched: what comes later is seen then.
     this.#nudged[CALL_ENDED] = 0
-    for (const [kind, key, a, b, c, d] of this.native.events()) {
+    for (const [kind, key, a, b, c, d, ...rest] of this.native.events()) {
       if (kind === 0) this.#requests.done(key, a)
       else if (kind === 1) this.#requests.failed(key, a, b, c)
       else if (kind === 2) this.#requests.joined(key, { pid: a, reason: b, message: c, stack: d })
@@ -431,10 +464,15 @@ class Lane {
       else if (kind === 5) this.#pulls.signal(key, a)
       else if (kind === 7) this.#tellLevels()
       else if (kind === 8) this.#news(key, a)
+      else if (kind === 9) this.#supervisors.start(key, a, b ?? null)
+      else if (kind === 10) this.#supervisors.forget(key)
+      else this.#supervisors.news(a, b, c, d, ...rest)
     }
+    this.#failures.settle()
   }
 
   #ended(pid) {
+    this.#failures.forget(pid)
     this.#actors.ended(pid)
     this.#buffers.ended(pid)
   }

@@ -92,6 +92,96 @@ function routing(value) {
   }
 }
 
+const STRATEGIES = ['restartone', 'restartall', 'restforone']
+const RESTARTS = ['permanent', 'transient', 'temporary']
+
+const word = (words, what) => (value) => {
+  if (typeof value !== 'string') throw wrongType(what, 'a string', value)
+  if (!words.includes(value)) throw outOfRange(what, `one of ${words.join(', ')}`, value)
+  return value
+}
+
+const strategy = word(STRATEGIES, 'strategy')
+const restart = word(RESTARTS, 'restart')
+
+function real(value, what, min, max) {
+  if (typeof value !== 'number') throw wrongType(what, 'a number', value)
+  // Written so that NaN fails.
+  if (!(value >= min && value <= max)) throw outOfRange(what, `${min} to ${max}`, value)
+  return value
+}
+
+/** `true`, or an object, as the bytes of four doubles. */
+function backoff(value) {
+  if (value === false) return undefined
+  if (value !== true && (typeof value !== 'object' || value === null)) {
+    throw wrongType('backoff', 'a boolean or an object', value)
+  }
+  const o =
+    value === true ? {} : object(value, 'backoff', ['initialMs', 'maxMs', 'factor', 'jitter'])
+  const day = 86_400_000
+  const initialMs = optional(o.initialMs, real, 'initialMs', 0, day) ?? 100
+  const maxMs = optional(o.maxMs, real, 'maxMs', initialMs, day) ?? Math.max(30_000, initialMs)
+  const factor = optional(o.factor, real, 'factor', 1, 100) ?? 2
+  const jitter = optional(o.jitter, real, 'jitter', 0, 1) ?? 0.5
+  return new Uint8Array(new Float64Array([initialMs, maxMs, factor, jitter]).buffer)
+}
+
+const SUPERVISOR = ['strategy', 'maxRestarts', 'withinMs', 'restart', 'backoff']
+
+/** How a supervisor is set up. */
+function supervisor(value, known = SUPERVISOR) {
+  const o = object(value, 'options', known)
+  return {
+    strategy: optional(o.strategy, strategy),
+    maxRestarts: optional(o.maxRestarts, integer, 'maxRestarts', 0, 2 ** 32 - 1),
+    withinMs: optional(o.withinMs, real, 'withinMs', 1, MAX_TIMER),
+    restart: optional(o.restart, restart),
+    backoff: optional(o.backoff, backoff),
+  }
+}
+
+function id(value) {
+  if (typeof value !== 'string') throw wrongType('id', 'a string', value)
+  if (value === '' || value.includes('/') || value.includes('\0')) {
+    throw outOfRange('id', 'one segment of a path', value)
+  }
+  return value
+}
+
+/** How one child is supervised, and its supervisor set up. */
+function supervised(value) {
+  const known = ['restart', 'maxRestarts', 'withinMs', 'backoff', 'id']
+  const o = supervisor(value, known)
+  // `restart` is the child's here, not the supervisor's.
+  return { ...o, strategy: undefined, restart: undefined, ...childOptions(value ?? {}) }
+}
+
+const childOptions = (o) => ({ restart: optional(o.restart, restart), id: optional(o.id, id) })
+
+/** The children of `rt.supervise`. */
+function children(value) {
+  if (!Array.isArray(value)) throw wrongType('children', 'an array', value)
+  const seen = new Set()
+  for (const spec of value) {
+    if (typeof spec !== 'object' || spec === null) throw wrongType('a child', 'an object', spec)
+    id(spec.id)
+    if (seen.has(spec.id)) throw outOfRange('id', 'given once among siblings', spec.id)
+    seen.add(spec.id)
+    if (spec.children !== undefined) {
+      const { id: _, children: below, ...rest } = spec
+      children(below)
+      supervisor(rest)
+      continue
+    }
+    object(spec, 'a child', ['id', 'start', 'restart', 'workers'])
+    callable(spec.start, 'start')
+    optional(spec.restart, restart)
+    optional(spec.workers, integer, 'workers', 1, 65_536)
+  }
+  return value
+}
+
 /** A bound of the whole runtime; `null` takes it away. */
 const limit = (value, what) => (value === null ? null : integer(value, what, 1, 2 ** 53))
 
@@ -146,6 +236,10 @@ module.exports = {
   capacity,
   overflow,
   limit,
+  strategy,
+  supervisor,
+  supervised,
+  children,
   routing,
   runtime,
   attach,

@@ -7,6 +7,7 @@ const { Pool } = require('./pool.js')
 const { Staff, Thread, Threads, moduleUrl } = require('./threads.js')
 const { codecOption } = require('./codecs.js')
 const { closed, crashText, makeError, outOfRange, wrongType } = require('./errors.js')
+const { carryOut, plan } = require('./supervisors.js')
 const { pairs } = require('./system.js')
 const check = require('./options.js')
 
@@ -366,8 +367,15 @@ class NodeRuntime {
   }
 
   sendNamed(name, data) {
-    // 0 is nobody's pid: the refusal is counted all the same, and data that is no message throws.
-    return this.#lane.send(this.#lane.native.whereis(name) ?? 0, data)
+    const lane = this.#lane
+    const pid = lane.native.whereis(name)
+    return pid === null ? lane.sendTo('sendNamed', name, data) : lane.send(pid, data)
+  }
+
+  sendPath(path, data) {
+    const lane = this.#lane
+    const pid = lane.native.whereisPath(path)
+    return pid === null ? lane.sendTo('sendPath', path, data) : lane.send(pid, data)
   }
 
   call(pid, data, options) {
@@ -505,6 +513,91 @@ class NodeRuntime {
 
   listChildrenDirect(prefix) {
     return pairs(this.#lane.native.listChildren(prefix, true))
+  }
+
+  // --- supervisors ------------------------------------------------------------------------------
+
+  createPathSupervisor(path, options) {
+    this.#checkOpen()
+    return this.#createSupervisor(path, check.supervisor(options))
+  }
+
+  #createSupervisor(path, { strategy, maxRestarts, withinMs, restart, backoff }) {
+    return this.#lane.native.createPathSupervisor(
+      path,
+      strategy,
+      maxRestarts,
+      withinMs,
+      restart,
+      backoff,
+    )
+  }
+
+  removePathSupervisor(path) {
+    return this.#lane.native.removePathSupervisor(path)
+  }
+
+  pathSupervisorWatch(path, pid) {
+    this.#lane.native.superviseWatch(path, pid)
+  }
+
+  pathSupervisorChildren(path) {
+    return this.#lane.native.supervisorChildren(path)
+  }
+
+  pathSuperviseWithFactory(path, pid, factory, strategy, options) {
+    this.#checkOpen()
+    if (typeof pid !== 'number') throw wrongType('pid', 'a number', pid)
+    check.callable(factory, 'factory')
+    check.strategy(strategy)
+    const { id, restart, ...rest } = check.supervised(options)
+    // Before anything is made: a supervisor that is not there is made by this.
+    this.#lane.native.supervisorChildren(path)
+    if (!this.#lane.native.isAlive(pid)) {
+      throw makeError('ERR_IRIS_NO_SUCH_ACTOR', `pid ${pid}: no such actor to supervise`)
+    }
+    this.#createSupervisor(path, { ...rest, strategy })
+    this.#lane.supervisors.supervise(path, pid, factory, strategy, restart, id)
+  }
+
+  terminateChild(path, pid) {
+    this.#checkOpen()
+    if (typeof pid !== 'number') throw wrongType('pid', 'a number', pid)
+    return this.#lane.terminate(path, pid)
+  }
+
+  watchPath(prefix) {
+    return this.#lane.native.watchPath(prefix)
+  }
+
+  childrenCount() {
+    return this.childPids().length
+  }
+
+  childPids() {
+    return this.#lane.native.childPids()
+  }
+
+  supervise(path, children, options) {
+    this.#checkOpen()
+    if (typeof path !== 'string') throw wrongType('path', 'a string', path)
+    this.#lane.native.supervisorChildren(path)
+    check.children(children)
+    check.supervisor(options)
+    const at = path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path
+    return carryOut(this, this.#lane, plan(at, children, options))
+  }
+
+  onSupervision(hook) {
+    this.#checkOpen()
+    if (hook !== null && hook !== undefined) check.callable(hook, 'hook')
+    this.#lane.supervisors.listen(0, hook ?? undefined)
+  }
+
+  onRestart(hook) {
+    this.#checkOpen()
+    if (hook !== null && hook !== undefined) check.callable(hook, 'hook')
+    this.#lane.supervisors.listen(1, hook ?? undefined)
   }
 
   // --- hot swap ---------------------------------------------------------------------------------

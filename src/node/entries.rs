@@ -151,7 +151,8 @@ fn exit_items<'a>(cx: &Cx<'a>, info: &ExitInfo) -> [Js<'a>; 4] {
 /// `events()`: what the lane was told, as arrays: `[0, key, Buffer]` or `[1, key, code, message, stack]` for calls,
 /// `[2, key, pid, reason, message, stack]` for joins, `[3, key, pid]` for actors to forget, `[4, 0, pid, reason, message,
 /// stack]` for failures, `[5, key, signal]` for pull actors: 0 look, 1 closing, 2 gone; `[6, key, pid, activate]` for the hooks
-/// of virtual actors; `[8, 0]`: the runtime is closed, `[8, 1, on]`: whether load is shed.
+/// of virtual actors; `[8, 0]`: the runtime is closed, `[8, 1, on]`: whether load is shed; `[9, key, ticket, old]`: call
+/// a factory, `[10, key]`: forget it, `[11, ...]`: what a supervisor did.
 pub(super) fn events(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     let mut events = Vec::new();
     face.inner()?.lane.take_events(&mut events);
@@ -193,6 +194,13 @@ pub(super) fn events(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
             };
             cx.array([cx.num(5.0), cx.num(key as f64), cx.num(signal)].into_iter())
         }
+        LaneEvent::Start { key, ticket, old } => {
+            let old = old.map_or_else(|| cx.undefined(), |pid| cx.num(number(pid)));
+            let items = [cx.num(9.0), cx.num(key as f64), cx.num(ticket as f64), old];
+            cx.array(items.into_iter())
+        }
+        LaneEvent::Forget { key } => cx.array([cx.num(10.0), cx.num(key as f64)].into_iter()),
+        LaneEvent::Supervisor(news) => super::supervise::news_items(cx, &news),
         LaneEvent::Runtime(news) => {
             let (what, on) = match news {
                 RuntimeNews::Closed => (0.0, 0.0),

@@ -9,6 +9,7 @@
 //!  overflow.rs full mailboxes, pressure, load shedding
 //!  mailbox.rs  pull actors
 //!  system.rs   system messages, paths
+//!  supervise.rs supervisors
 //!  watching.rs monitors, links
 //!  virtuals.rs virtual actors
 //!  buffers.rs  buffers that are sent without a copy; lent.rs: their memory
@@ -26,6 +27,7 @@ mod lent;
 mod mailbox;
 mod overflow;
 mod raw;
+mod supervise;
 mod system;
 mod timers;
 mod virtuals;
@@ -97,6 +99,19 @@ const ENTRIES: &[(&CStr, usize, Entry)] = &[
     (c"unregister", 1, entries::unregister),
     (c"whereis", 1, entries::whereis),
     (c"system", 1, system::system),
+    (c"createPathSupervisor", 6, supervise::create),
+    (c"removePathSupervisor", 1, supervise::remove),
+    (c"superviseWatch", 2, supervise::watch),
+    (c"superviseFactory", 6, supervise::factory),
+    (c"supervisorChildren", 1, supervise::children),
+    (c"terminateChild", 2, supervise::terminate),
+    (c"watchPath", 1, supervise::watch_path),
+    (c"childPids", 0, supervise::child_pids),
+    (c"startAtHand", 1, supervise::start_at_hand),
+    (c"startOver", 3, supervise::start_over),
+    (c"supervisorNews", 0, supervise::news),
+    (c"sendNamed", 2, supervise::send_named),
+    (c"sendPath", 2, supervise::send_path),
     (c"monitor", 3, watching::monitor),
     (c"demonitor", 1, watching::demonitor),
     (c"link", 2, watching::link),
