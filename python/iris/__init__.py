@@ -28,10 +28,13 @@ from iris._iris import (
     Mailbox,
     PySystemMessage,
     Runtime,
+    SupervisionEvent,
     __version__,
 )
 from iris._pool import Pool
+from iris._supervise import Supervisor
 from iris._types import (
+    BackoffOptions,
     CrashHook,
     ExitReason,
     Handler,
@@ -43,6 +46,8 @@ from iris._types import (
     PressureHook,
     PullHandler,
     Received,
+    RestartType,
+    Strategy,
     SystemType,
     VirtualHook,
 )
@@ -53,6 +58,7 @@ _support.install(_iris)
 
 __all__ = [
     "ActorInfo",
+    "BackoffOptions",
     "CallMessage",
     "Codec",
     "Context",
@@ -72,7 +78,11 @@ __all__ = [
     "PullHandler",
     "PySystemMessage",
     "Received",
+    "RestartType",
     "Runtime",
+    "Strategy",
+    "SupervisionEvent",
+    "Supervisor",
     "SystemType",
     "VirtualHook",
     "__version__",

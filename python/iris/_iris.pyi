@@ -6,14 +6,16 @@ closed or in a forked child, and never half-applies.
 """
 
 from asyncio import Future
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from types import GenericAlias, TracebackType
 from typing import Any, ClassVar, Generic, Literal, Self, final, overload
 
 from typing_extensions import TypeVar
 
 from iris._pool import Pool
+from iris._supervise import Supervisor
 from iris._types import (
+    BackoffOptions,
     CodecHandler,
     CodecPullHandler,
     CrashHook,
@@ -27,6 +29,8 @@ from iris._types import (
     PressureHook,
     PullHandler,
     Received,
+    RestartType,
+    Strategy,
     SystemType,
     VirtualHook,
 )
@@ -45,6 +49,7 @@ __all__ = [
     "PoolCore",
     "PySystemMessage",
     "Runtime",
+    "SupervisionEvent",
     "__version__",
     "after_fork_in_child",
     "at_exit",
@@ -117,6 +122,42 @@ class ActorInfo:
     @property
     def codec(self) -> str | None:
         """What its messages are encoded with; None: they are bytes."""
+
+@final
+class SupervisionEvent:
+    """Something that a supervisor did."""
+
+    @property
+    def event(self) -> Literal["restarted", "start_failed", "ended", "gave_up"]:
+        """What.
+
+        ``start_failed``: a factory raised or answered no live actor; ``ended``: a child ended and
+        is not restarted; ``gave_up``: there were too many restarts, and the supervisor ended.
+        """
+    @property
+    def path(self) -> str:
+        """The supervisor's."""
+    @property
+    def id(self) -> str | None:
+        """The child's, if it has one."""
+    @property
+    def old_pid(self) -> int | None:
+        """Who ended."""
+    @property
+    def pid(self) -> int | None:
+        """The replacement."""
+    @property
+    def reason(self) -> ExitReason:
+        """Why it ended."""
+    @property
+    def message(self) -> str | None:
+        """What was raised."""
+    @property
+    def traceback(self) -> str | None:
+        """Where it was raised."""
+    @property
+    def restarts(self) -> int:
+        """How often this child was restarted."""
 
 @final
 class PySystemMessage:
@@ -1290,6 +1331,188 @@ class Runtime:
         Returns:
             Counts since the runtime began.
         """
+    def send_path(self, path: str, data: Payload) -> bool:
+        """Sends to whoever is registered under a path; as `send_named`.
+
+        Args:
+            path: The path.
+            data: The message.
+
+        Returns:
+            Whether a mailbox took it. While a replacement is to come, it waits for that.
+
+        Raises:
+            InvalidPath: The path is none.
+        """
+    def create_path_supervisor(
+        self,
+        path: str,
+        *,
+        strategy: Strategy | None = None,
+        max_restarts: int | None = None,
+        within_ms: float | None = None,
+        restart: RestartType | None = None,
+        backoff: bool | BackoffOptions | None = None,
+    ) -> bool:
+        """Makes a supervisor at a path, or changes what is given of one.
+
+        The nearest supervisor above a path has the ones below among its children. The tables of
+        docs/supervision.md say who is restarted when.
+
+        Args:
+            path: Where.
+            strategy: Who is restarted with a child: nobody else (``restartone``, the default), all
+                its siblings (``restartall``), those started after it (``restforone``).
+            max_restarts: Restarts that are fine within the window; one more ends all its children,
+                then itself. Default 3.
+            within_ms: The window in milliseconds. Default 5,000.
+            restart: Which of its own ends the supervisor above restarts. Default ``permanent``.
+            backoff: Waits before restarts; True: with the defaults. Default: none.
+
+        Returns:
+            Whether it is new.
+
+        Raises:
+            InvalidPath: The path is none.
+            InvalidArgument: A word or a number is out of range.
+        """
+    def remove_path_supervisor(self, path: str) -> bool:
+        """Takes a supervisor away; its children live on without one.
+
+        Args:
+            path: Where.
+
+        Returns:
+            Whether it was there.
+        """
+    def path_supervisor_watch(self, path: str, pid: int) -> None:
+        """Puts an actor under the supervisor at a path, which is made if it is not there.
+
+        Args:
+            path: Where.
+            pid: The actor: its end is reported (`on_supervision`), never followed by a restart.
+
+        Raises:
+            InvalidPath: The path is none.
+            NoSuchActor: The actor is unknown or dead.
+        """
+    def path_supervisor_children(self, path: str) -> list[int]:
+        """The live children of the supervisor at a path, in start order.
+
+        Args:
+            path: Where.
+
+        Returns:
+            Their pids; none if there is no supervisor.
+        """
+    def path_supervise_with_factory(
+        self,
+        path: str,
+        pid: int,
+        factory: Callable[[], int | Awaitable[int]] | Callable[[int | None], int | Awaitable[int]],
+        strategy: Strategy | None,
+        *,
+        restart: RestartType | None = None,
+        max_restarts: int | None = None,
+        within_ms: float | None = None,
+        backoff: bool | BackoffOptions | None = None,
+        id: str | None = None,
+    ) -> None:
+        """Has a factory replace an actor when it ends.
+
+        The replacement gets what was queued, the open calls, the names and the paths; what is sent
+        to those meanwhile waits for it. Only the message that crashed is lost.
+
+        Args:
+            path: The supervisor's; it is made if it is not there.
+            pid: The actor.
+            factory: Called on the interpreter lane, with nothing, or, if it requires an argument,
+                with the pid that left messages (None: nobody did); answers the pid of the
+                replacement, or an awaitable of it. What it spawns handles nothing before it is
+                over. If it raises, or answers no live actor, that is a failed restart.
+            strategy: As for `create_path_supervisor`.
+            restart: Which ends are followed by a restart: all (``permanent``, the default), errors
+                (``transient``), none (``temporary``).
+            max_restarts: The supervisor's.
+            within_ms: The supervisor's.
+            backoff: The supervisor's.
+            id: The child's name, for hooks.
+
+        Raises:
+            InvalidPath: The path is none.
+            NoSuchActor: The actor is unknown or dead.
+            InvalidArgument: It has a factory already, or a word or number is out of range.
+        """
+    def terminate_child(self, path: str, pid: int) -> bool:
+        """Stops a child of the supervisor at a path for good.
+
+        Args:
+            path: The supervisor's.
+            pid: The child.
+
+        Returns:
+            Whether it was one.
+        """
+    def watch_path(self, prefix: str) -> int:
+        """Puts the live actors one level below a path under the global supervisor.
+
+        Args:
+            prefix: The path.
+
+        Returns:
+            How many there are.
+        """
+    def children_count(self) -> int:
+        """How many live children the global supervisor has."""
+    def child_pids(self) -> list[int]:
+        """The live children of the global supervisor."""
+    def supervise(
+        self,
+        path: str,
+        children: Sequence[Mapping[str, Any]],
+        *,
+        strategy: Strategy | None = None,
+        max_restarts: int | None = None,
+        within_ms: float | None = None,
+        restart: RestartType | None = None,
+        backoff: bool | BackoffOptions | None = None,
+    ) -> Supervisor:
+        """Makes a supervisor at a path and starts its children in order.
+
+        Args:
+            path: Where.
+            children: A dict each: ``id`` (it is registered at ``path/id``), ``start`` (spawns it,
+                first and for every restart), ``restart``, ``workers`` (so many of them). One with
+                ``children`` is a supervisor itself, with the options of this call.
+            strategy: As for `create_path_supervisor`.
+            max_restarts: As for `create_path_supervisor`.
+            within_ms: As for `create_path_supervisor`.
+            restart: As for `create_path_supervisor`.
+            backoff: As for `create_path_supervisor`.
+
+        Returns:
+            The supervisor. If a child does not start, those that did are stopped, and this raises
+            what it raised.
+
+        Raises:
+            NameTaken: There is a supervisor already.
+            InvalidArgument: A spec is wrong.
+            InvalidType: A spec is wrong.
+        """
+    def on_supervision(self, hook: Callable[[SupervisionEvent], object] | None) -> None:
+        """Sets who hears of everything that supervisors do.
+
+        Args:
+            hook: Called on a thread of iris' own; what it raises is logged. None: nobody.
+        """
+    def on_restart(self, hook: Callable[[SupervisionEvent], object] | None) -> None:
+        """Sets who hears of restarts.
+
+        Args:
+            hook: As for `on_supervision`.
+        """
+    def _start_over(self, ticket: int, answer: Any, error: BaseException | None = None) -> None: ...
+    def _start_at_hand(self, ticket: int) -> None: ...
     def monitor(self, target: int, watcher: int | Callable[[PySystemMessage], object]) -> int:
         """Has a watcher told when an actor ends: exactly one ``DOWN`` for each reference.
 

@@ -98,10 +98,29 @@ def log_crash(info: "ExitInfo") -> None:
     _log.error("actor %d ended (%s): %s\n%s", info.pid, info.reason, info.message, text.rstrip())
 
 
+def wants_old(factory: Callable[..., object]) -> bool:
+    """Whether a factory requires an argument: who is replaced.
+
+    Raises:
+        InvalidArgument: it takes neither nothing nor one argument.
+    """
+    try:
+        signature = inspect.signature(factory)
+    except (TypeError, ValueError):  # builtins that do not say
+        return False
+    for args in ((), (None,)):
+        try:
+            signature.bind(*args)
+        except TypeError:
+            continue
+        return bool(args)
+    raise errors.InvalidArgument(f"a factory must take () or (old); {factory!r} does not")
+
+
 def log_callback(error: BaseException) -> None:
-    """What happens to an exception that a monitor's callback raises."""
+    """What happens to an exception that a monitor's callback, or a supervision hook, raises."""
     message, stack = describe(error)
-    _log.error("a monitor's callback failed: %s\n%s", message, stack.rstrip())
+    _log.error("a callback failed: %s\n%s", message, stack.rstrip())
 
 
 def interrupt(thread: int) -> None:

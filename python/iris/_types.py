@@ -34,6 +34,26 @@ PullHandler: TypeAlias = "Callable[[Mailbox], object] | Callable[[AsyncMailbox],
 Received: TypeAlias = "T | CallMessage[T] | PySystemMessage"
 """What a pull actor receives."""
 
+Strategy: TypeAlias = Literal["restartone", "restartall", "restforone"]
+"""Who is restarted with a child: nobody else, all its siblings, those started after it."""
+
+RestartType: TypeAlias = Literal["permanent", "transient", "temporary"]
+"""Which ends are followed by a restart: all, those that are errors, none."""
+
+
+class BackoffOptions(TypedDict, total=False):
+    """Waits before restarts: each `factor` times as long as the last, less a part by chance."""
+
+    initial_ms: float
+    """Before the first restart. Default 100."""
+    max_ms: float
+    """The longest. Default 30,000."""
+    factor: float
+    """Default 2."""
+    jitter: float
+    """The part that may be left off, 0 to 1. Default 0.5."""
+
+
 SystemType: TypeAlias = Literal["EXIT", "DOWN", "HOT_SWAP", "PING", "PONG"]
 """What a `PySystemMessage` is about."""
 
@@ -117,6 +137,13 @@ class ByExit(TypedDict):
     name_conflict: int
 
 
+class Dead(ByExit):
+    """Messages that died, by the reason of their actor's end."""
+
+    handover: int
+    """Its replacement had no room for them."""
+
+
 class LaneMetrics(TypedDict):
     """What one lane (an interpreter, an event loop) has done."""
 
@@ -143,12 +170,16 @@ class Metrics(TypedDict):
     expired: int
     forwarded: int
     dropped: Drops
-    dead: ByExit
+    dead: Dead
     late_replies: int
     calls: int
     call_timeouts: int
     open_calls: int
     spawned: int
+    parked: int
+    restarts: int
+    failed_starts: int
+    gave_up: int
     exited: ByExit
     actors: int
     names: int

@@ -62,7 +62,8 @@ def _books(rt: Runtime) -> dict[str, Any]:
     m: dict[str, Any] = dict(rt.get_metrics())
     assert m["attempted"] == m["accepted"] + sum(m["refused"].values()), m
     gone = m["expired"] + m["forwarded"] + sum(m["dropped"].values()) + sum(m["dead"].values())
-    assert m["accepted"] == m["handled"] + m["in_flight"] + m["queued"] + gone, m
+    held = m["in_flight"] + m["queued"] + m["parked"]
+    assert m["accepted"] == m["handled"] + held + gone, m
     assert m["spawned"] == m["actors"] + sum(m["exited"].values()), m
     assert (m["in_flight"], m["queued"]) == (0, 0), m
     rt._audit()

@@ -38,6 +38,10 @@ PID_CALLS: dict[str, Callable[[Runtime, Any], Any]] = {
     "register": lambda rt, pid: rt.register("name", pid),
     "register_path": lambda rt, pid: rt.register_path("/path", pid),
     "set_trap_exit": lambda rt, pid: rt.set_trap_exit(pid, True),
+    "path_supervisor_watch": lambda rt, pid: rt.path_supervisor_watch("/svc", pid),
+    "path_supervise_with_factory": lambda rt, pid: rt.path_supervise_with_factory(
+        "/svc", pid, lambda: 1, "restartone"
+    ),
     "stop": lambda rt, pid: rt.stop(pid),
     "kill": lambda rt, pid: rt.kill(pid),
     "join": lambda rt, pid: rt.join(pid),
@@ -51,6 +55,7 @@ WATCH_CALLS: dict[str, Callable[[Runtime, Any], Any]] = {
     "monitor": lambda rt, pid: rt.monitor(pid, print),
     "link": lambda rt, pid: rt.link(pid, rt.spawn(print)),
     "unlink": lambda rt, pid: rt.unlink(pid, 1),
+    "terminate_child": lambda rt, pid: rt.terminate_child("/svc", pid),
 }
 DATA_CALLS: dict[str, Callable[[Runtime, int, Any], Any]] = {
     "send": lambda rt, pid, data: rt.send(pid, data),
@@ -74,6 +79,12 @@ NAME_CALLS: dict[str, Callable[[Runtime, Any], Any]] = {
     "whereis_path": lambda rt, path: rt.whereis_path(path),
     "list_children": lambda rt, path: rt.list_children(path),
     "list_children_direct": lambda rt, path: rt.list_children_direct(path),
+    "create_path_supervisor": lambda rt, path: rt.create_path_supervisor(path),
+    "remove_path_supervisor": lambda rt, path: rt.remove_path_supervisor(path),
+    "path_supervisor_children": lambda rt, path: rt.path_supervisor_children(path),
+    "watch_path": lambda rt, path: rt.watch_path(path),
+    "supervise": lambda rt, path: rt.supervise(path, []),
+    "send_path": lambda rt, path: rt.send_path(path, b""),
 }
 TIMEOUT_CALLS: dict[str, Callable[[Runtime, int, Any], Any]] = {
     "call": lambda rt, pid, t: rt.call(pid, b"", timeout=t),
@@ -114,6 +125,10 @@ OTHER_CALLS: dict[str, Callable[[Runtime], Any]] = {
     "whereis": lambda rt: rt.whereis("name"),
     "unregister_path": lambda rt: rt.unregister_path("/path"),
     "demonitor": lambda rt: rt.demonitor(1),
+    "children_count": lambda rt: rt.children_count(),
+    "child_pids": lambda rt: rt.child_pids(),
+    "on_restart": lambda rt: rt.on_restart(None),
+    "on_supervision": lambda rt: rt.on_supervision(None),
     "whereis_path": lambda rt: rt.whereis_path("/path"),
     "list_children": lambda rt: rt.list_children("/"),
     "list_children_direct": lambda rt: rt.list_children_direct("/"),
@@ -144,6 +159,8 @@ NEEDS_ACTOR = {
     "send_interval",
     "set_overflow_policy",
     "set_trap_exit",
+    "path_supervisor_watch",
+    "path_supervise_with_factory",
     "hot_swap",
     "spawn_child",
     "spawn_child_with_mailbox",
@@ -693,6 +710,7 @@ def test_after_close_every_call_raises_runtime_closed(inbox: Inbox, name: str) -
         "monitor": lambda: rt.monitor(pid, print),
         "link": lambda: rt.link(pid, pid),
         "unlink": lambda: rt.unlink(pid, pid),
+        "terminate_child": lambda: rt.terminate_child("/svc", pid),
         **{n: lambda c=c: c(rt, pid, b"") for n, c in DATA_CALLS.items()},
         **{n: lambda c=c: c(rt, "name") for n, c in NAME_CALLS.items()},
         **{n: lambda c=c: c(rt) for n, c in OTHER_CALLS.items()},

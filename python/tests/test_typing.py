@@ -98,7 +98,7 @@ def test_the_type_of_the_metrics_names_every_one_of_them() -> None:
     for name, type_ in (
         ("refused", _types.Refusals),
         ("dropped", _types.Drops),
-        ("dead", _types.ByExit),
+        ("dead", _types.Dead),
         ("exited", _types.ByExit),
     ):
         assert set(dict(metrics)[name]) == set(type_.__annotations__)  # type: ignore[call-overload]

@@ -530,9 +530,13 @@ impl Engine {
         }
     }
 
-    fn hear(&self, py: Python<'_>, shared: &Shared, events: Vec<LaneEvent>) {
+    fn hear(&self, py: Python<'_>, shared: &Arc<Shared>, events: Vec<LaneEvent>) {
         for event in events {
-            if let LaneEvent::Gone { pid, key } = event {
+            if let LaneEvent::Start { key, ticket, old } = event {
+                shared.start(py, key, ticket, old);
+            } else if let LaneEvent::Forget { key } = event {
+                shared.forget_factory(key);
+            } else if let LaneEvent::Gone { pid, key } = event {
                 let slot = self.free(key);
                 if let Some(ctx) = slot.as_ref().and_then(|s| s.ctx.as_ref()) {
                     ctx.get().put_state(None);

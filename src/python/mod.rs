@@ -45,6 +45,7 @@ mod release;
 mod runtime;
 mod shared;
 mod spawn;
+mod supervise;
 mod swap;
 mod system;
 mod timers;
@@ -71,6 +72,7 @@ fn iris_module(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<info::PyExitInfo>()?;
     m.add_class::<info::PyActorInfo>()?;
     m.add_class::<system::PySystemMessage>()?;
+    m.add_class::<supervise::PySupervisionEvent>()?;
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     let codes: Vec<_> = ErrorKind::ALL.iter().map(|k| (format!("{k:?}"), k.code())).collect();
     m.add("ERROR_CODES", codes)?;

@@ -43,6 +43,10 @@ impl Drop for PyRuntime {
 }
 
 impl PyRuntime {
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     #[inline]
     pub(super) fn open(&self, py: Python<'_>) -> PyResult<&Arc<Shared>> {
         self.shared.check(py)?;
@@ -202,9 +206,13 @@ impl PyRuntime {
     /// Sends to whoever holds a name; False: nobody does, or the mailbox did not take it.
     fn send_named(&self, py: Python<'_>, name: Name, data: &Bound<'_, PyAny>) -> PyResult<bool> {
         let shared = self.open(py)?;
-        let pid = PidArg(shared.rt.whereis(&name.0));
-        let (data, _) = shared.encode(pid.0, data)?;
-        shared.send(py, pid, data, None)
+        if let Some(pid) = shared.rt.whereis(&name.0) {
+            let (data, _) = shared.encode(Some(pid), data)?;
+            return shared.send(py, PidArg(Some(pid)), data, None);
+        }
+        // Nobody holds it, or a replacement of who did is to come.
+        let (data, _) = shared.encode(None, data)?;
+        Ok(attached(py, shared, || shared.rt.send_named(&name.0, data)))
     }
 
     /// Asks, on an event loop; the answer is awaitable.

@@ -52,6 +52,12 @@ pub(super) struct Shared {
     pub(super) has_codecs: AtomicBool,
     pub(super) codecs: Mutex<Codecs>,
     pub(super) released: Released,
+    /// Factories of supervised actors, by the key under which the core asks, and whether they are told who is replaced.
+    pub(super) factories: Mutex<HashMap<u64, (Py<PyAny>, bool)>>,
+    next_factory: AtomicU64,
+    /// Who hears of what supervisors do: of everything, of restarts.
+    pub(super) supervision_hooks: Mutex<[Option<Py<PyAny>>; 2]>,
+    pub(super) listens: AtomicBool,
     me: Weak<Self>,
     /// The process that it belongs to, in forks.
     born: u32,
@@ -85,6 +91,10 @@ impl Shared {
             has_codecs: AtomicBool::new(false),
             codecs: Mutex::default(),
             released: Released::default(),
+            factories: Mutex::default(),
+            next_factory: AtomicU64::new(1),
+            supervision_hooks: Mutex::new([None, None]),
+            listens: AtomicBool::new(false),
             me: Weak::clone(me),
             born: process::forks(),
             trouble: AtomicU8::new(0),
@@ -346,6 +356,19 @@ impl Shared {
         }
     }
 
+    /// Keeps a factory; answers its key.
+    pub(super) fn keep_factory(&self, factory: Py<PyAny>, wants_old: bool) -> u64 {
+        let key = self.next_factory.fetch_add(1, Ordering::Relaxed);
+        self.factories.lock().insert(key, (factory, wants_old));
+        key
+    }
+
+    /// A factory is not needed any more.
+    pub(super) fn forget_factory(&self, key: u64) {
+        let old = self.factories.lock().remove(&key);
+        drop(old);
+    }
+
     // --- the handle, and the end -----------------------------------------------------------------------------------
 
     pub(super) fn has_handle(&self) -> bool {
@@ -385,6 +408,10 @@ impl Shared {
             engine.clear(py);
         }
         self.set_hook(None);
+        let factories = std::mem::take(&mut *self.factories.lock());
+        drop(factories);
+        let hooks = std::mem::replace(&mut *self.supervision_hooks.lock(), [None, None]);
+        drop(hooks);
         self.set_pressure_hook(None);
         let hooks = self.last_hooks.lock().take();
         drop(hooks);

@@ -157,7 +157,8 @@ impl Core {
                 self.kill(pid);
             }
             Command::Release(pid) => {
-                self.change(pid, |c| c.extra().keeper = None);
+                // Another supervisor may watch it.
+                self.change(pid, |c| c.extra().keeper = Some(Keeper::NEVER));
             }
             Command::Forget(child) => {
                 let factory = self.supervision.factories.lock().remove(&child);
@@ -412,7 +413,7 @@ impl super::Runtime {
         let path = Path::parse_prefix(path)?;
         let was = self.core.with_tree(|t| t.terminate(&path, pid));
         if was {
-            self.core.change(pid, |c| c.extra().keeper = None);
+            self.core.change(pid, |c| c.extra().keeper = Some(Keeper::NEVER));
             self.core.stop(pid, false, None);
         }
         Ok(was)
