@@ -410,7 +410,7 @@ impl Shared {
         self.set_hook(None);
         let factories = std::mem::take(&mut *self.factories.lock());
         drop(factories);
-        let hooks = std::mem::replace(&mut *self.supervision_hooks.lock(), [None, None]);
+        let hooks = std::mem::take(&mut *self.supervision_hooks.lock());
         drop(hooks);
         self.set_pressure_hook(None);
         let hooks = self.last_hooks.lock().take();

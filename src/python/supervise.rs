@@ -179,6 +179,7 @@ fn to_pid(answer: &Bound<'_, PyAny>) -> PyResult<Pid> {
 impl PyRuntime {
     /// Makes a supervisor at a path, or changes what is given of one.
     #[pyo3(signature = (path, *, strategy=None, max_restarts=None, within_ms=None, restart=None, backoff=None))]
+    #[allow(clippy::too_many_arguments, reason = "these are the options of the call")]
     fn create_path_supervisor(
         &self,
         py: Python<'_>,

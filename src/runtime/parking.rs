@@ -114,7 +114,11 @@ impl Core {
             names: std::mem::take(&mut extra.names),
             paths: std::mem::take(&mut extra.paths),
             // Which of them a handler has begun is known when the turn is over.
-            open_calls: if open_turn { std::mem::take(&mut extra.open_calls) } else { Vec::new() },
+            open_calls: if open_turn {
+                std::mem::take(&mut extra.open_calls)
+            } else {
+                VecDeque::new()
+            },
             ..Extra::default()
         };
         c.extra = Some(Box::new(kept));
