@@ -2,12 +2,14 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { titles } from './rows.mjs'
 
-/** 7.41 M, 183 k, 612 */
+/** 7.41 M, 183 k, 612, 1.94 */
 export function figure(value) {
   if (value >= 9.95e6) return `${(value / 1e6).toFixed(1)} M`
   if (value >= 1e6) return `${(value / 1e6).toFixed(2)} M`
   if (value >= 1e5) return `${(value / 1e3).toFixed(0)} k`
   if (value >= 1e4) return `${(value / 1e3).toFixed(1)} k`
+  if (value < 10) return value.toFixed(2)
+  if (value < 100) return value.toFixed(1)
   return Math.round(value).toLocaleString('en')
 }
 

@@ -9,6 +9,7 @@ const M = 1e6
 const k = 1e3
 
 // What `full` marks is left out of --quick.
+import { nodeMore } from './rows-node.mjs'
 import { pythonMore } from './rows-python.mjs'
 
 /** @typedef {{ id: string, work: string, title: string, unit: string, metric: string, lower?: boolean,
@@ -154,6 +155,7 @@ export const rows = {
       must: 1.3 * M,
       goal: 2 * M,
     },
+    ...nodeMore,
   ],
   python: [
     {

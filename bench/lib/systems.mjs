@@ -36,6 +36,10 @@ const erlang = (work, n, size) => ({
  */
 export const systems = {
   iris: { label: 'iris', needs: 'iris for Node', ours: true, start: node('iris') },
+  'iris-copy': { label: 'iris, send', needs: 'iris for Node', start: node('iris-copy') },
+  postmessage: { label: 'postMessage', needs: null, start: node('postmessage') },
+  sab: { label: 'shared ring', needs: null, ceiling: true, start: node('sab') },
+  settimeout: { label: 'setTimeout', needs: null, start: node('settimeout') },
   nact: { label: 'nact', needs: 'Node peers', start: node('nact') },
   comedy: { label: 'comedy', needs: 'Node peers', start: node('comedy') },
   messagechannel: { label: 'MessageChannel', needs: null, start: node('messagechannel') },

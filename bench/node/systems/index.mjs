@@ -2,6 +2,10 @@
 // ask(actor, data) }. Loaded by name, so that measuring one never loads another.
 const load = {
   iris: async () => (await import('./iris.mjs')).default(),
+  'iris-copy': async () => (await import('./iris.mjs')).copying(),
+  postmessage: async () => (await import('./threads.mjs')).postMessage(),
+  sab: async () => (await import('./threads.mjs')).ring(),
+  settimeout: async () => (await import('./threads.mjs')).timeouts(),
   nact: async () => (await import('./nact.mjs')).default(),
   comedy: async () => (await import('./comedy.mjs')).default(),
   messagechannel: async () => (await import('./messagechannel.mjs')).default(),
