@@ -29,11 +29,11 @@ impl Slot {
     fn swap(&mut self, mut new: Behavior) -> (u64, Option<Behavior>) {
         let past = self.past.get_or_insert_default();
         past.swaps += 1;
-        new.version = 1 + past.swaps;
+        new.version = u32::try_from(1 + past.swaps).unwrap_or(u32::MAX);
         let old = std::mem::replace(&mut self.now, new);
         past.kept.push_back(old);
         let forgotten = if past.kept.len() > KEPT { past.kept.pop_front() } else { None };
-        (self.now.version, forgotten)
+        (u64::from(self.now.version), forgotten)
     }
 
     /// Goes back; answers the version and what is forgotten.
@@ -46,7 +46,7 @@ impl Slot {
         let mut newer: Vec<Behavior> = past.kept.drain(kept - steps..).collect();
         // The oldest of those comes into force, and what was in force is forgotten in its place.
         std::mem::swap(&mut self.now, &mut newer[0]);
-        Ok((self.now.version, newer))
+        Ok((u64::from(self.now.version), newer))
     }
 }
 
@@ -100,7 +100,7 @@ impl PyRuntime {
 
     /// The version of the handler in force.
     fn behavior_version(&self, py: Python<'_>, pid: PidArg) -> PyResult<u64> {
-        self.open(py)?.change(py, pid, |slot| slot.now.version)
+        self.open(py)?.change(py, pid, |slot| u64::from(slot.now.version))
     }
 
     /// Goes back to an earlier handler; answers the version now in force.

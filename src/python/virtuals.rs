@@ -3,7 +3,7 @@
 use super::args::{Count, Delay};
 use super::buffer;
 use super::context::Context;
-use super::engine::{self, Behavior, Engine, Slot};
+use super::engine::{self, Behavior, Engine, Origin, Slot};
 use super::errors::{OrRaise, fail, wrong_type};
 use super::handler;
 use super::home::attached;
@@ -100,7 +100,8 @@ impl Engine {
         }
         match result {
             Ok(value) if handler::is_awaitable(&value) => {
-                let home = self.with_slot(py, due.pid, |slot| slot.home.clone()).flatten();
+                let home = self.with_slot(py, due.pid, |slot| slot.origin.as_ref()?.home.clone());
+                let home = home.flatten();
                 let awaited = Awaited {
                     engine: Arc::clone(self),
                     pid: due.pid,
@@ -128,8 +129,10 @@ impl Engine {
     ) -> Option<Call<'py>> {
         let (hooks, mut ctx, variables, codec) = self.with_slot(py, due.pid, |slot| {
             let ctx = slot.ctx.as_ref().map(|c| c.bind(py).clone());
-            let variables = slot.variables.as_ref().map(|v| v.bind(py).clone());
-            (slot.hooks.clone(), ctx, variables, slot.codec.clone())
+            let origin = slot.origin.as_deref();
+            let variables = origin.and_then(|o| o.variables.as_ref()).map(|v| v.bind(py).clone());
+            let hooks = origin.and_then(|o| o.hooks.clone());
+            (hooks, ctx, variables, origin.and_then(|o| o.codec.clone()))
         })?;
         let hook = hooks.and_then(|h| {
             let hook = if due.activate { h.on_activate.as_ref() } else { h.on_deactivate.as_ref() };
@@ -232,7 +235,7 @@ impl PyRuntime {
         let now =
             Behavior { handler: handler.clone().unbind(), wants_ctx: shape.wants_ctx, version: 1 };
         let name = codec.as_ref().map(|codec| codec.name());
-        let slot = Slot { hooks, ..Slot::new(now, variables, home, codec) };
+        let slot = Slot::new(now, Origin { variables, home, hooks, codec });
         let spawn = |lane: &HostLane, key| lane.spawn_virtual(key, options, v);
         let pid = engine.enter(slot, false, spawn).or_raise(py)?;
         if let Some(name) = name {
