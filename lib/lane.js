@@ -19,7 +19,7 @@
 //   failures.js  what crashed actors threw
 
 const { ARM, Border, CALL_ENDED, CLOSED, ENDING, NOT_A_PID } = require('./border.js')
-const { isBytes, lengthOf } = require('./bytes.js')
+const { isBytes, lengthOf, toBytes } = require('./bytes.js')
 const { decoding } = require('./codecs.js')
 const { closed, crashText, makeError, wrongType } = require('./errors.js')
 const { callersContext, inRoot } = require('./scope.js')

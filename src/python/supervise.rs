@@ -333,6 +333,7 @@ impl PyRuntime {
     }
 
     /// The outcome of an awaited factory.
+    #[pyo3(signature = (ticket, answer, error=None))]
     fn _start_over(
         &self,
         py: Python<'_>,
