@@ -142,10 +142,12 @@ def names() -> list[str]:
 
 def resolve(
     codec: str | Codec[Any],
-) -> tuple[str, Callable[[Any], Buffer], Callable[[bytes], Any]] | None:
-    """What ``codec=`` means: None for plain bytes, else the name and the two functions."""
+) -> tuple[str, bool, Callable[[Any], Buffer], Callable[[bytes], Any]] | None:
+    """What ``codec=`` means: None for bytes, else name, whether for this process only, functions."""
     if isinstance(codec, str):
         codec = get(codec)
     else:
         register(codec)
-    return None if codec.name == "raw" else (codec.name, codec.encode, codec.decode)
+    if codec.name == "raw":
+        return None
+    return codec.name, bool(getattr(codec, "local_only", False)), codec.encode, codec.decode

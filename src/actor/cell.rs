@@ -141,6 +141,8 @@ pub struct Extra {
     pub start: Option<u64>,
     /// What its messages are encoded with; `None`: they are bytes.
     pub codec: Option<Arc<str>>,
+    /// It takes nothing from other nodes: decoding it would trust whoever sent it.
+    pub local_only: bool,
 }
 
 impl Default for Extra {
@@ -162,6 +164,7 @@ impl Default for Extra {
             keeper: None,
             start: None,
             codec: None,
+            local_only: false,
         }
     }
 }

@@ -17,6 +17,8 @@ use std::sync::atomic::Ordering;
 /// A codec with its two functions at hand.
 pub(super) struct Codec {
     name: Arc<str>,
+    /// It trusts whoever encoded, so it is not for other nodes.
+    local_only: bool,
     encode: Py<PyAny>,
     decode: Py<PyAny>,
 }
@@ -24,14 +26,13 @@ pub(super) struct Codec {
 /// A codec or, without one, plain bytes.
 pub(super) type MaybeCodec = Option<Arc<Codec>>;
 
+/// What the core is told of a codec: its name, and whether it is for this process only.
+pub(super) fn noted(codec: &MaybeCodec) -> Option<(Arc<str>, bool)> {
+    codec.as_ref().map(|codec| (Arc::clone(&codec.name), codec.local_only))
+}
+
 /// The codecs that a runtime's actors use, by their names.
 pub(super) type Codecs = HashMap<Arc<str>, Arc<Codec>>;
-
-impl Codec {
-    pub(super) fn name(&self) -> Arc<str> {
-        Arc::clone(&self.name)
-    }
-}
 
 /// A message, or a reply, as bytes.
 ///
@@ -101,12 +102,22 @@ impl Shared {
         if found.is_none() {
             return Ok(None);
         }
-        let (name, encode, decode): (String, Py<PyAny>, Py<PyAny>) = found.extract()?;
-        let codec = Arc::new(Codec { name: name.into(), encode, decode });
-        let old = self.codecs.lock().insert(codec.name(), Arc::clone(&codec));
+        let (name, local_only, encode, decode): (String, bool, Py<PyAny>, Py<PyAny>) =
+            found.extract()?;
+        let codec = Arc::new(Codec { name: name.into(), local_only, encode, decode });
+        let old = self.codecs.lock().insert(Arc::clone(&codec.name), Arc::clone(&codec));
         drop(old);
         self.has_codecs.store(true, Ordering::Release);
         Ok(Some(codec))
+    }
+
+    /// Notes the codec of a new actor.
+    pub(super) fn note_codec(&self, pid: Pid, codec: Option<(Arc<str>, bool)>) {
+        let Some((name, local_only)) = codec else { return };
+        self.rt.set_codec(pid, name);
+        if local_only {
+            self.rt.keep_local(pid);
+        }
     }
 
     /// The codec of an actor.
@@ -120,13 +131,25 @@ impl Shared {
         }
         let Some(name) = pid.and_then(|pid| self.rt.codec_of(pid)) else { return Ok(None) };
         let found = self.codecs.lock().get(&name).map(Arc::clone);
-        found.map(Some).ok_or_else(|| {
-            fail(
+        let Some(codec) = found else {
+            return Err(fail(
                 py,
                 ErrorKind::NoSuchCodec,
                 format!("codec {name:?} is not known here; register it: iris.codecs.register"),
-            )
-        })
+            ));
+        };
+        if codec.local_only && pid.is_some_and(|pid| self.is_remote(pid)) {
+            return Err(fail(
+                py,
+                ErrorKind::NotLocal,
+                format!("codec {name:?} is for actors of this process; that actor is elsewhere"),
+            ));
+        }
+        Ok(Some(codec))
+    }
+
+    fn is_remote(&self, pid: Pid) -> bool {
+        self.rt.actor_info(pid).is_some_and(|info| info.kind == "remote")
     }
 
     /// A message for `pid` as bytes, and its codec.

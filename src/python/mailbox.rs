@@ -499,7 +499,7 @@ impl PyRuntime {
             return Err(fail(py, ErrorKind::RuntimeClosed, "the interpreter is exiting"));
         }
         let codec = shared.codec(codec)?;
-        let name = codec.as_ref().map(|codec| codec.name());
+        let noted = codec::noted(&codec);
         let variables = handler::spawner_context(py)?;
         let home = match (shape.is_async, home::running_loop(py)?) {
             (false, _) => None,
@@ -523,9 +523,7 @@ impl PyRuntime {
             matched: Mutex::new((None, 0)),
         };
         let pid = mailbox.pid;
-        if let Some(name) = name {
-            shared.rt.set_codec(pid, name);
-        }
+        shared.note_codec(pid, noted);
         let begun = match home {
             Some(home) => py.import("iris._aio").and_then(|aio| {
                 let begin = aio.getattr("begin_pull")?;

@@ -1,6 +1,6 @@
 //! Spawning push actors: what a spawn says, and where the actor is to live.
 
-use super::codec::MaybeCodec;
+use super::codec::{self, MaybeCodec};
 use super::engine::{Behavior, Engine, Origin, Slot};
 use super::errors::OrRaise;
 use super::handler::{self, Shape};
@@ -111,15 +111,13 @@ impl Plan {
 
     fn spawn_on(self, py: Python<'_>, shared: &Arc<Shared>, engine: &Engine) -> PyResult<Pid> {
         let now = Behavior { handler: self.handler, wants_ctx: self.shape.wants_ctx, version: 1 };
-        let name = self.codec.as_ref().map(|codec| codec.name());
+        let noted = codec::noted(&self.codec);
         let slot = Slot::new(
             now,
             Origin { variables: self.variables, home: self.home, hooks: None, codec: self.codec },
         );
         let pid = attached(py, shared, || engine.spawn(slot, self.options)).or_raise(py)?;
-        if let Some(name) = name {
-            shared.rt.set_codec(pid, name);
-        }
+        shared.note_codec(pid, noted);
         Ok(pid)
     }
 }

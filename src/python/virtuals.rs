@@ -2,6 +2,7 @@
 
 use super::args::{Count, Delay};
 use super::buffer;
+use super::codec;
 use super::context::Context;
 use super::engine::{self, Behavior, Engine, Origin, Slot};
 use super::errors::{OrRaise, fail, wrong_type};
@@ -234,13 +235,11 @@ impl PyRuntime {
         let (engine, variables, home) = Self::place(slf, shape)?;
         let now =
             Behavior { handler: handler.clone().unbind(), wants_ctx: shape.wants_ctx, version: 1 };
-        let name = codec.as_ref().map(|codec| codec.name());
+        let noted = codec::noted(&codec);
         let slot = Slot::new(now, Origin { variables, home, hooks, codec });
         let spawn = |lane: &HostLane, key| lane.spawn_virtual(key, options, v);
         let pid = engine.enter(slot, false, spawn).or_raise(py)?;
-        if let Some(name) = name {
-            shared.rt.set_codec(pid, name);
-        }
+        shared.note_codec(pid, noted);
         Ok(pid.to_bits())
     }
 }

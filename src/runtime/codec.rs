@@ -1,6 +1,8 @@
 //! The name of the codec that an actor's messages are encoded with. The core carries it; hosts encode and decode.
 
 use super::Runtime;
+#[cfg(feature = "mesh")]
+use super::core::Core;
 use crate::id::Pid;
 use std::sync::Arc;
 
@@ -23,10 +25,31 @@ impl Runtime {
         (1..=used).contains(&pid.generation())
     }
 
+    /// Has a new actor take nothing from other nodes; `false`: it has ended.
+    pub fn keep_local(&self, pid: Pid) -> bool {
+        let Some(slot) = self.core.slot(pid) else { return false };
+        let mut c = slot.lock();
+        let lives = c.is(pid.generation());
+        if lives {
+            c.extra().local_only = true;
+        }
+        lives
+    }
+
     /// What the messages of an actor are encoded with; `None`: they are bytes, or there is no such actor.
     #[must_use]
     pub fn codec_of(&self, pid: Pid) -> Option<Arc<str>> {
         let c = self.core.slot(pid)?.lock();
         c.extra.as_ref().filter(|_| c.is(pid.generation()))?.codec.clone()
+    }
+}
+
+#[cfg(feature = "mesh")]
+impl Core {
+    /// Whether an actor takes nothing from other nodes.
+    pub(super) fn is_local_only(&self, pid: Pid) -> bool {
+        let Some(slot) = self.slot(pid) else { return false };
+        let c = slot.lock();
+        c.is(pid.generation()) && c.extra.as_ref().is_some_and(|x| x.local_only)
     }
 }

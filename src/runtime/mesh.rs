@@ -15,6 +15,7 @@ use crate::mesh::node::Node;
 use crate::mesh::wire::op::StopMode;
 use crate::mesh::{Drained, Host, ListenOptions, MeshMetrics, MeshOptions, NodeInfo, Seen};
 use crate::message::{CallOutcome, CrashInfo, Envelope, ExitInfo, ExitReason, Payload, PullSignal};
+use crate::scheduler::stats::Refusal;
 use crate::sync::mpsc;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
@@ -160,7 +161,14 @@ impl Host for MeshHost {
     }
 
     fn deliver(&self, to: Pid, payload: Payload, sender: Option<Pid>) -> bool {
-        self.core().is_some_and(|core| core.send(to, payload, sender, None).is_accepted())
+        self.core().is_some_and(|core| {
+            let sent = if core.is_local_only(to) {
+                core.refuse(Refusal::Foreign)
+            } else {
+                core.send(to, payload, sender, None)
+            };
+            sent.is_accepted()
+        })
     }
 
     fn call(
@@ -174,6 +182,12 @@ impl Host for MeshHost {
         let core = self.core().ok_or_else(|| {
             Error::new(ErrorKind::ActorExited, "the runtime of that actor is closed")
         })?;
+        if core.is_local_only(to) {
+            return Err(Error::new(
+                ErrorKind::NotLocal,
+                format!("pid {to} takes messages of its own process only, because of its codec"),
+            ));
+        }
         core.call(to, payload, timeout, sender, CallSink::Func(sink), None).map(|(id, _)| id)
     }
 

@@ -26,6 +26,24 @@ fn a_message_reaches_an_actor_of_another_node() {
 }
 
 #[test]
+fn an_actor_that_is_kept_local_hears_nothing_from_other_nodes() {
+    let (tx, rx) = channel();
+    let (a, b, _, pid, proxy) = pair(|b| {
+        let pid = b
+            .spawn(move |m: Message, _: &mut Context<'_>| tx.send(m.payload.to_vec()).unwrap())
+            .unwrap();
+        assert!(b.keep_local(pid));
+        pid
+    });
+    assert!(a.send(proxy, b"from afar"));
+    let e = a.call_blocking(proxy, b"from afar", LONG).unwrap_err();
+    assert_eq!(e.kind(), ErrorKind::NotLocal, "{e}");
+    assert!(b.send(pid, b"from here"));
+    assert_eq!(rx.recv_timeout(LONG).unwrap(), b"from here");
+    assert_eq!(b.metrics().books.handled, 1);
+}
+
+#[test]
 fn names_are_looked_up_where_they_are() {
     let (a, b) = (node(), node());
     let at = listen(&b);
