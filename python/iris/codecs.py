@@ -143,7 +143,7 @@ def names() -> list[str]:
 def resolve(
     codec: str | Codec[Any],
 ) -> tuple[str, bool, Callable[[Any], Buffer], Callable[[bytes], Any]] | None:
-    """What ``codec=`` means: None for bytes, else name, whether for this process only, functions."""
+    """What ``codec=`` means: None for bytes, or the name, whether it is local, the functions."""
     if isinstance(codec, str):
         codec = get(codec)
     else:

@@ -271,6 +271,31 @@ def test_a_full_mailbox_and_a_dead_pid_are_refusals_still(rt: Runtime, gate: Gat
     check_books(rt)
 
 
+def test_who_sends_to_an_actor_that_has_just_ended_is_told_so_and_nothing_else(
+    rt: Runtime,
+) -> None:
+    pid: Any = rt.spawn(Box(), codec=ORDERS)
+    rt.stop(pid)
+    rt.join(pid, timeout=30)
+    order = Order("tea", 1)
+    assert rt.send(pid, order) is False
+    assert rt.send_many(pid, [order, order]) == 0
+    assert rt.send_with_backpressure(pid, order) == (False, "NORMAL")
+    assert on_a_loop(lambda: rt.send_async(pid, order)) is False
+    for ask in (
+        lambda: rt.call_blocking(pid, order),
+        lambda: on_a_loop(lambda: rt.call(pid, order)),
+        lambda: rt.send_after(pid, 1, order),
+        lambda: rt.send_interval(pid, 1, order),
+    ):
+        with pytest.raises(errors.NoSuchActor):
+            ask()
+    assert rt.get_metrics()["refused"]["no_such_actor"] >= 5
+    with pytest.raises(TypeError, match="bytes-like"):
+        rt.send(1, order)  # type: ignore[call-overload]
+    check_books(rt)
+
+
 def test_registration() -> None:
     assert {"raw", "json", "pickle"} <= set(codecs.names())
     codecs.register(ORDERS)

@@ -163,6 +163,28 @@ impl Shared {
         data: &Bound<'_, PyAny>,
     ) -> PyResult<(Payload, MaybeCodec)> {
         let codec = self.codec_of(data.py(), pid)?;
-        Ok((encode(codec.as_deref(), data)?, codec))
+        Ok((self.encode_with(pid, codec.as_deref(), data)?, codec))
+    }
+
+    /// A message for `pid`, whose codec this is, as bytes.
+    ///
+    /// # Errors
+    /// As [`encode`].
+    #[inline]
+    pub(super) fn encode_with(
+        &self,
+        pid: Option<Pid>,
+        codec: Option<&Codec>,
+        data: &Bound<'_, PyAny>,
+    ) -> PyResult<Payload> {
+        encode(codec, data).or_else(|e| {
+            // The codec of an actor ended with it: a message that it would have encoded is refused like any other.
+            let ended = |pid| self.rt.has_been(pid) && self.rt.actor_info(pid).is_none();
+            let had_one = codec.is_none() && self.has_codecs.load(Ordering::Relaxed);
+            if had_one && e.is_instance_of::<PyTypeError>(data.py()) && pid.is_some_and(ended) {
+                return Ok(Payload::empty());
+            }
+            Err(e)
+        })
     }
 }

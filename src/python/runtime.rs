@@ -1,7 +1,6 @@
 //! Class `Runtime`. What each method means is in python/iris/_iris.pyi and docs/semantics.md.
 
 use super::args::{Count, Flag, Name, PidArg, Seconds, Slice};
-use super::codec;
 use super::errors::{OrRaise, fail, wrong_type};
 use super::futures;
 use super::handler::Shape;
@@ -184,7 +183,7 @@ impl PyRuntime {
         let all = payloads
             .try_iter()
             .map_err(not_iterable)?
-            .map(|item| codec::encode(codec.as_deref(), &item?))
+            .map(|item| self.shared.encode_with(pid.0, codec.as_deref(), &item?))
             .collect::<PyResult<Vec<Payload>>>()?;
         let shared = self.open(py)?; // the iterable may have closed it
         let (mut rest, mut taken) = (all.into_iter(), 0);

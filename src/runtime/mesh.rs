@@ -184,7 +184,7 @@ impl Host for MeshHost {
         })?;
         if core.is_local_only(to) {
             return Err(Error::new(
-                ErrorKind::NotLocal,
+                ErrorKind::NotPermitted,
                 format!("pid {to} takes messages of its own process only, because of its codec"),
             ));
         }

@@ -37,7 +37,7 @@ fn an_actor_that_is_kept_local_hears_nothing_from_other_nodes() {
     });
     assert!(a.send(proxy, b"from afar"));
     let e = a.call_blocking(proxy, b"from afar", LONG).unwrap_err();
-    assert_eq!(e.kind(), ErrorKind::NotLocal, "{e}");
+    assert_eq!(e.kind(), ErrorKind::NotPermitted, "{e}");
     assert!(b.send(pid, b"from here"));
     assert_eq!(rx.recv_timeout(LONG).unwrap(), b"from here");
     assert_eq!(b.metrics().books.handled, 1);
