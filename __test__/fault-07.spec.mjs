@@ -51,7 +51,9 @@ async function world(t, policy) {
   w.pid = rt.spawnBounded(() => gate.promise, { capacity: CAPACITY })
   w.target = rt.spawn(() => gate.promise)
   rt.register('full', w.pid)
-  const speaker = rt.spawn((_m, ctx) => void (w.ctx = ctx))
+  const speaker = rt.spawn((_m, ctx) => {
+    w.ctx = ctx
+  })
   // Both are busy, so that what waits is what was sent.
   for (const pid of [w.pid, w.target, speaker]) rt.send(pid, 'first')
   await eventually(() => rt.getMetrics().inFlight === 2 && w.ctx !== undefined)

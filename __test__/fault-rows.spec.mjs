@@ -141,7 +141,10 @@ test('fault 14: no timer is delivered after its actor was stopped, killed or has
       })
       for (const ms of delays) rt.sendAfter(pid, ms, 'tick')
       rt.sendInterval(pid, 1, 'tick')
-      return [end, pid, () => (over = true)]
+      const end_ = () => {
+        over = true
+      }
+      return [end, pid, end_]
     })
     await new Promise((resolve) => setTimeout(resolve, 2))
     for (const [end, pid, over] of pids) {

@@ -12,7 +12,9 @@ test('at the message capacity every send is refused and counted, system messages
   const gate = deferred()
   let ctx
   rt.send(
-    rt.spawn((_m, c) => void (ctx = c)),
+    rt.spawn((_m, c) => {
+      ctx = c
+    }),
     'x',
   )
   const pid = rt.spawn(() => gate.promise)
