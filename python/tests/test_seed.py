@@ -68,17 +68,6 @@ monitor_remote(addr: str, pid: int)
 
 # What other parts of iris bring; once a call is there, its signature is held to the reference too.
 LATER = {
-    "spawn_with_path_observed",
-    "selective_recv",
-    "selective_recv_blocking",
-    "get_messages",
-    "create_path_supervisor",
-    "remove_path_supervisor",
-    "path_supervisor_watch",
-    "path_supervisor_children",
-    "path_supervise_with_factory",
-    "children_count",
-    "child_pids",
     "listen",
     "resolve_remote",
     "resolve_remote_py",
@@ -155,6 +144,11 @@ EXAMPLES = {
         rt.register_path('/svc/test/one', pid)
         print(rt.list_children('/svc/test'))
         """,
+    "supervisors": """
+        rt.create_path_supervisor('/svc/test')
+        rt.path_supervisor_watch('/svc/test', pid)
+        print(rt.path_supervisor_children('/svc/test'))
+        """,
     "hot swap": """
         def a(msg):
             print('got', msg)
@@ -189,13 +183,6 @@ EXAMPLES = {
         rt.cancel_timer(tid)
         """,
 }
-SUPERVISORS = """
-    rt.create_path_supervisor('/svc/test')
-    rt.path_supervisor_watch('/svc/test', pid)
-    print(rt.path_supervisor_children('/svc/test'))
-    """
-if hasattr(Runtime, "create_path_supervisor"):
-    EXAMPLES["supervisors"] = SUPERVISORS
 
 
 @pytest.mark.parametrize("code", EXAMPLES.values(), ids=EXAMPLES)

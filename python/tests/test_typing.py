@@ -9,6 +9,8 @@ from iris import _types
 
 GOOD = """
 import asyncio
+from dataclasses import dataclass
+from iris import CallMessage, Codec, Mailbox, Pid, Pool, codecs
 from iris import Context, ExitInfo, ExitReason, Handler, Metrics, Payload, Runtime, errors
 
 def plain(msg: bytes) -> bytes:
@@ -31,6 +33,43 @@ async def main() -> None:
         reply: bytes = await rt.call(1, b"", timeout=1)
         info: ExitInfo = await rt.join_async(1)
         await asyncio.wait_for(rt.call(1, b""), 1)
+
+@dataclass
+class Order:
+    n: int
+
+class OrderCodec:
+    name = "order"
+    def encode(self, message: Order, /) -> bytes:
+        return str(message.n).encode()
+    def decode(self, data: bytes, /) -> Order:
+        return Order(int(data))
+
+def on_order(order: Order, ctx: Context) -> Order:
+    return Order(order.n + 1)
+
+def pull(box: Mailbox[Order]) -> None:
+    message = box.recv()
+    if isinstance(message, CallMessage):
+        message.reply(Order(message.data.n))
+    for other in box:
+        print(other)
+
+def typed(rt: Runtime) -> None:
+    codec: Codec[Order] = OrderCodec()
+    codecs.register(codec)
+    pid: Pid[Order] = rt.spawn(on_order, codec=codec)
+    pulls: Pid[Order] = rt.spawn_with_mailbox(pull, codec="order")
+    number: int = pid
+    took: bool = rt.send(pid, Order(1)) and rt.send_many(pulls, [Order(1)]) == 1
+    rt.send_after(pid, 1, Order(1))
+    pool: Pool = rt.spawn_child_pool(pid, on_order, 3, release_gil=True, codec="order")
+    members: list[int] = pool
+    pool.send(Order(1))
+    buffer, view = rt.allocate_buffer(10)
+    view[0] = 1
+    sent: tuple[bool, str] = rt.send_user_with_backpressure(number, buffer)
+    rt.set_release_gil_limits(8, 16)
 
 handlers: list[Handler] = [plain, with_ctx, awaited, print]
 data: Payload = b""
@@ -59,6 +98,15 @@ BAD = [
     "rt.get_metrics()['typo']",
     "rt.closed = True",
     "class Sub(Runtime): ...",
+    'rt.send(numbers, "text")',
+    "rt.send(numbers, {'a': 'b'})",
+    "rt.send_many(numbers, [1])",
+    "rt.call_blocking(numbers, [1])",
+    "rt.send_after(numbers, 1, None)",
+    "rt.spawn(on_numbers)",
+    "rt.spawn(on_numbers, codec=1)",
+    "rt.spawn_child_pool(1, on_numbers, '2')",
+    "rt.send_buffer(1, b'')",
 ]
 
 
@@ -83,7 +131,11 @@ def test_good_code_passes_mypy_strict(tmp_path: Path) -> None:
 
 
 def test_bad_code_does_not(tmp_path: Path) -> None:
-    head = "from iris import Runtime\nrt = Runtime()\n"
+    head = (
+        "from iris import Runtime\nrt = Runtime()\n"
+        "def on_numbers(n: dict[str, int]) -> None: ...\n"
+        'numbers = rt.spawn(on_numbers, codec="json")\n'
+    )
     done = mypy(head + "\n".join(BAD) + "\n", tmp_path)
     first = head.count("\n") + 1
     refused = {int(line.split(":")[1]) for line in done.stdout.splitlines() if ": error:" in line}

@@ -10,6 +10,7 @@ use crate::id::Pid;
 use crate::message::Payload;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -98,12 +99,22 @@ impl Shared {
     /// `NoSuchCodec`, `InvalidType`; `InvalidArgument` if another codec has the name.
     pub(super) fn codec(&self, arg: Option<&Bound<'_, PyAny>>) -> PyResult<MaybeCodec> {
         let Some(arg) = arg else { return Ok(None) };
+        // What a name means never changes, so actors of one codec share it.
+        let known = |name: &str| self.codecs.lock().get(name).map(Arc::clone);
+        if let Ok(name) = arg.extract::<Cow<'_, str>>()
+            && let Some(codec) = known(&name)
+        {
+            return Ok(Some(codec));
+        }
         let found = arg.py().import("iris.codecs")?.call_method1("resolve", (arg,))?;
         if found.is_none() {
             return Ok(None);
         }
         let (name, local_only, encode, decode): (String, bool, Py<PyAny>, Py<PyAny>) =
             found.extract()?;
+        if let Some(codec) = known(&name) {
+            return Ok(Some(codec));
+        }
         let codec = Arc::new(Codec { name: name.into(), local_only, encode, decode });
         let old = self.codecs.lock().insert(Arc::clone(&codec.name), Arc::clone(&codec));
         drop(old);
