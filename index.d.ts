@@ -597,6 +597,8 @@ export interface Metrics {
     target_gone: number
     /** The runtime sheds load. */
     shed: number
+    /** It is larger than the actor's node takes. */
+    too_large: number
   }
   /** Messages whose handler finished. */
   handled: number

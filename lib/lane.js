@@ -14,6 +14,7 @@
 //   waits.js     their promises
 //   watching.js  monitors with callbacks
 //   supervisors.js  factories of supervised actors
+//   mesh.js      other nodes
 //   hold.js      what keeps the process alive
 //   buffers.js   buffers that wait to be sent
 //   failures.js  what crashed actors threw
@@ -28,6 +29,7 @@ const { Buffers } = require('./buffers.js')
 const { Drain } = require('./drain.js')
 const { Failures } = require('./failures.js')
 const { Hold } = require('./hold.js')
+const { Mesh } = require('./mesh.js')
 const { Outbox } = require('./outbox.js')
 const { Pulls } = require('./pulls.js')
 const { Requests } = require('./requests.js')
@@ -44,6 +46,8 @@ const PACK = 2 ** 20
 class Lane {
   runtime
   native
+  /** Other nodes. */
+  mesh
   /** Whether the runtime is closing: nothing new is taken. */
   closing = false
   /** Whether the native half is gone. */
@@ -104,6 +108,7 @@ class Lane {
       this.#watches = new Watches(border, shared, log)
       this.#supervisors = new Supervisors(this, border, shared, log)
       this.#buffers = new Buffers(border)
+      this.mesh = new Mesh(this, border, shared)
       const events = () => this.#events()
       const virtuals = new Virtuals(this, border, shared)
       this.#virtuals = virtuals
@@ -437,6 +442,7 @@ class Lane {
     if (this.disposed) return
     this.closing = true
     this.disposed = true
+    this.mesh.dispose()
     this.#requests.dispose()
     this.#turns.dispose()
     this.#hold.dispose()

@@ -8,6 +8,7 @@ const { Staff, Thread, Threads, moduleUrl } = require('./threads.js')
 const { codecOption } = require('./codecs.js')
 const { closed, crashText, makeError, outOfRange, wrongType } = require('./errors.js')
 const { carryOut, plan } = require('./supervisors.js')
+const { isBytes, toBytes } = require('./bytes.js')
 const { pairs } = require('./system.js')
 const check = require('./options.js')
 
@@ -695,6 +696,86 @@ class NodeRuntime {
     )
   }
 
+  // --- other nodes ------------------------------------------------------------------------------
+
+  configureMesh(options) {
+    this.#checkOpen()
+    this.#lane.mesh.configure(options)
+  }
+
+  listen(address, options) {
+    return this.#lane.mesh.listen(address, options)
+  }
+
+  unlisten(address) {
+    this.#checkOpen()
+    return this.#lane.mesh.unlisten(address)
+  }
+
+  listening() {
+    this.#checkOpen()
+    return this.#lane.native.listening()
+  }
+
+  resolveRemote(address, name, options) {
+    return this.#lane.mesh.resolve(address, name, options)
+  }
+
+  resolveRemotePy(address, name, options) {
+    return this.#lane.mesh.resolve(address, name, options)
+  }
+
+  isNodeUp(address, options) {
+    return this.#lane.mesh.isUp(address, options)
+  }
+
+  remotePid(address, pid) {
+    return this.#lane.mesh.proxy(address, pid)
+  }
+
+  sendRemote(address, pid, data) {
+    const bytes = toBytes(data, 'data')
+    return this.#lane.send(this.#lane.mesh.proxy(address, pid), bytes)
+  }
+
+  monitorRemote(address, pid, watcher) {
+    if (watcher !== undefined && typeof watcher !== 'number' && typeof watcher !== 'function') {
+      throw wrongType('watcher', 'a pid or a function', watcher)
+    }
+    const proxy = this.#lane.mesh.proxy(address, pid)
+    if (watcher !== undefined) this.#lane.monitor(proxy, watcher)
+    return proxy
+  }
+
+  disconnect(address) {
+    this.#checkOpen()
+    return this.#lane.native.disconnect(address)
+  }
+
+  exportPid(pid) {
+    this.#checkOpen()
+    return this.#lane.native.exportPid(pid)
+  }
+
+  importPid(bytes) {
+    this.#checkOpen()
+    if (!isBytes(bytes)) throw wrongType('bytes', 'a Buffer or a Uint8Array', bytes)
+    return this.#lane.native.importPid(toBytes(bytes, 'bytes'))
+  }
+
+  isRemote(pid) {
+    return this.#lane.native.isRemote(pid)
+  }
+
+  remoteInfo(pid, options) {
+    return this.#lane.mesh.info(pid, options)
+  }
+
+  nodes() {
+    this.#checkOpen()
+    return this.#lane.mesh.nodes()
+  }
+
   // --- seeing inside ----------------------------------------------------------------------------
 
   listActors() {
@@ -715,6 +796,9 @@ class NodeRuntime {
       if (group === undefined) metrics[camelCase(name)] = value
       else metrics[group] = { ...metrics[group], [name]: value }
     }
+    metrics.mesh = {}
+    const mesh = this.#lane.native.meshMetrics()
+    for (let i = 0; i < mesh.length; i += 2) metrics.mesh[camelCase(mesh[i])] = mesh[i + 1]
     metrics.lanes = lanes(this.#lane.native.lanes())
     metrics.loop = { longestHoldMs: this.#lane.longestHold, yields: this.#lane.yields }
     return metrics

@@ -1,6 +1,7 @@
 //! Is the peer dead? Pure: it is told when something was heard and asked what it thinks now.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// How silence is judged.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -18,6 +19,19 @@ pub enum Judge {
         /// The shortest silence that may be judged, in milliseconds.
         least_ms: u64,
     },
+}
+
+impl Judge {
+    /// This judge with what a host says: `phi` makes it accrual, `silence_ms` alone fixed.
+    #[must_use]
+    pub fn changed(self, silence_ms: Option<u64>, phi: Option<f64>, heartbeat: Duration) -> Self {
+        let twice = 2 * heartbeat.as_millis() as u64;
+        match (silence_ms, phi) {
+            (silence, Some(phi)) => Self::Phi { phi, least_ms: silence.unwrap_or(twice) },
+            (Some(timeout_ms), None) => Self::Fixed { timeout_ms },
+            (None, None) => self,
+        }
+    }
 }
 
 /// Gaps that are remembered.

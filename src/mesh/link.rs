@@ -40,6 +40,8 @@ struct Conn {
     start: usize,
     end: usize,
     scratch: Vec<u8>,
+    /// The last read filled the buffer: a larger one pays.
+    filled: bool,
     /// What is to be written.
     out: Vec<u8>,
     written: usize,
@@ -77,6 +79,7 @@ impl Conn {
             start: 0,
             end: 0,
             scratch: Vec::new(),
+            filled: false,
             out: Vec::new(),
             written: 0,
         }
@@ -113,15 +116,16 @@ impl Conn {
             self.read.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
         }
-        if self.read.len() - self.end < READ / 4 {
+        if self.read.len() - self.end < READ / 4 || self.filled {
             let len = (self.read.len() * 2).clamp(READ, READ_BUSY.max(self.end + READ));
-            self.read.resize(len, 0);
+            self.read.resize(len.max(self.read.len()), 0);
         }
         loop {
             match self.stream.try_read(&mut self.read[self.end..]) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(n) => {
                     self.end += n;
+                    self.filled = self.end == self.read.len();
                     return Ok(n);
                 }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(0),

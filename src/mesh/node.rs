@@ -66,6 +66,26 @@ pub struct MeshMetrics {
     pub cuts: u64,
 }
 
+impl MeshMetrics {
+    /// Every number with its name, for hosts and exporters.
+    pub fn each(&self, mut term: impl FnMut(&'static str, u64)) {
+        for (name, n) in [
+            ("peers", self.peers as u64),
+            ("proxies", self.proxies as u64),
+            ("handshakes", self.handshakes as u64),
+            ("lost", self.lost),
+            ("unknown", self.unknown),
+            ("over_credit", self.over_credit),
+            ("forbidden", self.forbidden),
+            ("too_large", self.too_large),
+            ("refused", self.refused),
+            ("cuts", self.cuts),
+        ] {
+            term(name, n);
+        }
+    }
+}
+
 struct Listening {
     stop: oneshot::Sender<()>,
     /// What it was asked to be, where that differs from what it is (port 0).
@@ -500,6 +520,12 @@ impl Node {
         }
     }
 
+    /// Longest payload that goes to an actor, in bytes; without a bound if it lives here.
+    pub(crate) fn max_payload(&self, pid: Pid) -> usize {
+        let Some(route) = self.routes.get(&pid).map(|r| Arc::clone(&r)) else { return usize::MAX };
+        route.session().map_or_else(|| self.options().max_payload, |s| s.max_payload())
+    }
+
     /// Before a proxy is stopped or killed: whether the peer allows it. The stop itself comes back as the proxy's signal.
     pub(crate) fn before_stop(&self, pid: Pid, mode: StopMode) -> bool {
         let Some(route) = self.routes.get(&pid).map(|r| Arc::clone(&r)) else { return true };
@@ -605,13 +631,11 @@ impl Node {
         }
     }
 
-    /// Whether something keeps a process busy: a listener, a dial, bytes on their way.
-    pub(crate) fn is_busy(&self) -> bool {
-        if !self.listeners.lock().is_empty() || !self.dials.lock().is_empty() {
-            return true;
-        }
+    /// Whether messages are on their way to nodes that are connected or being connected.
+    pub(crate) fn is_sending(&self) -> bool {
         let sessions = self.peers.lock().all();
-        sessions.iter().any(|s| s.kept() != 0)
+        !self.dials.lock().is_empty()
+            || sessions.iter().any(|s| s.carried().is_some() && (s.kept() != 0 || s.has_ready()))
     }
 
     /// Sends what proxies hold, as far as peers take it within `patience`, says goodbye to all and ends the I/O thread;

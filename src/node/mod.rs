@@ -25,6 +25,8 @@ mod face;
 mod hot;
 mod lent;
 mod mailbox;
+#[cfg(feature = "mesh")]
+mod mesh;
 mod overflow;
 mod raw;
 mod supervise;
@@ -156,6 +158,36 @@ const ENTRIES: &[(&CStr, usize, Entry)] = &[
     (c"sendBuffer", 4, buffers::send_buffer),
     (c"freeBuffer", 1, buffers::free_buffer),
     (c"addressOf", 1, buffers::address_of),
+    #[cfg(feature = "mesh")]
+    (c"configureMesh", 2, mesh::configure_mesh),
+    #[cfg(feature = "mesh")]
+    (c"listen", 5, mesh::listen),
+    #[cfg(feature = "mesh")]
+    (c"unlisten", 1, mesh::unlisten),
+    #[cfg(feature = "mesh")]
+    (c"resolveRemote", 4, mesh::resolve_remote),
+    #[cfg(feature = "mesh")]
+    (c"isNodeUp", 3, mesh::is_node_up),
+    #[cfg(feature = "mesh")]
+    (c"remotePid", 2, mesh::remote_pid),
+    #[cfg(feature = "mesh")]
+    (c"disconnect", 1, mesh::disconnect),
+    #[cfg(feature = "mesh")]
+    (c"exportPid", 1, mesh::export_pid),
+    #[cfg(feature = "mesh")]
+    (c"importPid", 1, mesh::import_pid),
+    #[cfg(feature = "mesh")]
+    (c"isRemote", 1, mesh::is_remote),
+    #[cfg(feature = "mesh")]
+    (c"lookRemote", 3, mesh::look_remote),
+    #[cfg(feature = "mesh")]
+    (c"nodes", 0, mesh::nodes),
+    #[cfg(feature = "mesh")]
+    (c"listening", 0, mesh::listening),
+    #[cfg(feature = "mesh")]
+    (c"isMeshSending", 0, mesh::is_mesh_sending),
+    #[cfg(feature = "mesh")]
+    (c"meshMetrics", 0, mesh::mesh_metrics),
     (c"close", 2, entries::close),
     (c"detach", 2, entries::detach),
     (c"dispose", 0, entries::dispose),

@@ -153,6 +153,24 @@ pub(super) fn send<'py>(
     Ok(future)
 }
 
+/// A question whose outcome `begin` gives to its second argument.
+#[cfg(feature = "mesh")]
+pub(super) fn ask<'py>(
+    py: Python<'py>,
+    shared: &Arc<Shared>,
+    what: &str,
+    begin: impl FnOnce(&crate::runtime::Runtime, Box<dyn FnOnce(super::home::Outcome) + Send>) + Send,
+) -> PyResult<Bound<'py, PyAny>> {
+    let home = home_here(py, shared, what)?;
+    let future = new_future(py, &home)?;
+    let key = home.wait(&future);
+    let sink = Arc::clone(&home);
+    attached(py, shared, || {
+        begin(&shared.rt, Box::new(move |outcome| sink.finish(key, outcome)));
+    });
+    Ok(future)
+}
+
 /// `await rt.aclose()`.
 pub(super) fn close<'py>(
     py: Python<'py>,

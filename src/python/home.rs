@@ -7,11 +7,15 @@
 
 use super::codec::MaybeCodec;
 use super::engine::{Engine, Pause};
+#[cfg(feature = "mesh")]
+use super::errors::OrRaise;
 use super::errors::fail;
 use super::futures;
 use super::info::PyExitInfo;
 use super::outcome::Awaited;
 use super::shared::Shared;
+#[cfg(feature = "mesh")]
+use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::id::CallId;
 use crate::message::{CallOutcome, ExitInfo};
@@ -20,6 +24,8 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
+#[cfg(feature = "mesh")]
+use pyo3::types::PyInt;
 use pyo3::types::{PyBool, PyDict};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -52,6 +58,12 @@ pub(super) enum Outcome {
     Called(CallOutcome),
     Ended(ExitInfo),
     Sent(bool),
+    #[cfg(feature = "mesh")]
+    Resolved(Result<Option<u64>, Error>),
+    #[cfg(feature = "mesh")]
+    Probed(Result<bool, Error>),
+    #[cfg(feature = "mesh")]
+    Seen(Result<Option<crate::runtime::mesh::Seen>, Error>),
     Rung,
     Closed,
 }
@@ -313,6 +325,17 @@ fn complete(py: Python<'_>, shared: &Arc<Shared>, waiting: Waiting, outcome: Out
         }
         Outcome::Ended(info) => Bound::new(py, PyExitInfo::from(info)).map(Bound::into_any),
         Outcome::Sent(took) => Ok(PyBool::new(py, took).to_owned().into_any()),
+        #[cfg(feature = "mesh")]
+        Outcome::Resolved(found) => found.or_raise(py).map(|pid| match pid {
+            Some(pid) => PyInt::new(py, pid).into_any(),
+            None => py.None().into_bound(py),
+        }),
+        #[cfg(feature = "mesh")]
+        Outcome::Probed(up) => up.or_raise(py).map(|up| PyBool::new(py, up).to_owned().into_any()),
+        #[cfg(feature = "mesh")]
+        Outcome::Seen(seen) => {
+            seen.or_raise(py).and_then(|seen| super::mesh::remote_info(py, seen))
+        }
         Outcome::Rung => Ok(py.None().into_bound(py)),
         Outcome::Closed => {
             shared.finish_close(py, Duration::ZERO);

@@ -36,6 +36,8 @@ mod home;
 mod info;
 mod lane;
 mod mailbox;
+#[cfg(feature = "mesh")]
+mod mesh;
 mod observed;
 mod outcome;
 mod overflow;

@@ -64,7 +64,12 @@ fn tell(
 #[pymethods]
 impl PyRuntime {
     /// Has a watcher told when an actor ends.
-    fn monitor(&self, py: Python<'_>, target: PidArg, watcher: &Bound<'_, PyAny>) -> PyResult<u64> {
+    pub(super) fn monitor(
+        &self,
+        py: Python<'_>,
+        target: PidArg,
+        watcher: &Bound<'_, PyAny>,
+    ) -> PyResult<u64> {
         let shared = self.open(py)?;
         let target = target.known(py)?;
         if watcher.is_callable() && !watcher.is_instance_of::<PyInt>() {

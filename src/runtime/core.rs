@@ -53,6 +53,9 @@ pub(crate) enum TimerTask {
 /// Key of a hosted actor that means its slot.
 pub(super) const KEY_IS_SLOT: u32 = u32::MAX;
 
+/// Payloads up to this size, in bytes, fit every wire.
+const NEVER_TOO_LARGE: usize = 1 << 10;
+
 /// What a send came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sent {
@@ -351,6 +354,9 @@ impl Core {
         sender: Option<Pid>,
         here: Option<&Arc<Lane>>,
     ) -> Sent {
+        if payload.len() > NEVER_TOO_LARGE && !self.fits(pid, payload.len()) {
+            return self.refuse(Refusal::TooLarge);
+        }
         self.deliver(pid, here, |_| Envelope { payload, sender, call: None })
     }
 

@@ -13,7 +13,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{CallId, Pid};
 use crate::mesh::node::Node;
 use crate::mesh::wire::op::StopMode;
-use crate::mesh::{Drained, Host, ListenOptions, MeshMetrics, MeshOptions, NodeInfo, Seen};
+use crate::mesh::{Drained, Host};
+pub use crate::mesh::{
+    Judge, ListenOptions, MeshMetrics, MeshOptions, NodeInfo, Permissions, Secret, Seen,
+};
 use crate::message::{CallOutcome, CrashInfo, Envelope, ExitInfo, ExitReason, Payload, PullSignal};
 use crate::scheduler::stats::Refusal;
 use crate::sync::mpsc;
@@ -50,6 +53,12 @@ impl Core {
     /// Whether a live actor lives on another node.
     pub(crate) fn is_remote(&self, pid: Pid) -> bool {
         self.has_mesh().is_some() && self.change(pid, |c| c.remote).unwrap_or(false)
+    }
+
+    /// Whether a payload of that length can go to an actor: what lives on another node takes only so much.
+    #[cold]
+    pub(super) fn fits(&self, pid: Pid, length: usize) -> bool {
+        self.has_mesh().is_none_or(|node| length <= node.max_payload(pid))
     }
 
     /// Before a stop or a kill: `false` if the actor lives on another node that does not allow it.
@@ -458,10 +467,10 @@ impl Runtime {
         self.core.has_mesh().map(|n| n.metrics()).unwrap_or_default()
     }
 
-    /// Whether the mesh keeps a process busy: it listens, connects, or has bytes on their way.
+    /// Whether messages are on their way to nodes that are connected.
     #[must_use]
-    pub fn is_mesh_busy(&self) -> bool {
-        self.core.has_mesh().is_some_and(|n| n.is_busy())
+    pub fn is_mesh_sending(&self) -> bool {
+        self.core.has_mesh().is_some_and(|n| n.is_sending())
     }
 }
 
@@ -472,4 +481,59 @@ fn wait<T: Send + 'static>(what: &str, begin: impl FnOnce(Answer<T>)) -> Result<
         let _ = tx.send(answer);
     }));
     rx.recv().unwrap_or_else(|_| Err(Error::new(ErrorKind::RuntimeClosed, "the runtime is gone")))
+}
+
+/// The asynchronous calls of a host's thread: their outcome comes as [`CallDone`](crate::message::LaneEvent::CallDone) with a
+/// key of the host's.
+impl super::HostLane {
+    fn later<T>(&self, key: u64, bytes: impl FnOnce(T) -> Payload + Send + 'static) -> Answer<T> {
+        let sink = CallSink::Lane(Arc::clone(self.lane()), key);
+        Box::new(move |answer| sink.deliver(answer.map(bytes)))
+    }
+
+    /// [`Runtime::listen`]; the address comes as text.
+    pub fn listen(&self, address: &str, options: ListenOptions, key: u64) {
+        let answer = self.later(key, |bound: String| bound.into());
+        match self.core.mesh() {
+            Ok(node) => node.listen(address, options, answer),
+            Err(e) => answer(Err(e)),
+        }
+    }
+
+    /// [`Runtime::resolve_remote`]; the pid comes as eight bytes, low end first, none as no bytes.
+    pub fn resolve_remote(&self, address: &str, name: &str, timeout: Duration, key: u64) {
+        let answer = self.later(key, |pid: Option<Pid>| match pid {
+            Some(pid) => (&pid.to_bits().to_le_bytes()).into(),
+            None => Payload::empty(),
+        });
+        match self.core.mesh() {
+            Ok(node) => node.resolve(address, name, timeout, answer),
+            Err(e) => answer(Err(e)),
+        }
+    }
+
+    /// [`Runtime::is_node_up`]; yes comes as one byte, no as none.
+    pub fn is_node_up(&self, address: &str, timeout: Duration, key: u64) {
+        let answer = self.later(key, |up| if up { Payload::from(b"1") } else { Payload::empty() });
+        match self.core.mesh() {
+            Ok(node) => node.probe(address, timeout, answer),
+            Err(e) => answer(Err(e)),
+        }
+    }
+
+    /// [`Runtime::look_remote_with`]; queue, capacity (0: none) and handled come as three times eight bytes, a dead actor as
+    /// no bytes.
+    pub fn look_remote(&self, pid: Pid, timeout: Duration, key: u64) {
+        let answer = self.later(key, |seen: Option<Seen>| match seen {
+            Some(s) => {
+                let numbers = [s.queue as u64, s.capacity.map_or(0, u64::from), s.handled];
+                numbers.iter().flat_map(|n| n.to_le_bytes()).collect::<Vec<u8>>().into()
+            }
+            None => Payload::empty(),
+        });
+        match self.core.mesh() {
+            Ok(node) => node.look(pid, timeout, answer),
+            Err(e) => answer(Err(e)),
+        }
+    }
 }

@@ -13,7 +13,7 @@ mod exposition;
 mod host;
 mod info;
 #[cfg(feature = "mesh")]
-mod mesh;
+pub mod mesh;
 #[cfg(not(feature = "mesh"))]
 #[path = "mesh_off.rs"]
 mod mesh;

@@ -7,7 +7,7 @@
 use super::core::{Core, Wake};
 use crate::actor::cell::{Body, Cell, Life, Sched};
 use crate::config::SpawnOptions;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::id::Pid;
 use crate::message::{CrashInfo, Envelope, ExitReason, Payload, PullSignal};
 use crate::scheduler::lane::Lane;
@@ -54,6 +54,14 @@ impl Core {
         if !p.takes(parent.generation()) {
             drop(p);
             return gone();
+        }
+        if p.remote {
+            drop(p);
+            self.exit(child, ExitReason::ParentExit, None);
+            return Err(Error::new(
+                ErrorKind::NotLocal,
+                format!("pid {parent} lives on another node; a child lives with its parent"),
+            ));
         }
         p.extra().children.insert(sequence, child);
         Ok(())

@@ -32,12 +32,21 @@ pub enum Refusal {
     TargetGone,
     /// The runtime sheds load.
     Shed,
+    /// The message is larger than the wire to the actor's node takes.
+    TooLarge,
 }
 
 impl Refusal {
     /// Every reason, in order.
-    pub const ALL: [Self; 6] =
-        [Self::NoSuchActor, Self::Foreign, Self::Full, Self::Closed, Self::TargetGone, Self::Shed];
+    pub const ALL: [Self; 7] = [
+        Self::NoSuchActor,
+        Self::Foreign,
+        Self::Full,
+        Self::Closed,
+        Self::TargetGone,
+        Self::Shed,
+        Self::TooLarge,
+    ];
 
     /// The word in metrics.
     #[must_use]
@@ -49,6 +58,7 @@ impl Refusal {
             Self::Closed => "closed",
             Self::TargetGone => "target_gone",
             Self::Shed => "shed",
+            Self::TooLarge => "too_large",
         }
     }
 }

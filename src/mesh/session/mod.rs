@@ -139,6 +139,11 @@ impl Session {
         self.tx.lock().grants
     }
 
+    /// Longest payload that the peer takes.
+    pub(super) fn max_payload(&self) -> usize {
+        self.tx.lock().max_payload
+    }
+
     /// Bytes received.
     pub(super) fn received(&self) -> u64 {
         self.rx.lock().inb.received()

@@ -259,6 +259,10 @@ impl Session {
         space: &mut Workspace,
         out: &mut Vec<u8>,
     ) -> Result<(), Malformed> {
+        if self.tx.lock().out.unsent() == 0 {
+            return Ok(());
+        }
+        // Only what goes out tells anything.
         let ack = self.rx.lock().inb.tell();
         let mut tx = self.tx.lock();
         if tx.carrier.is_none_or(|c| c.number != carrier) {
