@@ -91,6 +91,7 @@ build-python: .stamps/python ## Build iris._iris into .venv
 demo: build ## The main job on real input, in Node and in Python (FILE=... for another input)
 	node examples/node/pipeline.mjs $(FILE)
 	$(VENV)/python examples/python/pipeline.py $(FILE)
+	node examples/node/mesh.mjs $(VENV)/python
 
 # --- test ----------------------------------------------------------------------------------------
 

@@ -549,7 +549,7 @@ export interface ActorInfo {
    * `push`: a handler of a host language; `virtual`: one that sleeps when it is idle; `pull`: a function with a mailbox;
    * `native`: a Rust actor.
    */
-  kind: 'push' | 'virtual' | 'pull' | 'native'
+  kind: 'push' | 'virtual' | 'pull' | 'native' | 'remote'
   /** Messages a turn. */
   budget: number
   /** Bound of the mailbox, in messages; `null`: none. */
@@ -659,6 +659,29 @@ export interface Metrics {
   buffers: number
   /** Age of the runtime, in milliseconds. */
   uptimeMs: number
+  /** Other nodes; see docs/distributed.md. */
+  mesh: {
+    /** Nodes that this one has a session with. */
+    peers: number
+    /** Local ends of remote actors. */
+    proxies: number
+    /** Connections that have not said who they are. */
+    handshakes: number
+    /** Messages that the end of a session left unacknowledged. */
+    lost: number
+    /** Messages for actors that their sender does not know here. */
+    unknown: number
+    /** Messages beyond the credit that was given. */
+    overCredit: number
+    /** What a node was not allowed. */
+    forbidden: number
+    /** Messages that were too large for the other node. */
+    tooLarge: number
+    /** Connections that ended before both had said who they are. */
+    refused: number
+    /** Connections that were cut while they carried a session. */
+    cuts: number
+  }
   /** The lanes of event loops and interpreters that are open. */
   lanes: LaneMetrics[]
   /** How this event loop was shared. */
@@ -710,6 +733,80 @@ export interface RuntimeOptions {
   onCrash?: ((report: CrashReport) => unknown) | null | undefined
   /** Called for every mailbox that comes to another level; see {@link NodeRuntime.onPressure}. */
   onPressure?: PressureHook | null | undefined
+}
+
+/** What other nodes may do here; what is not said is allowed. */
+export interface NodePermissions {
+  /** `any`: send to every pid they know; `names`: only to actors that they found by a name, or that wrote to them. */
+  send?: 'any' | 'names' | undefined
+  /** Ask for names. */
+  resolve?: boolean | undefined
+  /** Stop and kill actors, and link to them. */
+  stop?: boolean | undefined
+}
+
+/** How this node behaves towards others; see docs/distributed.md. What is not said stays as it is. */
+export interface MeshOptions {
+  /** What all nodes of the mesh know: it encrypts, and keeps others out. Take 32 random bytes. Default: none. */
+  secret?: string | Uint8Array | undefined
+  /** Time between signs of life, in milliseconds. Default 1,000. */
+  heartbeatMs?: number | undefined
+  /** How long a node may be silent before it is down, in milliseconds. Default 10,000. */
+  downAfterMs?: number | undefined
+  /** Judge silences by what is usual on the link (phi-accrual); the threshold, 8 for one error in 10^8. Default: off. */
+  phi?: number | undefined
+  /** How long a session waits for a new connection after a cut, in milliseconds. Default 10,000. */
+  resumeWindowMs?: number | undefined
+  /** How long a connection may take until both have said who they are, in milliseconds. Default 5,000. */
+  handshakeTimeoutMs?: number | undefined
+  /** How long a lane may be stuck before others see this node as stalled, in milliseconds. Default 5,000. */
+  stallMs?: number | undefined
+  /** Longest message, in bytes. Default 16 MiB; 1 KiB to 1 GiB. */
+  maxPayload?: number | undefined
+  /** Bytes of one session that wait for an acknowledgement; then proxies keep their messages. Default 8 MiB. */
+  sendBuffer?: number | undefined
+  /** Bound of proxies' mailboxes, in messages. Default: `defaultCapacity`. */
+  proxyCapacity?: number | undefined
+  /** Messages that a node may have on their way to one actor here. Default 16,384. */
+  window?: number | undefined
+  /** Nodes that are connected at once. Default 1,024. */
+  maxPeers?: number | undefined
+  /** Connections that have not said who they are; one more ends the oldest. Default 128. */
+  maxHandshakes?: number | undefined
+  /** What nodes may do here over connections that this node opens. */
+  permissions?: NodePermissions | undefined
+}
+
+/** How to listen. */
+export interface ListenOptions {
+  /** The secret of this listener. Default: the mesh's; if that has none, this becomes its. */
+  secret?: string | Uint8Array | undefined
+  /** Listen beyond this machine without a secret. Who reaches the address can do what `permissions` say. */
+  insecure?: boolean | undefined
+  /** What nodes may do here over connections that they open. */
+  permissions?: NodePermissions | undefined
+}
+
+/** A node that this one has a session with. */
+export interface NodeInfo {
+  /** Its id and incarnation. */
+  id: string
+  /** Where this node connected to; `null`: it connected here. */
+  address: string | null
+  /** Whether a connection carries the session now; after a cut it is being mended. */
+  connected: boolean
+  /** Whether it says that an event loop or interpreter of its is stuck. */
+  stalled: boolean
+}
+
+/** What a remote actor's node knows of it. */
+export interface RemoteInfo {
+  /** Messages that wait there. */
+  queue: number
+  /** Bound of its mailbox. */
+  capacity: number | null
+  /** Messages handled. */
+  handled: number
 }
 
 /**
@@ -1252,6 +1349,72 @@ export class NodeRuntime {
   listActors(): Pid[]
   /** What is known of an actor, or `null` if there is none. */
   actorInfo(pid: Pid): ActorInfo | null
+
+  /**
+   * Changes how this node behaves towards others, for connections that begin from now on.
+   *
+   * @throws `ERR_IRIS_INVALID_ARGUMENT`, `ERR_IRIS_INVALID_TYPE`, `ERR_IRIS_RUNTIME_CLOSED`.
+   */
+  configureMesh(options: MeshOptions): void
+  /**
+   * Listens for other nodes. It keeps the process alive until {@link unlisten} or {@link close}.
+   *
+   * @param address `host:port` (port 0: a free one), `[ipv6]:port` or `unix:/path`. Without a secret only addresses that
+   *   other machines cannot reach, unless `insecure` is said.
+   * @returns the bound address; it rejects with `ERR_IRIS_IO` (in use, no right), `ERR_IRIS_INVALID_ARGUMENT`.
+   */
+  listen(address: string, options?: ListenOptions): Promise<string>
+  /** Stops listening; connections that are open stay. Answers whether it listened there. */
+  unlisten(address: string): boolean
+  /** The addresses that this node listens at. */
+  listening(): string[]
+  /**
+   * Asks the node at an address who has a name there; connects if need be.
+   *
+   * @param options or the timeout in seconds. Default 5 s.
+   * @returns a proxy: a pid that works in every call; `null`: nobody has the name. It rejects with
+   *   `ERR_IRIS_UNREACHABLE`, `ERR_IRIS_AUTH_FAILED`, `ERR_IRIS_NOT_PERMITTED`, `ERR_IRIS_TIMEOUT`, `ERR_IRIS_ABORTED`.
+   */
+  resolveRemote(address: string, name: string, options?: number | WaitOptions): Promise<Pid | null>
+  /** {@link resolveRemote}, under the name that goes with Python's. */
+  resolveRemotePy(
+    address: string,
+    name: string,
+    options?: number | WaitOptions,
+  ): Promise<Pid | null>
+  /** Whether a node answers at an address. Default timeout 2 s. */
+  isNodeUp(address: string, options?: number | WaitOptions): Promise<boolean>
+  /**
+   * The proxy of the actor that has this pid on the node at an address. It takes messages at once; if the node cannot be
+   * reached it ends with `node_down`, and if there is no such actor with `noproc`.
+   */
+  remotePid(address: string, pid: Pid): Pid
+  /** {@link send} to {@link remotePid}. */
+  sendRemote(address: string, pid: Pid, data: Message): boolean
+  /** {@link monitor} of {@link remotePid}; answers the proxy. */
+  monitorRemote(
+    address: string,
+    pid: Pid,
+    watcher?: Pid | ((message: SystemMessage) => unknown),
+  ): Pid
+  /** Says goodbye to a node: proxies of its actors end with `disconnected`. Answers whether there was a session. */
+  disconnect(address: string): boolean
+  /** A pid as bytes, for messages: any node of the mesh can {@link importPid | turn them back}. */
+  exportPid(pid: Pid): Buffer
+  /**
+   * The pid that such bytes mean here: the actor itself where it lives, a proxy elsewhere.
+   *
+   * @throws `ERR_IRIS_INVALID_ARGUMENT` for other bytes; `ERR_IRIS_NO_SUCH_ACTOR` if its node was declared down since;
+   *   `ERR_IRIS_UNREACHABLE` if its node is not connected and does not listen.
+   */
+  importPid(bytes: Uint8Array): Pid
+  /** Whether an actor lives on another node. */
+  isRemote(pid: Pid): boolean
+  /** Asks the node of a remote actor about it; `null`: it has ended, or is no remote actor. */
+  remoteInfo(pid: Pid, options?: number | WaitOptions): Promise<RemoteInfo | null>
+  /** The nodes that this one has a session with. */
+  nodes(): NodeInfo[]
+
   /** The books. */
   getMetrics(): Metrics
   /**

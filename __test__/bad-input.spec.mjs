@@ -47,6 +47,9 @@ const notObjects = ['o', true, nothing, Symbol('s'), 1n]
 const notIntegers = [0, -1, 0.5, Number.NaN, Infinity, -Infinity, 2 ** 31, 2 ** 53]
 const notTimes = [-1, Number.NaN, Infinity, -Infinity, 2 ** 54]
 
+const notAddresses = ['', 'host', ':1', 'host:', 'host:x', '::1:9', '1.2.3.4:70000', 'unix:']
+const more = (name) => (name === 'sendRemote' ? ['x'] : [])
+
 /** `[what, values, call with a value, code]` */
 const cases = [
   ['new NodeRuntime(options)', [null, 1, ...notObjects], (_rt, v) => new NodeRuntime(v), TYPE],
@@ -581,6 +584,80 @@ const cases = [
   ['join options', [null, ...notObjects], (rt, v, pid) => rt.join(pid, v), TYPE],
   ['join timeout', notTimes, (rt, v, pid) => rt.join(pid, v), RANGE],
   ['join signal', [null, 1, {}], (rt, v, pid) => rt.join(pid, { signal: v }), TYPE],
+  ...['listen', 'isNodeUp'].flatMap((name) => [
+    [`${name}(address)`, notStrings, (rt, v) => rt[name](v), TYPE],
+    [`${name}(address)`, notAddresses, (rt, v) => rt[name](v), RANGE],
+    [`${name} options`, [null, ...notObjects], (rt, v) => rt[name]('127.0.0.1:1', v), TYPE],
+  ]),
+  ...['resolveRemote', 'resolveRemotePy'].flatMap((name) => [
+    [`${name}(address)`, notStrings, (rt, v) => rt[name](v, 'x'), TYPE],
+    [`${name}(address)`, notAddresses, (rt, v) => rt[name](v, 'x'), RANGE],
+    [`${name}(name)`, notStrings, (rt, v) => rt[name]('127.0.0.1:1', v), TYPE],
+    [`${name}(name)`, ['', 'x'.repeat(1025)], (rt, v) => rt[name]('127.0.0.1:1', v), RANGE],
+    [`${name} timeout`, notTimes, (rt, v) => rt[name]('127.0.0.1:1', 'x', v), RANGE],
+    [`${name} signal`, [null, 1, {}], (rt, v) => rt[name]('127.0.0.1:1', 'x', { signal: v }), TYPE],
+  ]),
+  ['listen beyond this machine', ['0.0.0.0:0', '[::]:0'], (rt, v) => rt.listen(v), RANGE],
+  ['listen secret', [null, 1, {}, true], (rt, v) => rt.listen('[::1]:0', { secret: v }), TYPE],
+  ['listen secret', ['', Buffer.alloc(0)], (rt, v) => rt.listen('[::1]:0', { secret: v }), RANGE],
+  ['listen insecure', [null, 1, 'y'], (rt, v) => rt.listen('[::1]:0', { insecure: v }), TYPE],
+  [
+    'listen permissions',
+    [null, 1, 'all', { send: 1 }, { stop: 1 }, { resolve: 'y' }],
+    (rt, v) => rt.listen('[::1]:0', { permissions: v }),
+    TYPE,
+  ],
+  [
+    'listen permissions',
+    [{ send: 'all' }, { spawn: true }],
+    (rt, v) => rt.listen('[::1]:0', { permissions: v }),
+    RANGE,
+  ],
+  ...['unlisten', 'disconnect'].map((name) => [
+    `${name}(address)`,
+    notStrings,
+    (rt, v) => rt[name](v),
+    TYPE,
+  ]),
+  ['disconnect(address)', notAddresses, (rt, v) => rt.disconnect(v), RANGE],
+  ...['remotePid', 'monitorRemote', 'sendRemote'].flatMap((name) => [
+    [`${name}(address)`, notStrings, (rt, v, pid) => rt[name](v, pid, ...more(name)), TYPE],
+    [`${name}(address)`, notAddresses, (rt, v, pid) => rt[name](v, pid, ...more(name)), RANGE],
+    [`${name}(pid)`, notNumbers, (rt, v) => rt[name]('127.0.0.1:1', v, ...more(name)), TYPE],
+    [`${name}(pid)`, [0, -1, 2 ** 53], (rt, v) => rt[name]('[::1]:1', v, ...more(name)), NOBODY],
+  ]),
+  ['sendRemote(data)', notData, (rt, v, pid) => rt.sendRemote('127.0.0.1:1', pid, v), TYPE],
+  [
+    'monitorRemote(watcher)',
+    [null, '1', {}, true],
+    (rt, v, pid) => rt.monitorRemote('127.0.0.1:1', pid, v),
+    TYPE,
+  ],
+  ['exportPid(pid)', notNumbers, (rt, v) => rt.exportPid(v), TYPE],
+  ['exportPid(pid)', notPids, (rt, v) => rt.exportPid(v), NOBODY],
+  ['importPid(bytes)', [undefined, null, 1, {}, [1], 'x'], (rt, v) => rt.importPid(v), TYPE],
+  [
+    'importPid(bytes)',
+    [Buffer.alloc(0), Buffer.alloc(34), Buffer.alloc(40, 255)],
+    (rt, v) => rt.importPid(v),
+    RANGE,
+  ],
+  ['isRemote(pid)', notNumbers, (rt, v) => rt.isRemote(v), TYPE],
+  ['remoteInfo(pid)', notNumbers, (rt, v) => rt.remoteInfo(v), TYPE],
+  ['configureMesh', [null, 1, ...notObjects], (rt, v) => rt.configureMesh(v), TYPE],
+  ['an unknown mesh option', ['Secret', 'tls'], (rt, v) => rt.configureMesh({ [v]: 1 }), RANGE],
+  ...['heartbeatMs', 'downAfterMs', 'resumeWindowMs', 'handshakeTimeoutMs', 'stallMs'].map(
+    (name) => [name, notTimes, (rt, v) => rt.configureMesh({ [name]: v }), RANGE],
+  ),
+  ...['maxPayload', 'sendBuffer', 'proxyCapacity', 'window', 'maxPeers', 'maxHandshakes'].map(
+    (name) => [
+      name,
+      [0, -1, 0.5, Number.NaN, 2 ** 53],
+      (rt, v) => rt.configureMesh({ [name]: v }),
+      RANGE,
+    ],
+  ),
+  ['phi', [0, -1, Number.NaN, Infinity], (rt, v) => rt.configureMesh({ phi: v }), RANGE],
   ['onCrash(hook)', [1, 'f', {}, true, Symbol('s')], (rt, v) => rt.onCrash(v), TYPE],
   ['onPressure(hook)', [1, 'f', {}, true, Symbol('s')], (rt, v) => rt.onPressure(v), TYPE],
   ['onPressure', [1, 'f', {}, true], (_rt, v) => new NodeRuntime({ onPressure: v }), TYPE],
@@ -616,7 +693,7 @@ for (const [what, values, call, code] of cases) {
       assert.equal(error instanceof TypeError, code === TYPE)
       assert.equal(error instanceof RangeError, code === RANGE || code === PATH)
       const asks =
-        /^(call[ (]|join|close|sendAsync|spawnThreaded|selectiveRecv|an unknown (call|close))/.test(
+        /^(call[ (]|join|close|sendAsync|spawnThreaded|selectiveRecv|an unknown (call|close)|listen|isNodeUp|resolveRemote|remoteInfo)/.test(
           what,
         )
       assert.equal(answered, asks, 'what waits rejects, the rest throws')

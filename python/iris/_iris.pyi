@@ -22,6 +22,8 @@ from iris._types import (
     ExitReason,
     Handler,
     Metrics,
+    NodeInfo,
+    NodePermissions,
     OverflowPolicy,
     Payload,
     Pid,
@@ -29,6 +31,7 @@ from iris._types import (
     PressureHook,
     PullHandler,
     Received,
+    RemoteInfo,
     RestartType,
     Strategy,
     SystemType,
@@ -1579,6 +1582,279 @@ class Runtime:
 
         Raises:
             NoSuchActor: The actor is unknown or dead.
+        """
+    def configure_mesh(
+        self,
+        *,
+        secret: str | Payload | None = None,
+        heartbeat_ms: float | None = None,
+        down_after_ms: float | None = None,
+        phi: float | None = None,
+        resume_window_ms: float | None = None,
+        handshake_timeout_ms: float | None = None,
+        stall_ms: float | None = None,
+        max_payload: int | None = None,
+        send_buffer: int | None = None,
+        proxy_capacity: int | None = None,
+        window: int | None = None,
+        max_peers: int | None = None,
+        max_handshakes: int | None = None,
+        permissions: NodePermissions | None = None,
+    ) -> None:
+        """Changes how this node behaves towards others, for connections that begin from now on.
+
+        What is None stays as it is. docs/distributed.md explains each knob.
+
+        Args:
+            secret: What all nodes of the mesh know: it encrypts, and keeps others out. Take 32
+                random bytes. Default: none.
+            heartbeat_ms: Time between signs of life. Default 1,000.
+            down_after_ms: How long a node may be silent before it is down. Default 10,000.
+            phi: Judge silences by what is usual on the link (phi-accrual); the threshold, 8 for one
+                error in 10^8. Default: off.
+            resume_window_ms: How long a session waits for a new connection after a cut. Default
+                10,000.
+            handshake_timeout_ms: How long a connection may take until both have said who they are.
+                Default 5,000.
+            stall_ms: How long a lane may be stuck before others see this node as stalled. Default
+                5,000.
+            max_payload: Longest message, in bytes. Default 16 MiB; 1 KiB to 1 GiB.
+            send_buffer: Bytes of one session that wait for an acknowledgement; then proxies keep
+                their messages. Default 8 MiB.
+            proxy_capacity: Bound of proxies' mailboxes, in messages. Default: the runtime's
+                ``default_capacity``.
+            window: Messages that a node may have on their way to one actor here. Default 16,384.
+            max_peers: Nodes that are connected at once. Default 1,024.
+            max_handshakes: Connections that have not said who they are; one more ends the oldest.
+                Default 128.
+            permissions: What nodes may do here over connections that this node opens.
+
+        Raises:
+            InvalidArgument: A value is out of range, or a permission does not exist.
+        """
+    def listen(
+        self,
+        addr: str,
+        *,
+        secret: str | Payload | None = None,
+        insecure: bool = False,
+        permissions: NodePermissions | None = None,
+    ) -> str:
+        """Listens for other nodes.
+
+        Args:
+            addr: ``host:port`` (port 0: a free one), ``[ipv6]:port`` or ``unix:/path``. Without a
+                secret only addresses that other machines cannot reach.
+            secret: The secret of this listener. Default: the mesh's; if that has none, this becomes
+                its.
+            insecure: Listen beyond this machine without a secret.
+            permissions: What nodes may do here over connections that they open.
+
+        Returns:
+            The bound address.
+
+        Raises:
+            Io: The system refused: in use, no right.
+            InvalidArgument: This is no address, or it needs a secret.
+        """
+    def unlisten(self, addr: str) -> bool:
+        """Stops listening; connections that are open stay.
+
+        Args:
+            addr: Where.
+
+        Returns:
+            Whether it listened there.
+        """
+    def listening(self) -> list[str]:
+        """Lists the addresses that this node listens at.
+
+        Returns:
+            The bound addresses.
+        """
+    def resolve_remote(self, addr: str, name: str, timeout: float | None = None) -> int | None:
+        """Asks the node at an address who has a name there, and waits.
+
+        Args:
+            addr: Where; connects if need be.
+            name: Which name.
+            timeout: Seconds. Default 5.
+
+        Returns:
+            A proxy: a pid that works in every call. None: nobody has the name.
+
+        Raises:
+            Unreachable: No node answers there.
+            AuthFailed: It has another secret, or only one of the two has one.
+            NotPermitted: It lets nobody ask.
+            Timeout: It did not answer in time.
+            WouldDeadlock: This thread runs an event loop or actors.
+        """
+    def resolve_remote_py(
+        self, addr: str, name: str, timeout: float | None = None
+    ) -> Future[int | None]:
+        """Asks as `resolve_remote` does, without blocking.
+
+        Args:
+            addr: Where.
+            name: Which name.
+            timeout: Seconds. Default 5.
+
+        Returns:
+            An awaitable of the running event loop.
+
+        Raises:
+            NotLocal: No event loop runs on this thread.
+        """
+    def is_node_up(self, addr: str, timeout: float | None = None) -> bool:
+        """Asks whether a node answers at an address, and waits.
+
+        Args:
+            addr: Where.
+            timeout: Seconds. Default 2.
+
+        Returns:
+            Whether it does.
+
+        Raises:
+            WouldDeadlock: This thread runs an event loop or actors.
+        """
+    def is_node_up_async(self, addr: str, timeout: float | None = None) -> Future[bool]:
+        """Asks as `is_node_up` does, without blocking.
+
+        Args:
+            addr: Where.
+            timeout: Seconds. Default 2.
+
+        Returns:
+            An awaitable of the running event loop.
+
+        Raises:
+            NotLocal: No event loop runs on this thread.
+        """
+    def remote_pid(self, addr: str, pid: int) -> int:
+        """Makes the proxy of an actor from its node's address and its pid there.
+
+        It takes messages at once; if the node cannot be reached it ends with ``node_down``, and if
+        there is no such actor with ``noproc``.
+
+        Args:
+            addr: Where.
+            pid: Its pid on that node.
+
+        Returns:
+            The proxy.
+        """
+    def send_remote(self, addr: str, pid: int, data: Payload) -> bool:
+        """Sends to the actor that has a pid on the node at an address.
+
+        Args:
+            addr: Where.
+            pid: Its pid on that node.
+            data: The message.
+
+        Returns:
+            Whether its proxy took it.
+        """
+    def monitor_remote(
+        self,
+        addr: str,
+        pid: int,
+        watcher: int | Callable[[PySystemMessage], object] | None = None,
+    ) -> int:
+        """Watches the actor that has a pid on the node at an address.
+
+        Args:
+            addr: Where.
+            pid: Its pid on that node.
+            watcher: Who hears of its end; see `monitor`.
+
+        Returns:
+            Its proxy.
+        """
+    def disconnect(self, addr: str) -> bool:
+        """Says goodbye to a node: proxies of its actors end with ``disconnected``.
+
+        Args:
+            addr: Where this node had connected to.
+
+        Returns:
+            Whether there was a session.
+        """
+    def export_pid(self, pid: int) -> bytes:
+        """Writes a pid as bytes, for messages.
+
+        Args:
+            pid: A live actor, or a proxy.
+
+        Returns:
+            What any node of the mesh can turn back with `import_pid`.
+
+        Raises:
+            NoSuchActor: The actor is unknown or dead.
+        """
+    def import_pid(self, data: Payload) -> int:
+        """Turns such bytes into the pid that they mean here.
+
+        Args:
+            data: From `export_pid`.
+
+        Returns:
+            The actor itself where it lives, a proxy elsewhere.
+
+        Raises:
+            InvalidArgument: The bytes are none of `export_pid`.
+            NoSuchActor: Its node was declared down since.
+            Unreachable: Its node is not connected and does not listen.
+        """
+    def is_remote(self, pid: int) -> bool:
+        """Asks whether an actor lives on another node.
+
+        Args:
+            pid: Who.
+
+        Returns:
+            Whether the pid is a proxy's.
+        """
+    def remote_info(self, pid: int, timeout: float | None = None) -> RemoteInfo | None:
+        """Asks the node of a remote actor about it, and waits.
+
+        Args:
+            pid: A proxy.
+            timeout: Seconds. Default 5.
+
+        Returns:
+            What is known there. None: it has ended, or is no remote actor.
+
+        Raises:
+            WouldDeadlock: This thread runs an event loop or actors.
+        """
+    def remote_info_async(
+        self, pid: int, timeout: float | None = None
+    ) -> Future[RemoteInfo | None]:
+        """Asks as `remote_info` does, without blocking.
+
+        Args:
+            pid: A proxy.
+            timeout: Seconds. Default 5.
+
+        Returns:
+            An awaitable of the running event loop.
+
+        Raises:
+            NotLocal: No event loop runs on this thread.
+        """
+    def nodes(self) -> list[NodeInfo]:
+        """Lists the nodes that this one has a session with.
+
+        Returns:
+            One entry a node.
+        """
+    def mesh_metrics(self) -> dict[str, int]:
+        """Reads the numbers of the mesh.
+
+        Returns:
+            Each under its name; docs/distributed.md explains them.
         """
     def prometheus(self) -> str:
         """Writes the metrics as text that Prometheus reads. O(lanes).

@@ -102,6 +102,41 @@ PressureHook: TypeAlias = "Callable[[int, Pressure], object]"
 """Who hears that a mailbox comes to another level."""
 
 
+class NodePermissions(TypedDict, total=False):
+    """What other nodes may do here; what is not said is allowed."""
+
+    send: Literal["any", "names"]
+    """``names``: only to actors that they found by a name, or that wrote to them."""
+    resolve: bool
+    """Ask for names."""
+    stop: bool
+    """Stop and kill actors, and link to them."""
+
+
+class NodeInfo(TypedDict):
+    """A node that this one has a session with."""
+
+    id: str
+    """Its id and incarnation."""
+    address: str | None
+    """Where this node connected to; None: it connected here."""
+    connected: bool
+    """Whether a connection carries the session now; after a cut it is being mended."""
+    stalled: bool
+    """Whether it says that an event loop or interpreter of its is stuck."""
+
+
+class RemoteInfo(TypedDict):
+    """What a remote actor's node knows of it."""
+
+    queue: int
+    """Messages that wait there."""
+    capacity: int | None
+    """Bound of its mailbox."""
+    handled: int
+    """Messages handled."""
+
+
 class Refusals(TypedDict):
     """Sends that no mailbox took, by reason."""
 
@@ -111,6 +146,7 @@ class Refusals(TypedDict):
     closed: int
     target_gone: int
     shed: int
+    too_large: int
 
 
 class Drops(TypedDict):

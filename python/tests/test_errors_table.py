@@ -49,6 +49,9 @@ PID_CALLS: dict[str, Callable[[Runtime, Any], Any]] = {
     "is_alive": lambda rt, pid: rt.is_alive(pid),
     "mailbox_size": lambda rt, pid: rt.mailbox_size(pid),
     "actor_info": lambda rt, pid: rt.actor_info(pid),
+    "export_pid": lambda rt, pid: rt.export_pid(pid),
+    "is_remote": lambda rt, pid: rt.is_remote(pid),
+    "remote_info": lambda rt, pid: rt.remote_info(pid),
 }
 # Calls for which a dead pid is no error.
 WATCH_CALLS: dict[str, Callable[[Runtime, Any], Any]] = {
@@ -85,6 +88,13 @@ NAME_CALLS: dict[str, Callable[[Runtime, Any], Any]] = {
     "watch_path": lambda rt, path: rt.watch_path(path),
     "supervise": lambda rt, path: rt.supervise(path, []),
     "send_path": lambda rt, path: rt.send_path(path, b""),
+    "listen": lambda rt, addr: rt.listen(addr),
+    "unlisten": lambda rt, addr: rt.unlisten(addr),
+    "resolve_remote address": lambda rt, addr: rt.resolve_remote(addr, "x"),
+    "resolve_remote name": lambda rt, name: rt.resolve_remote("127.0.0.1:1", name),
+    "is_node_up": lambda rt, addr: rt.is_node_up(addr),
+    "send_remote": lambda rt, addr: rt.send_remote(addr, 1 << 23, b""),
+    "disconnect": lambda rt, addr: rt.disconnect(addr),
 }
 TIMEOUT_CALLS: dict[str, Callable[[Runtime, int, Any], Any]] = {
     "call": lambda rt, pid, t: rt.call(pid, b"", timeout=t),
@@ -148,6 +158,22 @@ OTHER_CALLS: dict[str, Callable[[Runtime], Any]] = {
     "set_message_capacity": lambda rt: rt.set_message_capacity(None),
     "set_load_shedding": lambda rt: rt.set_load_shedding(True),
     "is_load_shedding_active": lambda rt: rt.is_load_shedding_active(),
+    "configure_mesh": lambda rt: rt.configure_mesh(),
+    "listen": lambda rt: rt.listen("127.0.0.1:0"),
+    "unlisten": lambda rt: rt.unlisten("127.0.0.1:1"),
+    "listening": lambda rt: rt.listening(),
+    "resolve_remote": lambda rt: rt.resolve_remote("127.0.0.1:1", "x"),
+    "resolve_remote_py": lambda rt: rt.resolve_remote_py("127.0.0.1:1", "x"),
+    "is_node_up": lambda rt: rt.is_node_up("127.0.0.1:1"),
+    "is_node_up_async": lambda rt: rt.is_node_up_async("127.0.0.1:1"),
+    "remote_pid": lambda rt: rt.remote_pid("127.0.0.1:1", 1 << 23),
+    "send_remote": lambda rt: rt.send_remote("127.0.0.1:1", 1 << 23, b""),
+    "monitor_remote": lambda rt: rt.monitor_remote("127.0.0.1:1", 1 << 23),
+    "disconnect": lambda rt: rt.disconnect("127.0.0.1:1"),
+    "import_pid": lambda rt: rt.import_pid(b""),
+    "remote_info_async": lambda rt: rt.remote_info_async(1 << 23),
+    "nodes": lambda rt: rt.nodes(),
+    "mesh_metrics": lambda rt: rt.mesh_metrics(),
 }
 # Calls that need a live actor and say so by raising.
 NEEDS_ACTOR = {

@@ -66,6 +66,11 @@ impl Shared {
             }
         }
         Err(match self.rt.actor_info(pid) {
+            Some(info) if info.kind == "remote" => fail(
+                py,
+                ErrorKind::NotLocal,
+                format!("pid {pid} lives on another node; handlers do not travel"),
+            ),
             Some(info) => fail(
                 py,
                 ErrorKind::InvalidArgument,

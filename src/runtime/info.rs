@@ -98,6 +98,13 @@ impl Lanes {
         self.open.push((self.opened, Arc::downgrade(lane)));
     }
 
+    /// How long the slowest lane has had work without looking at it, in milliseconds.
+    #[cfg(feature = "mesh")]
+    pub(super) fn longest_stuck_ms(&self, now_ms: u64) -> u64 {
+        let stuck = |(_, lane): &(u32, Weak<Lane>)| Some(lane.upgrade()?.stuck_ms(now_ms));
+        self.open.iter().filter_map(stuck).max().unwrap_or(0)
+    }
+
     fn metrics(&self) -> Vec<LaneMetrics> {
         let of = |(number, lane): &(u32, Weak<Lane>)| {
             let lane = lane.upgrade().filter(|l| !l.is_closed())?;

@@ -272,9 +272,7 @@ impl Host for MeshHost {
     fn stalled(&self) -> Duration {
         let Some(core) = self.core() else { return Duration::ZERO };
         let now = core.clock.now_ms();
-        let lanes = core.listeners.lock();
-        let longest = lanes.iter().map(|l| l.stuck_ms(now)).max().unwrap_or(0);
-        Duration::from_millis(longest)
+        Duration::from_millis(core.lanes.lock().longest_stuck_ms(now))
     }
 }
 

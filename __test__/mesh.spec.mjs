@@ -1,0 +1,400 @@
+// Other nodes, from Node: two runtimes of one process, and processes of their own.
+
+import assert from 'node:assert/strict'
+import { fork, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readFileSync } from 'node:fs'
+import { connect } from 'node:net'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { test } from 'node:test'
+import { deferred, eventually, rejects, root, run, runtime } from './support.mjs'
+
+const LOCAL = '127.0.0.1:0'
+
+async function pair(t, handler) {
+  const [a, b] = [runtime(t), runtime(t)]
+  const pid = b.spawn(handler)
+  b.register('it', pid)
+  const address = await b.listen(LOCAL)
+  const proxy = await a.resolveRemote(address, 'it')
+  return { a, b, pid, proxy, address }
+}
+
+test('an actor of another node is called by its name', async (t) => {
+  const got = deferred()
+  const { a, proxy, address } = await pair(t, (msg, ctx) => {
+    if (ctx.isCall) return `re: ${msg}`
+    got.resolve(msg)
+  })
+  assert.equal(a.isRemote(proxy), true)
+  assert.equal(a.actorInfo(proxy).kind, 'remote')
+  assert.equal(a.send(proxy, 'hello'), true)
+  assert.equal((await got.promise).toString(), 'hello')
+  assert.equal((await a.call(proxy, 'ping')).toString(), 're: ping')
+  assert.equal(await a.resolveRemote(address, 'it'), proxy)
+  assert.equal(await a.resolveRemotePy(address, 'nobody'), null)
+  assert.equal(await a.isNodeUp(address), true)
+  assert.deepEqual(
+    a.nodes().map((n) => [n.address, n.connected, n.stalled]),
+    [[address, true, false]],
+  )
+  const { handled } = await a.remoteInfo(proxy)
+  assert.equal(handled, 2)
+  assert.equal(a.getMetrics().mesh.proxies, 1)
+})
+
+test('a handler that throws there rejects the call here', async (t) => {
+  const { a, b, proxy } = await pair(t, () => {
+    throw new Error('no way')
+  })
+  await assert.rejects(a.call(proxy, 'x'), { code: 'ERR_IRIS_HANDLER_FAILED', message: /no way/ })
+  assert.equal((await a.join(proxy)).reason, 'crash')
+  assert.equal(a.isAlive(proxy), false)
+  assert.equal(a.send(proxy, 'late'), false)
+  assert.equal(b.listActors().length, 0)
+})
+
+test('sendMany, sendNamed, timers and monitors take a proxy', async (t) => {
+  const seen = []
+  const { a, b, pid, proxy } = await pair(t, (msg) => {
+    seen.push(msg.toString())
+  })
+  a.register('there', proxy)
+  assert.equal(a.sendMany(proxy, ['1', '2', '3']), 3)
+  assert.equal(a.sendNamed('there', '4'), true)
+  await eventually(() => seen.length === 4)
+  a.sendAfter(proxy, 1, '5')
+  await eventually(() => seen.length === 5)
+  assert.deepEqual(seen, ['1', '2', '3', '4', '5'])
+  const down = deferred()
+  a.monitor(proxy, down.resolve)
+  b.stop(pid)
+  const { typeName, reason, fromPid } = await down.promise
+  assert.deepEqual([typeName, reason, fromPid], ['DOWN', 'shutdown', proxy])
+  assert.equal(a.whereis('there'), null)
+})
+
+test('stop and kill of a proxy end the actor', async (t) => {
+  const { a, b, pid, proxy } = await pair(t, () => {})
+  assert.equal(a.stop(proxy), true)
+  assert.equal(a.isAlive(proxy), false)
+  assert.equal((await b.join(pid)).reason, 'shutdown')
+  assert.equal((await a.join(proxy)).reason, 'shutdown')
+})
+
+test('a link holds across nodes', async (t) => {
+  const { a, b, pid, proxy } = await pair(t, (_, ctx) => (ctx.isCall ? 'x' : undefined))
+  const mine = a.spawn(() => {})
+  a.link(mine, proxy)
+  await a.call(proxy, 'behind the link')
+  a.kill(mine)
+  assert.equal((await b.join(pid)).reason, 'killed')
+})
+
+test('what carries code is not local', async (t) => {
+  const { a, proxy } = await pair(t, () => {})
+  assert.throws(() => a.spawnChild(proxy, () => {}), { code: 'ERR_IRIS_NOT_LOCAL' })
+  assert.throws(() => a.hotSwap(proxy, () => {}), { code: 'ERR_IRIS_NOT_LOCAL' })
+  assert.equal(a.isAlive(proxy), true)
+})
+
+test('a bounded proxy tells its pressure and keeps to its policy', async (t) => {
+  const [a, b] = [runtime(t), runtime(t)]
+  a.configureMesh({ proxyCapacity: 10 })
+  const gate = deferred()
+  const handled = []
+  const slow = b.spawnBounded(
+    async (msg) => {
+      await gate.promise
+      handled.push(Number(msg))
+    },
+    { capacity: 4 },
+  )
+  b.register('slow', slow)
+  const proxy = await a.resolveRemote(await b.listen(LOCAL), 'slow')
+  let taken = 0
+  while (a.send(proxy, String(taken)) || (await new Promise((r) => setTimeout(r, 5, false))))
+    taken++
+  await eventually(
+    () => a.mailboxSize(proxy) === 10 || (a.send(proxy, String(taken)) && ++taken < 0),
+  )
+  assert.equal(a.mailboxBackpressure(proxy), 'CRITICAL')
+  a.setOverflowPolicy(proxy, 'dropold')
+  gate.resolve()
+  await eventually(() => handled.length >= taken)
+  assert.deepEqual(
+    handled,
+    Array.from({ length: handled.length }, (_, i) => i),
+  )
+  assert.equal(b.getMetrics().refused.full, 0)
+})
+
+test('pids travel inside messages', async (t) => {
+  const { a, b, pid, proxy } = await pair(t, (msg, ctx) => {
+    b.send(b.importPid(msg), 'thanks')
+    return ctx.isCall ? 'sent' : undefined
+  })
+  const got = deferred()
+  const mine = a.spawn(got.resolve)
+  await a.listen(LOCAL)
+  await a.call(proxy, a.exportPid(mine))
+  assert.equal((await got.promise).toString(), 'thanks')
+  assert.equal(b.importPid(a.exportPid(proxy)), pid)
+})
+
+test('errors say which address and what the system said', async (t) => {
+  const [a, b] = [runtime(t), runtime(t)]
+  const address = await b.listen(LOCAL)
+  await assert.rejects(a.listen(address), { code: 'ERR_IRIS_IO', message: /in use/ })
+  assert.equal(b.unlisten(address), true)
+  assert.equal(b.unlisten(address), false)
+  await rejects(a.resolveRemote(address, 'x'), 'ERR_IRIS_UNREACHABLE')
+  assert.equal(await a.isNodeUp(address), false)
+  const aborted = a.resolveRemote(await b.listen(LOCAL), 'x', { signal: AbortSignal.abort() })
+  await rejects(aborted, 'ERR_IRIS_ABORTED')
+})
+
+test('fault 31: another secret, or none, is refused', async (t) => {
+  const [a, b, c] = [runtime(t), runtime(t), runtime(t)]
+  const address = await b.listen(LOCAL, { secret: 'swordfish and more' })
+  b.register(
+    'echo',
+    b.spawn((m) => m),
+  )
+  await rejects(a.resolveRemote(address, 'echo'), 'ERR_IRIS_AUTH_FAILED')
+  c.configureMesh({ secret: Buffer.from('password') })
+  await rejects(c.resolveRemote(address, 'echo'), 'ERR_IRIS_AUTH_FAILED')
+  a.configureMesh({ secret: 'swordfish and more' })
+  const echo = await a.resolveRemote(address, 'echo')
+  assert.equal((await a.call(echo, 'x')).toString(), 'x')
+  assert.deepEqual(b.nodes().length, 1)
+})
+
+test('permissions bind', async (t) => {
+  const [a, b] = [runtime(t), runtime(t)]
+  const address = await b.listen(LOCAL, { permissions: { send: 'names', stop: false } })
+  const [open, hidden] = [b.spawn((m) => m), b.spawn((m) => m)]
+  b.register('open', open)
+  const proxy = await a.resolveRemote(address, 'open')
+  assert.equal(a.stop(proxy), false)
+  assert.equal(b.isAlive(open), true)
+  assert.equal((await a.join(a.remotePid(address, hidden))).reason, 'noproc')
+  assert.throws(
+    () =>
+      a.link(
+        proxy,
+        a.spawn(() => {}),
+      ),
+    { code: 'ERR_IRIS_NOT_PERMITTED' },
+  )
+})
+
+test('garbage is closed, and others are served', async (t) => {
+  const { a, proxy, address } = await pair(t, (m) => m)
+  const [host, port] = address.split(':')
+  for (const bytes of ['GET / HTTP/1.1\r\n\r\n', Buffer.alloc(64, 255)]) {
+    const socket = connect(Number(port), host)
+    socket.on('error', () => {})
+    socket.write(bytes)
+    await once(socket, 'close')
+  }
+  assert.equal((await a.call(proxy, 'x')).toString(), 'x')
+})
+
+test('a process that listens lives, and one that sent something sends it before it ends', async (t) => {
+  const rt = runtime(t)
+  const got = deferred()
+  rt.register('sink', rt.spawn(got.resolve))
+  const address = await rt.listen(LOCAL)
+  const { exit, stderr } = await run(`
+    const rt = new NodeRuntime()
+    const sink = await rt.resolveRemote('${address}', 'sink')
+    rt.send(sink, 'last words')
+  `)
+  assert.deepEqual([exit, stderr], [0, ''])
+  assert.equal((await got.promise).toString(), 'last words')
+})
+
+async function node(t) {
+  const other = fork(new URL('./mesh-child.mjs', import.meta.url))
+  t.after(() => other.kill('SIGKILL'))
+  const [{ mine }] = await once(other, 'message')
+  return { other, address: mine }
+}
+
+const brisk = { heartbeatMs: 50, downAfterMs: 1500, resumeWindowMs: 1500 }
+
+test('fault 17: a process that is killed is down', async (t) => {
+  const rt = runtime(t)
+  rt.ref().configureMesh(brisk)
+  const { other, address } = await node(t)
+  const proxy = await rt.resolveRemote(address, 'it')
+  other.kill('SIGKILL')
+  assert.equal((await rt.join(proxy)).reason, 'node_down')
+})
+
+test('fault 18: a process that is stopped is down once, and comes back as another', async (t) => {
+  const rt = runtime(t)
+  rt.ref().configureMesh(brisk)
+  const { other, address } = await node(t)
+  const proxy = await rt.resolveRemote(address, 'it')
+  const exported = rt.exportPid(proxy)
+  let downs = 0
+  rt.monitor(proxy, () => downs++)
+  other.kill('SIGSTOP')
+  assert.equal((await rt.join(proxy)).reason, 'node_down')
+  other.kill('SIGCONT')
+  const again = await rt.resolveRemote(address, 'it')
+  assert.notEqual(again, proxy)
+  assert.equal((await rt.call(again, 'x')).toString(), 'x')
+  assert.throws(() => rt.importPid(exported), { code: 'ERR_IRIS_NO_SUCH_ACTOR' })
+  assert.equal(downs, 1)
+})
+
+test('fault 16: a blocked event loop is stalled, not down', async (t) => {
+  const rt = runtime(t)
+  rt.ref().configureMesh(brisk)
+  const { address } = await node(t)
+  const block = await rt.resolveRemote(address, 'block')
+  // Longer than `downAfterMs`, and than the other's `stallMs` of 5 s.
+  const over = rt.call(block, '8000', { timeoutMs: 60_000 })
+  await eventually(() => rt.nodes()[0].stalled)
+  assert.equal(rt.isAlive(block), true)
+  await over
+  await eventually(() => !rt.nodes()[0].stalled)
+  assert.equal(rt.isAlive(block), true)
+})
+
+test('fault 28: a process that closes says goodbye', async (t) => {
+  const rt = runtime(t).ref()
+  const { other, address } = await node(t)
+  const proxy = await rt.resolveRemote(address, 'it')
+  other.send('close')
+  assert.equal((await rt.join(proxy)).reason, 'disconnected')
+})
+
+const python = join(root, '.venv/bin/python')
+
+test('Node and Python call each other by name', {
+  skip: !existsSync(python) && 'no .venv',
+}, async (t) => {
+  const rt = runtime(t)
+  rt.register(
+    'shout',
+    rt.spawn((text) => text.toString().toUpperCase()),
+  )
+  const mine = await rt.listen(LOCAL)
+  const other = spawn(python, [join(root, 'examples/python/mesh.py'), mine], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  t.after(() => other.kill())
+  const lines = createInterface({ input: other.stdout })[Symbol.asyncIterator]()
+  const theirs = (await lines.next()).value
+  const words = await rt.resolveRemote(theirs, 'words')
+  const counted = JSON.parse(await rt.call(words, 'b a b'))
+  assert.deepEqual(counted, [
+    ['b', 2],
+    ['a', 1],
+  ])
+  assert.equal((await lines.next()).value, 'python got: PYTHON GREETS NODE')
+  other.stdin.end()
+  assert.equal((await rt.join(words)).reason, 'disconnected')
+})
+
+/** The wire in JavaScript, as far as the vectors go. */
+function read(bytes) {
+  let at = 0
+  const number = (n) => {
+    const v = bytes.readUIntLE(at, Math.min(n, 6))
+    at += n
+    return v
+  }
+  const varint = () => {
+    let v = 0n
+    for (let shift = 0n; ; shift += 7n) {
+      const byte = bytes[at++]
+      v |= BigInt(byte & 0x7f) << shift
+      if (byte < 0x80) return Number(v)
+    }
+  }
+  const raw = (n) => {
+    at += n
+    return bytes.subarray(at - n, at)
+  }
+  const text = () => raw(varint()).toString()
+  const rest = () => raw(bytes.length - at).toString('hex')
+  return { number, varint, raw, text, rest }
+}
+
+const hello = (r) => {
+  r.number(1)
+  const node = r.raw(16).toString('hex')
+  const incarnation = r.number(8)
+  r.raw(24)
+  return {
+    node,
+    incarnation,
+    received: r.number(8),
+    grants: r.number(1),
+    max_payload: r.number(4),
+    address: r.text(),
+  }
+}
+const ack = (r) => (r.raw(5), { ack: r.number(8) })
+const op = (fields) => (r) => (r.varint(), r.number(1), fields(r))
+const texts = (r) => ({ message: r.text(), stack: r.text() })
+const readers = {
+  preamble: (r) => (
+    r.raw(4),
+    {
+      low: r.number(1),
+      high: r.number(1),
+      secured: r.number(1) === 1,
+      capabilities: (r.raw(1), r.number(4)),
+    }
+  ),
+  hello,
+  welcome: hello,
+  refuse: (r) => (r.number(1), { code: r.number(1), incarnation: r.number(8), why: r.text() }),
+  data: (r) => (r.raw(5), { offset: r.number(8), ack: r.number(8), bytes: r.rest() }),
+  ack,
+  ping: (r) => ({ ...ack(r), stalled: r.number(1) === 1, stamp: r.number(8) }),
+  pong: (r) => ({ ...ack(r), stamp: r.number(8) }),
+  send: op((r) => ({ to: r.varint(), from: r.varint(), payload: r.rest() })),
+  call: op((r) => ({
+    to: r.varint(),
+    from: r.varint(),
+    id: r.varint(),
+    timeout_ms: r.varint(),
+    payload: r.rest(),
+  })),
+  reply: op((r) => ({ id: r.varint(), payload: r.rest() })),
+  fail: op((r) => ({ id: r.varint(), kind: r.number(1), ...texts(r) })),
+  cancel: op((r) => ({ id: r.varint() })),
+  resolve: op((r) => ({ id: r.varint(), name: r.text() })),
+  resolved: op((r) => ({ id: r.varint(), pid: r.varint(), credit: r.varint() })),
+  watch: op((r) => ({ pid: r.varint() })),
+  credit: op((r) => ({ pid: r.varint(), more: r.varint() })),
+  exit: op((r) => ({ pid: r.varint(), reason: r.number(1), ...texts(r) })),
+  stop: op((r) => ({ pid: r.varint(), mode: r.number(1) })),
+  link: op((r) => ({ to: r.varint(), from: r.varint(), on: r.number(1) === 1 })),
+  info: op((r) => ({ id: r.varint(), pid: r.varint() })),
+  info_is: op((r) => ({
+    id: r.varint(),
+    alive: r.number(1) === 1,
+    queue: r.varint(),
+    capacity: r.varint(),
+    handled: r.varint(),
+  })),
+  goodbye: op(() => ({})),
+  gossip: op((r) => ({ payload: r.rest() })),
+}
+
+test('the wire means in JavaScript what the vectors say', () => {
+  const vectors = JSON.parse(readFileSync(join(root, 'tests/vectors/wire.json'), 'utf8'))
+  assert.ok(vectors.length >= 26)
+  for (const { kind, hex, fields } of vectors) {
+    assert.deepEqual(readers[kind](read(Buffer.from(hex, 'hex'))), fields, kind)
+  }
+})
