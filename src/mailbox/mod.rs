@@ -232,6 +232,12 @@ impl Mailbox {
         std::mem::swap(&mut self.queue, hands);
     }
 
+    /// Messages that a lane holds but has not begun.
+    #[must_use]
+    pub fn reserved(&self) -> u32 {
+        self.reserved
+    }
+
     /// Says how many of the taken messages have not been begun.
     #[inline]
     pub fn set_reserved(&mut self, n: u32) {

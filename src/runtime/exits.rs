@@ -84,9 +84,9 @@ impl Core {
             VecDeque::new()
         } else {
             c.life = Life::Stopping(why);
-            let reserved = c.mailbox.len() - c.mailbox.queued();
+            let reserved = c.mailbox.reserved();
             let dead = c.mailbox.drain_all();
-            c.mailbox.set_reserved(reserved as u32);
+            c.mailbox.set_reserved(reserved);
             dead
         };
         self.bump_control(c.lane.as_ref());

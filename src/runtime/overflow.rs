@@ -1,7 +1,7 @@
 //! Full mailboxes, pressure, load shedding.
 
 use super::core::{Core, Sent, Wake};
-use crate::actor::cell::{Cell, Waiter};
+use crate::actor::cell::{Cell, Life, Waiter};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Pid;
 use crate::mailbox::overflow::{Overflow, Pressure};
@@ -208,11 +208,12 @@ impl Core {
         x.waiters.len() != before
     }
 
-    /// Lets in who waits, as far as there is room; the caller tells them once the lock is gone.
+    /// Lets in who waits, as far as there is room and the actor takes messages; the caller tells them once the lock is gone.
     #[cold]
     pub(super) fn admit(&self, c: &mut Cell) -> Vec<Box<dyn FnOnce(bool) + Send>> {
         let mut told = Vec::new();
-        while c.mailbox.has_room()
+        while c.life == Life::Alive
+            && c.mailbox.has_room()
             && let Some(w) = c.extra.as_mut().and_then(|x| x.waiters.pop_front())
         {
             c.mailbox.push(Envelope { payload: w.payload, sender: w.sender, call: None });

@@ -295,7 +295,7 @@ impl Core {
     ) -> Wake {
         c.mailbox.set_reserved(0);
         self.note_pressure(&mut c, pid);
-        if c.has_waiters() {
+        if c.life == Life::Alive && c.has_waiters() {
             let told = self.admit(&mut c);
             self.note_pressure(&mut c, pid);
             c.sched = Sched::Idle;
