@@ -528,6 +528,20 @@ export interface CrashReport {
   error: unknown
 }
 
+/** A message that was accepted and that nobody will handle, because its actor has ended. */
+export interface DeadLetter {
+  /** To whom it was sent. */
+  pid: Pid
+  /** Why that actor ended. */
+  reason: ExitReason
+  /** The bytes, as they were sent; `null`: the handler had them already, and did not finish. */
+  data: Buffer | null
+  /** The actor that sent it in its own name, if one did. */
+  sender: Pid | null
+  /** Whether it was a call; its caller has been told. */
+  isCall: boolean
+}
+
 /** What is known of an actor. */
 export interface ActorInfo {
   pid: Pid
@@ -1334,6 +1348,13 @@ export class NodeRuntime {
    * @param hook `null`: no hook any more.
    */
   onCrash(hook: ((report: CrashReport) => unknown) | null | undefined): void
+
+  /**
+   * Sets the hook that hears of dead letters: messages that were accepted and died with their actor, of any thread. Those
+   * that a mailbox refused are none: `send` was `false`. It runs on this event loop, later; what it throws is logged. `null`:
+   * no hook any more. The diagnostics channel `iris:deadletter` gets the same.
+   */
+  onDeadLetter(hook: ((letter: DeadLetter) => unknown) | null | undefined): void
 
   /**
    * Sets who hears that a mailbox comes to another level, up or down, whatever its messages come by; see {@link Pressure}.

@@ -659,6 +659,7 @@ const cases = [
   ),
   ['phi', [0, -1, Number.NaN, Infinity], (rt, v) => rt.configureMesh({ phi: v }), RANGE],
   ['onCrash(hook)', [1, 'f', {}, true, Symbol('s')], (rt, v) => rt.onCrash(v), TYPE],
+  ['onDeadLetter', [1, 'f', {}, true, Symbol('s')], (rt, v) => rt.onDeadLetter(v), TYPE],
   ['onPressure(hook)', [1, 'f', {}, true, Symbol('s')], (rt, v) => rt.onPressure(v), TYPE],
   ['onPressure', [1, 'f', {}, true], (_rt, v) => new NodeRuntime({ onPressure: v }), TYPE],
   ['close options', [null, 1, ...notObjects], (rt, v) => rt.close(v), TYPE],

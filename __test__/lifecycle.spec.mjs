@@ -454,6 +454,8 @@ describe('close', () => {
         () => rt.listActors(),
         () => rt.actorInfo(pid),
         () => rt.getMetrics(),
+        () => rt.prometheus(),
+        () => rt.onDeadLetter(() => {}),
         () => rt.ref(),
         () => rt.unref(),
       ]) {

@@ -3,7 +3,7 @@ import test from 'node:test'
 import { NodeRuntime } from '../index.mjs'
 
 /** The value of one line of an exposition. */
-function valueOf(text, metric) {
+function numberOf(text, metric) {
   const line = text.split('\n').find((l) => l.startsWith(`${metric} `))
   assert.ok(line, `${metric} is missing in\n${text}`)
   return Number(line.slice(metric.length + 1))
@@ -18,17 +18,17 @@ test('prometheus() shows the numbers of getMetrics()', async () => {
 
   const text = rt.prometheus()
   const metrics = rt.getMetrics()
-  assert.equal(valueOf(text, 'iris_messages_handled_total'), 11)
-  assert.equal(valueOf(text, 'iris_messages_attempted_total'), metrics.attempted)
+  assert.equal(numberOf(text, 'iris_messages_handled_total'), 11)
+  assert.equal(numberOf(text, 'iris_messages_attempted_total'), metrics.attempted)
   const refused = Object.entries(metrics.refused)
   assert.equal(
     refused.reduce((sum, [, n]) => sum + n, 0),
     1,
   )
   for (const [reason, n] of refused) {
-    assert.equal(valueOf(text, `iris_messages_refused_total{reason="${reason}"}`), n)
+    assert.equal(numberOf(text, `iris_messages_refused_total{reason="${reason}"}`), n)
   }
-  assert.equal(valueOf(text, 'iris_actors'), 1)
+  assert.equal(numberOf(text, 'iris_actors'), 1)
   await rt.close()
   assert.throws(() => rt.prometheus(), { code: 'ERR_IRIS_RUNTIME_CLOSED' })
 })
@@ -46,7 +46,7 @@ test('a lane counts its turns and how long it held the loop', async () => {
   assert.deepEqual([lane.lane, lane.host, lane.turns], [1, 'node', 1])
   assert.ok(lane.busyMs >= 3 && lane.longestHoldMs >= 3, JSON.stringify(lane))
   const text = rt.prometheus()
-  assert.ok(valueOf(text, 'iris_lane_hold_seconds_count{lane="1",host="node"}') >= 1)
-  assert.ok(valueOf(text, 'iris_lane_hold_seconds_sum{lane="1",host="node"}') >= 0.003)
+  assert.ok(numberOf(text, 'iris_lane_hold_seconds_count{lane="1",host="node"}') >= 1)
+  assert.ok(numberOf(text, 'iris_lane_hold_seconds_sum{lane="1",host="node"}') >= 0.003)
   await rt.close()
 })

@@ -72,6 +72,7 @@ export async function everyCall(): Promise<void> {
   rt.spawnWithPathObserved({ path: '/probe', capacity: 1 })
   rt.getMessages(observed).length
   rt.selectiveRecv(observed, (message) => 'reason' in message, { timeoutMs: 1 })
+  rt.onDeadLetter(({ pid, reason, data }) => `${pid} ${reason} ${data?.length}`)
   rt.onPressure((pid, level) => pid > 0 && level === 'HIGH')
   rt.spawnVirtual(handler)
   rt.spawnVirtual(handler, 100, 1000)

@@ -34,6 +34,7 @@ const { Outbox } = require('./outbox.js')
 const { Pulls } = require('./pulls.js')
 const { Requests } = require('./requests.js')
 const { Speech } = require('./speech.js')
+const { Tracing } = require('./tracing.js')
 const { Turns } = require('./turns.js')
 const { Virtuals } = require('./virtuals.js')
 const { Waits } = require('./waits.js')
@@ -68,6 +69,7 @@ class Lane {
   #virtuals
   #failures
   #tellPressure
+  tracing
   /** Whether another thread owns the runtime: it goes on when this one leaves. */
   #attached
   /** Called when another thread has closed the runtime. */
@@ -82,7 +84,10 @@ class Lane {
     const turns = new Turns(
       options.timeSliceMs,
       () => this.#drain.work(),
-      () => hold.settle(),
+      () => {
+        hold.settle()
+        this.tracing.look()
+      },
     )
     const hold = new Hold(
       () => turns.note(),
@@ -115,6 +120,7 @@ class Lane {
       this.#drain = new Drain(this, border, { ...shared, requests, virtuals, events })
       turns.begin(border)
     })
+    this.tracing = new Tracing(this, this.#supervisors, log)
     this.#turns = turns
     this.#hold = hold
     this.#failures = failures
@@ -137,6 +143,7 @@ class Lane {
         this.spawn(handler, budget, capacity, reentrant, parent, system, codec),
       )
     }
+    this.tracing.look()
     const run = callersContext()
     const answer = this.native.spawn(budget, capacity, parent, system)
     const pid = Math.abs(answer)
@@ -162,6 +169,7 @@ class Lane {
 
   /** `idleMs` and the hooks may be `undefined`. */
   spawnVirtual(handler, budget, capacity, { idleMs, onActivate, onDeactivate, codec }) {
+    this.tracing.look()
     const run = callersContext()
     const virtuals = this.#virtuals
     const [answer, hooks] = virtuals.spawn(budget, capacity, idleMs, onActivate, onDeactivate, run)
@@ -173,6 +181,7 @@ class Lane {
   }
 
   spawnObserved(budget, capacity) {
+    this.tracing.look()
     return this.#pulls.observe(budget, capacity, (answer) => {
       this.#drain.reused(Math.abs(answer) & SLOT_MASK)
       this.#actors.enter(answer, undefined, 0)
@@ -199,6 +208,7 @@ class Lane {
     if (supervisors.waiting !== 0 && supervisors.isPast()) {
       return supervisors.spawning(() => this.spawnPull(body, budget, capacity, parent, codec))
     }
+    this.tracing.look()
     return this.#pulls.spawn(body, budget, capacity, parent, codec, (answer) => {
       this.#drain.reused(Math.abs(answer) & SLOT_MASK)
       this.#actors.enter(this.#speaks(answer, codec), undefined, parent)
@@ -472,6 +482,7 @@ class Lane {
       else if (kind === 8) this.#news(key, a)
       else if (kind === 9) this.#supervisors.start(key, a, b ?? null)
       else if (kind === 10) this.#supervisors.forget(key)
+      else if (kind === 12) this.tracing.tell()
       else this.#supervisors.news(a, b, c, d, ...rest)
     }
     this.#failures.settle()

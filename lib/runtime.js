@@ -776,6 +776,12 @@ class NodeRuntime {
     return this.#lane.mesh.nodes()
   }
 
+  onDeadLetter(hook) {
+    if (hook !== null && hook !== undefined) check.callable(hook, 'hook')
+    this.#checkOpen()
+    this.#lane.tracing.onDeadLetter(hook ?? undefined)
+  }
+
   // --- seeing inside ----------------------------------------------------------------------------
 
   listActors() {

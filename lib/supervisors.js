@@ -23,7 +23,7 @@ class Supervisors {
   /** Async factories under way. */
   waiting = 0
   /** Who hears of what supervisors do: `onSupervision`, `onRestart`. */
-  #hooks = [undefined, undefined]
+  #hooks = [undefined, undefined, undefined]
   #listens = false
 
   constructor(lane, border, { hold }, log) {
@@ -118,7 +118,7 @@ class Supervisors {
     })
   }
 
-  /** `which`: 0 hears of everything, 1 of restarts. */
+  /** `which`: 0 hears of everything, 1 of restarts, 2 (no user's) of everything. */
   listen(which, hook) {
     this.#hooks[which] = hook
     if (hook === undefined || this.#listens) return
@@ -139,6 +139,7 @@ class Supervisors {
       stack,
       restarts,
     }
+    this.#hooks[2]?.(news)
     this.#tell(this.#hooks[0], news)
     if (event === 'restarted') this.#tell(this.#hooks[1], news)
   }

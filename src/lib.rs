@@ -40,9 +40,9 @@ pub use message::{
     CrashInfo, ExitInfo, ExitReason, ForeignBytes, Meta, Payload, SystemKind, SystemMessage,
 };
 pub use runtime::{
-    ActorInfo, Batch, BooksSnapshot, DropReason, HostLane, KeptBuffer, LaneMetrics, Metrics,
-    Overflow, Peeked, Pressure, PressureWatch, PullSignal, Pulled, Refusal, Replied, Run, Runtime,
-    Sent, TimerId,
+    ActorInfo, Batch, BooksSnapshot, DropReason, Event, EventWatch, HostLane, KeptBuffer,
+    LaneMetrics, Metrics, Overflow, Peeked, Pressure, PressureWatch, PullSignal, Pulled, Refusal,
+    Replied, Run, Runtime, Sent, TimerId,
 };
 
 #[cfg(any(feature = "node", feature = "python"))]

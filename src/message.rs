@@ -488,6 +488,8 @@ pub enum LaneEvent {
         /// The key that the host gave.
         key: u64,
     },
+    /// Something has happened that this lane watches: the host takes it from its watch.
+    Events,
     /// A supervisor did something.
     Supervisor(Box<SupervisorNews>),
     /// A pull actor of this lane should look at its mailbox.

@@ -47,6 +47,7 @@ __all__ = [
     "ActorInfo",
     "CallMessage",
     "Context",
+    "DeadLetter",
     "ExitInfo",
     "Mailbox",
     "PoolCore",
@@ -80,6 +81,26 @@ class ExitInfo:
     @property
     def traceback(self) -> str | None:
         """Where it was raised; None where that is not known."""
+
+@final
+class DeadLetter:
+    """A message that was accepted and that nobody will handle: its actor has ended."""
+
+    @property
+    def pid(self) -> int:
+        """To whom it was sent."""
+    @property
+    def reason(self) -> ExitReason:
+        """Why that actor ended."""
+    @property
+    def data(self) -> bytes | None:
+        """The bytes; None: the handler had them already, and did not finish."""
+    @property
+    def sender(self) -> int | None:
+        """The actor that sent it in its own name, if one did."""
+    @property
+    def is_call(self) -> bool:
+        """Whether it was a call; its caller has been told."""
 
 @final
 class ActorInfo:
@@ -1869,6 +1890,15 @@ class Runtime:
         Args:
             hook: Called once for each, on a thread of iris that must not be blocked. None: the
                 default, an error in the logger ``iris``.
+        """
+    def on_dead_letter(self, hook: Callable[[DeadLetter], object] | None) -> None:
+        """Sets who hears of dead letters: messages that were accepted and died with their actor.
+
+        What a mailbox refused is none: `send` was False.
+
+        Args:
+            hook: Called once for each, on a thread of iris that must not be blocked. What it raises
+                is logged. None: nobody, which costs nothing.
         """
     def on_pressure(self, hook: PressureHook | None) -> None:
         """Sets who hears that a mailbox comes to another level, up or down, whatever filled it.

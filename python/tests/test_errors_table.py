@@ -148,6 +148,7 @@ OTHER_CALLS: dict[str, Callable[[Runtime], Any]] = {
     "prometheus": lambda rt: rt.prometheus(),
     "on_crash": lambda rt: rt.on_crash(None),
     "on_pressure": lambda rt: rt.on_pressure(None),
+    "on_dead_letter": lambda rt: rt.on_dead_letter(None),
     "cancel_timer": lambda rt: rt.cancel_timer(1),
     "allocate_buffer": lambda rt: rt.allocate_buffer(1),
     "free_buffer": lambda rt: rt.free_buffer(1),
@@ -665,6 +666,8 @@ def test_a_hook_that_is_not_callable(rt: Runtime, hook: Any) -> None:
         rt.on_crash(hook)
     with pytest.raises(errors.InvalidType):
         rt.on_pressure(hook)
+    with pytest.raises(errors.InvalidType):
+        rt.on_dead_letter(hook)
 
 
 @pytest.mark.parametrize("flag", [1, 0, "yes", None], ids=repr)

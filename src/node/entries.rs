@@ -138,7 +138,7 @@ pub(super) fn big(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     Ok(cx.ret(cx.message(payload)))
 }
 
-fn exit_items<'a>(cx: &Cx<'a>, info: &ExitInfo) -> [Js<'a>; 4] {
+pub(super) fn exit_items<'a>(cx: &Cx<'a>, info: &ExitInfo) -> [Js<'a>; 4] {
     let crash = info.crash.as_deref();
     [
         cx.num(number(info.pid)),
@@ -152,7 +152,7 @@ fn exit_items<'a>(cx: &Cx<'a>, info: &ExitInfo) -> [Js<'a>; 4] {
 /// `[2, key, pid, reason, message, stack]` for joins, `[3, key, pid]` for actors to forget, `[4, 0, pid, reason, message,
 /// stack]` for failures, `[5, key, signal]` for pull actors: 0 look, 1 closing, 2 gone; `[6, key, pid, activate]` for the hooks
 /// of virtual actors; `[8, 0]`: the runtime is closed, `[8, 1, on]`: whether load is shed; `[9, key, ticket, old]`: call
-/// a factory, `[10, key]`: forget it, `[11, ...]`: what a supervisor did.
+/// a factory, `[10, key]`: forget it, `[11, ...]`: what a supervisor did; `[12]`: there are events to take.
 pub(super) fn events(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     let mut events = Vec::new();
     face.inner()?.lane.take_events(&mut events);
@@ -181,6 +181,7 @@ pub(super) fn events(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
             let [pid, reason, message, stack] = exit_items(cx, &info);
             cx.array([cx.num(4.0), cx.num(0.0), pid, reason, message, stack].into_iter())
         }
+        LaneEvent::Events => cx.array([cx.num(12.0), cx.num(0.0)].into_iter()),
         LaneEvent::Pressure => cx.array([cx.num(7.0), cx.num(0.0)].into_iter()),
         LaneEvent::Hook { pid, key, activate } => {
             let items = [6.0, f64::from(key), number(pid), f64::from(u8::from(activate))];

@@ -4,7 +4,7 @@ use super::raw::{Cx, EnvSlot, FlagMemory, Reference, Shared, WatchSlot, unwatch_
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{CallId, Pid};
 use crate::message::Payload;
-use crate::runtime::{Batch, HostLane, PressureWatch, Runtime};
+use crate::runtime::{Batch, EventWatch, HostLane, PressureWatch, Runtime};
 use std::cell::{Cell, RefCell, RefMut};
 use std::collections::BTreeSet;
 use std::ptr::null_mut;
@@ -66,6 +66,7 @@ pub(super) struct Inner {
     pub(super) used: usize,
     /// Hears of levels that change, if JS wants to.
     pub(super) pressure: Option<PressureWatch>,
+    pub(super) events: Option<EventWatch>,
     seen_control: u32,
     hold: Hold,
 }
@@ -130,6 +131,7 @@ impl Face {
             slab: None,
             used: 0,
             pressure: None,
+            events: None,
             seen_control: 0,
             hold: Hold::default(),
         };

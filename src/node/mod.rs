@@ -32,6 +32,7 @@ mod raw;
 mod supervise;
 mod system;
 mod timers;
+mod tracing;
 mod virtuals;
 mod watching;
 
@@ -144,6 +145,8 @@ const ENTRIES: &[(&CStr, usize, Entry)] = &[
     (c"setMessageCapacity", 1, overflow::set_message_capacity),
     (c"setLoadShedding", 1, overflow::set_load_shedding),
     (c"isLoadSheddingActive", 0, overflow::is_load_shedding_active),
+    (c"watchEvents", 1, tracing::watch_events),
+    (c"takeNews", 0, tracing::take_news),
     (c"watchPressure", 1, overflow::watch_pressure),
     (c"pressures", 0, overflow::pressures),
     (c"spawnPull", 4, mailbox::spawn_pull),

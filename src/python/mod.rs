@@ -51,6 +51,7 @@ mod supervise;
 mod swap;
 mod system;
 mod timers;
+mod tracing;
 mod virtuals;
 mod waits;
 mod watching;
@@ -75,6 +76,7 @@ fn iris_module(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<info::PyActorInfo>()?;
     m.add_class::<system::PySystemMessage>()?;
     m.add_class::<supervise::PySupervisionEvent>()?;
+    m.add_class::<tracing::PyDeadLetter>()?;
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     let codes: Vec<_> = ErrorKind::ALL.iter().map(|k| (format!("{k:?}"), k.code())).collect();
     m.add("ERROR_CODES", codes)?;

@@ -12,6 +12,7 @@ use super::mailbox::Pullers;
 use super::observed::Observed;
 use super::process;
 use super::release::Released;
+use super::tracing::DeadLetterHook;
 use super::virtuals::Hooks;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -67,6 +68,7 @@ pub(super) struct Shared {
     homes: Mutex<Vec<Arc<Home>>>,
     hook: Mutex<Option<Py<PyAny>>>,
     pressure: Mutex<Option<(Arc<PressureWatch>, Py<PyAny>)>>,
+    pub(super) dead_letters: DeadLetterHook,
     handle: Mutex<Option<Py<PyWeakrefReference>>>,
 }
 
@@ -103,6 +105,7 @@ impl Shared {
             homes: Mutex::default(),
             hook: Mutex::default(),
             pressure: Mutex::default(),
+            dead_letters: DeadLetterHook::default(),
             handle: Mutex::default(),
         });
         let me = Weak::clone(&shared.me);
@@ -413,6 +416,7 @@ impl Shared {
         let hooks = std::mem::take(&mut *self.supervision_hooks.lock());
         drop(hooks);
         self.set_pressure_hook(None);
+        self.dead_letters.clear();
         let hooks = self.last_hooks.lock().take();
         drop(hooks);
         let codecs = std::mem::take(&mut *self.codecs.lock());

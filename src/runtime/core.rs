@@ -107,6 +107,7 @@ pub(crate) struct Core {
     pub(super) buffers: Buffers,
     pub(super) shedding: Shedding,
     pub(super) pressures: Pressures,
+    pub(super) events: super::events::Events,
     pub(super) books: Books,
     /// Actors that have not ended.
     pub(super) live: AtomicUsize,
@@ -190,6 +191,7 @@ impl Core {
                 buffers: Buffers::default(),
                 shedding: Shedding::default(),
                 pressures: Pressures::default(),
+                events: super::events::Events::default(),
                 books: Books::default(),
                 live: AtomicUsize::new(0),
                 ending: AtomicUsize::new(0),
@@ -339,6 +341,7 @@ impl Core {
             pid
         };
         self.books.spawned();
+        self.note_spawn(pid, o.parent);
         match o.parent {
             Some(parent) => self.adopt(parent, pid).map(|()| pid),
             None => Ok(pid),
@@ -454,6 +457,7 @@ impl Core {
         if self.try_deliver(pid, here, &mut once).is_err()
             && self.keep(pid, &mut || once(pid)) != Some(true)
         {
+            self.note_dead(pid, ExitReason::Killed, &once(pid));
             self.books.accepted();
             self.books.dead_in_queue(ExitReason::Killed, 1);
         }

@@ -313,6 +313,7 @@ impl Core {
         }
         self.bury_queue(pid, why, queue);
         if awaiting {
+            self.note_dead_in_hand(pid, why);
             self.books.dead_in_flight(why, 1);
         }
         for id in extra.open_calls {
@@ -359,6 +360,7 @@ impl Core {
                 lane.wake();
             }
         }
+        self.note_end(&info);
         for (_, sink) in extra.joiners {
             sink.deliver(info.clone());
         }
@@ -378,6 +380,7 @@ impl Core {
         }
         self.books.dead_in_queue(why, queue.len() as u64);
         for e in queue {
+            self.note_dead(pid, why, &e);
             if let Some(id) = e.call {
                 self.fail_call_exited(id, pid, why);
             }

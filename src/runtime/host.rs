@@ -18,6 +18,7 @@
 
 use super::calls::Replied;
 use super::core::{Core, KEY_IS_SLOT, Sent};
+use super::events::{EventKinds, EventWatch};
 use super::pressure::PressureWatch;
 use super::turns::{Batch, Run};
 use crate::actor::activation::Virtual;
@@ -331,6 +332,17 @@ impl HostLane {
                 lane.wake();
             }
         }))
+    }
+
+    /// [`Runtime::watch_events`](super::Runtime::watch_events), and the bell is [`LaneEvent::Events`] for this lane.
+    #[must_use]
+    pub fn watch_events(&self, kinds: EventKinds) -> EventWatch {
+        let lane = Arc::clone(&self.lane);
+        self.core.watch_events(kinds, move || {
+            if lane.push_event(LaneEvent::Events) {
+                lane.wake();
+            }
+        })
     }
 
     /// The hook of `pid` is over; answers whether this lane must be armed.

@@ -215,7 +215,9 @@ impl Core {
             }
         } else {
             // The message itself is in flight no more for anybody: its actor is gone.
-            self.books.dead_in_flight(self.reason_of(pid), 1);
+            let why = self.reason_of(pid);
+            self.note_dead_in_hand(pid, why);
+            self.books.dead_in_flight(why, 1);
             self.end_dead_turn(c, pid, rest.into_iter());
         }
     }
@@ -369,6 +371,7 @@ impl Core {
         if handled != 0 {
             self.books.handled(handled as u64);
         }
+        self.note_dead_in_hand(pid, why);
         self.books.dead_in_flight(why, 1);
         let Some(slot) = self.slot(pid) else { return };
         let mut c = slot.lock();
@@ -393,6 +396,7 @@ impl Core {
         let mut n = 0;
         for e in rest {
             n += 1;
+            self.note_dead(pid, why, &e);
             if let Some(id) = e.call {
                 self.fail_call_exited(id, pid, why);
             }

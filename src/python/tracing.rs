@@ -1,0 +1,112 @@
+//! Dead letters, for the hook that wants them.
+
+use super::buffer;
+use super::errors::fail;
+use super::handler;
+use super::home::attached;
+use super::runtime::PyRuntime;
+use super::shared::Shared;
+use crate::error::ErrorKind;
+use crate::runtime::{DEAD_LETTERS, DeadLetter, Event, EventWatch};
+use crate::sync::Mutex;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use std::sync::{Arc, Weak};
+
+/// A message that was accepted and that nobody will handle.
+#[pyclass(name = "DeadLetter", module = "iris", frozen, get_all)]
+pub(super) struct PyDeadLetter {
+    pid: u64,
+    reason: &'static str,
+    data: Option<Py<PyBytes>>,
+    sender: Option<u64>,
+    is_call: bool,
+}
+
+#[pymethods]
+impl PyDeadLetter {
+    fn __repr__(&self, py: Python<'_>) -> String {
+        let size = self
+            .data
+            .as_ref()
+            .map_or("None".to_owned(), |d| format!("<{} bytes>", d.bind(py).as_bytes().len()));
+        format!("DeadLetter(pid={}, reason='{}', data={size})", self.pid, self.reason)
+    }
+}
+
+impl PyDeadLetter {
+    fn new(py: Python<'_>, dead: DeadLetter) -> Self {
+        Self {
+            pid: dead.pid.to_bits(),
+            reason: dead.reason.as_str(),
+            data: dead.payload.map(|p| buffer::bytes(py, p).unbind()),
+            sender: dead.sender.map(crate::id::Pid::to_bits),
+            is_call: dead.is_call,
+        }
+    }
+}
+
+/// The hook, and what it is told from.
+#[derive(Default)]
+pub(super) struct DeadLetterHook(Mutex<Option<(Arc<EventWatch>, Py<PyAny>)>>);
+
+impl DeadLetterHook {
+    /// Lets go of the hook.
+    pub(super) fn clear(&self) {
+        let old = self.0.lock().take();
+        drop(old);
+    }
+
+    fn set(&self, shared: &Arc<Shared>, hook: Option<Py<PyAny>>) {
+        let new = hook.map(|hook| {
+            let (me, courier) = (Arc::downgrade(shared), Arc::clone(&shared.courier));
+            let bell = move || {
+                let shared = Weak::clone(&me);
+                courier.call(&me, move |py| {
+                    if let Some(shared) = shared.upgrade() {
+                        shared.dead_letters.tell(py);
+                    }
+                });
+            };
+            (Arc::new(shared.rt.watch_events(DEAD_LETTERS, bell)), hook)
+        });
+        let old = std::mem::replace(&mut *self.0.lock(), new);
+        drop(old);
+    }
+
+    fn tell(&self, py: Python<'_>) {
+        let watch = self.0.lock().as_ref().map(|(w, h)| (Arc::clone(w), h.clone_ref(py)));
+        let Some((watch, hook)) = watch else { return };
+        let (events, _) = watch.take(usize::MAX);
+        for event in events {
+            let Event::DeadLetter(dead) = event else { continue };
+            if let Err(e) = hook.call1(py, (PyDeadLetter::new(py, dead),)) {
+                let logged = py
+                    .import("iris._support")
+                    .and_then(|m| m.call_method1("log_callback", (handler::value_of(py, &e),)));
+                if let Err(e) = logged {
+                    e.write_unraisable(py, None);
+                }
+            }
+        }
+    }
+}
+
+#[pymethods]
+impl PyRuntime {
+    /// Sets who hears of dead letters; None: nobody.
+    #[pyo3(signature = (hook))]
+    fn on_dead_letter(&self, py: Python<'_>, hook: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        let shared = self.open(py)?;
+        if hook.is_some_and(|h| !h.is_callable()) {
+            return Err(fail(
+                py,
+                ErrorKind::InvalidType,
+                "a dead letter hook must be callable or None",
+            ));
+        }
+        let hook = hook.map(|h| h.clone().unbind());
+        attached(py, shared, || shared.dead_letters.set(shared, hook));
+        Ok(())
+    }
+}
