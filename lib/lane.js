@@ -470,22 +470,26 @@ class Lane {
   #events() {
     // Before they are fetched: what comes later is seen then.
     this.#nudged[CALL_ENDED] = 0
-    for (const [kind, key, a, b, c, d, ...rest] of this.native.events()) {
-      if (kind === 0) this.#requests.done(key, a)
-      else if (kind === 1) this.#requests.failed(key, a, b, c)
-      else if (kind === 2) this.#requests.joined(key, { pid: a, reason: b, message: c, stack: d })
-      else if (kind === 3) this.#ended(a)
-      else if (kind === 4) this.#failures.ended(a, b, c, d)
-      else if (kind === 6) this.#virtuals.note(key, a, b)
-      else if (kind === 5) this.#pulls.signal(key, a)
-      else if (kind === 7) this.#tellLevels()
-      else if (kind === 8) this.#news(key, a)
-      else if (kind === 9) this.#supervisors.start(key, a, b ?? null)
-      else if (kind === 10) this.#supervisors.forget(key)
-      else if (kind === 12) this.tracing.tell()
-      else this.#supervisors.news(a, b, c, d, ...rest)
+    for (const event of this.native.events()) {
+      if (typeof event === 'number') this.#pulls.signal(Math.floor(event / 4), event % 4)
+      else if (event[0] === 0) this.#requests.done(event[1], event[2])
+      else this.#event(event)
     }
     this.#failures.settle()
+  }
+
+  #event([kind, key, a, b, c, d, ...rest]) {
+    if (kind === 1) this.#requests.failed(key, a, b, c)
+    else if (kind === 2) this.#requests.joined(key, { pid: a, reason: b, message: c, stack: d })
+    else if (kind === 3) this.#ended(a)
+    else if (kind === 4) this.#failures.ended(a, b, c, d)
+    else if (kind === 6) this.#virtuals.note(key, a, b)
+    else if (kind === 7) this.#tellLevels()
+    else if (kind === 8) this.#news(key, a)
+    else if (kind === 9) this.#supervisors.start(key, a, b ?? null)
+    else if (kind === 10) this.#supervisors.forget(key)
+    else if (kind === 12) this.tracing.tell()
+    else this.#supervisors.news(a, b, c, d, ...rest)
   }
 
   #ended(pid) {
