@@ -327,7 +327,7 @@ describe('a thread leaves', () => {
        await new Promise((resolve) => parentPort.once('message', resolve))
        const never = rt.spawn(() => new Promise(() => {}))
        const call = rt.call(workerData.slow, 'x').catch((e) => e.code)
-       await rt.close({ timeoutMs: 0 })
+       await rt.close()
        tell([rt.closed, await call])
        const codes = []
        for (const f of [() => rt.send(pids[0], 'x'), () => rt.spawn(() => {}), () => rt.whereis('x'), () => rt.stop(1),

@@ -18,7 +18,7 @@ test('fault 2: a Rust panic in a native entry is an error with a code, and the r
     clock: new Float64Array(1),
     callKeys: new Int32Array(512),
     answered: new Int32Array(2),
-    nudged: new Int32Array(new SharedArrayBuffer(8)),
+    nudged: new Int32Array(new SharedArrayBuffer(12)),
   }
   const native = createLane({}, memory, () => {}, makeError)
   for (let i = 0; i < 100; i++) {

@@ -29,12 +29,15 @@ const OUT_COUNT = 7
 const OUT_BYTES = 8
 const ARMED = 9
 const ANSWERED = 10
+const FAR_MAX = 11
 
 // Words that any thread may set.
 /** Look at the clock, and at CONTROL, before the next message. */
 const LOOK = 0
 /** A call of this loop has ended otherwise than by its reply, and the news waits among the events. */
 const CALL_ENDED = 1
+/** Leases have ended: what another thread takes must be asked again. */
+const LEASE_ENDED = 2
 
 // Answers of the sends; accepted and nothing to do is `undefined`.
 const ARM = 1
@@ -88,8 +91,8 @@ class Border {
   /** The keys of calls in the batch that this very loop made; -1: another's. */
   callKeys = new Int32Array(memory(BATCH_MAX * 4))
   answered = new Int32Array(memory(ANSWERED_MAX * 8))
-  /** LOOK and CALL_ENDED. */
-  nudged = new Int32Array(new SharedArrayBuffer(8))
+  /** LOOK, CALL_ENDED and LEASE_ENDED. */
+  nudged = new Int32Array(new SharedArrayBuffer(12))
 
   /** `wake` is called when another thread woke the loop, `arm` when this very thread gave the lane something to do. */
   constructor(options, wake, arm) {
@@ -141,6 +144,8 @@ module.exports = {
   ANSWERED,
   LOOK,
   CALL_ENDED,
+  LEASE_ENDED,
+  FAR_MAX,
   ANSWERED_MAX,
   ARM,
   CLOSED,

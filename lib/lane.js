@@ -4,6 +4,7 @@
 //
 //   border.js    memory and functions that V8 and the core share
 //   outbox.js    messages on their way to the core
+//   far.js       actors of other threads that messages may be promised to
 //   speech.js    who wants them how; codecs.js: the codecs
 //   turns.js     when the drain runs, and for how long
 //   drain.js     takes messages from the core and calls the handlers
@@ -28,6 +29,7 @@ const { Actors, SLOT_MASK } = require('./actors.js')
 const { Buffers } = require('./buffers.js')
 const { Drain } = require('./drain.js')
 const { Failures } = require('./failures.js')
+const { Far } = require('./far.js')
 const { Hold } = require('./hold.js')
 const { Mesh } = require('./mesh.js')
 const { Outbox } = require('./outbox.js')
@@ -59,6 +61,7 @@ class Lane {
   #actors = new Actors()
   #outbox
   #speech
+  #far
   #drain
   #hold
   #requests
@@ -105,6 +108,7 @@ class Lane {
       const waits = new Waits()
       const speech = new Speech(border, actors)
       this.#speech = speech
+      this.#far = new Far(border, actors)
       const shared = { turns, actors, waits, hold, outbox, failures, speech }
       const requests = new Requests(this, border, shared, options.callTimeoutMs)
       this.#outbox = outbox
@@ -287,11 +291,21 @@ class Lane {
       return true
     }
     if (this.closing) throw closed()
+    if (this.#far.takes(pid) && isBytes(data) && (sender === 0 || actors.knows(sender))) {
+      // Negative: for another thread.
+      if (this.#outbox.post(-pid, data, sender, -1, 0)) {
+        if (!this.#turns.running) this.#turns.arm()
+        this.#far.posted()
+        return true
+      }
+    }
     const bytes = this.#speech.bytesFor(pid, data)
     // What an actor tries after its end is refused; 0 is nobody's pid.
     const to = sender === 0 || typeof pid !== 'number' || actors.knows(sender) ? pid : 0
     const answer = this.native.send(to, bytes, sender)
-    return answer === undefined ? true : this.#sent(answer, pid)
+    if (answer !== undefined) return this.#sent(answer, pid)
+    this.#far.sent(pid)
+    return true
   }
 
   #sent(answer, pid) {

@@ -193,6 +193,8 @@ pub struct Cell {
     pub awaiting: bool,
     /// Delayed messages were sent to it.
     pub has_delays: bool,
+    /// Threads may have promised it messages that they have not sent yet.
+    pub leased: bool,
     /// Messages a turn.
     pub budget: u32,
     /// It takes its messages itself.
@@ -232,6 +234,7 @@ impl Cell {
             one_at_a_time: false,
             awaiting: false,
             has_delays: false,
+            leased: false,
             budget: 0,
             pulls: false,
             waits: false,

@@ -1,5 +1,6 @@
 //! The native half of one `NodeRuntime` in one JS environment: its runtime, its lane, the batch that is being handled.
 
+use super::linger::Linger;
 use super::raw::{Cx, EnvSlot, FlagMemory, Reference, Shared, WatchSlot, unwatch_environment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{CallId, Pid};
@@ -33,6 +34,8 @@ pub(super) mod ctl {
     pub(crate) const ARM: usize = 9;
     /// Calls that JS has answered itself.
     pub(crate) const ANSWERED: usize = 10;
+    /// Messages that the outbox may hold once one of them is for another thread.
+    pub(crate) const FAR_MAX: usize = 11;
 }
 
 /// The arrays that JS made for both sides.
@@ -69,7 +72,15 @@ pub(super) struct Inner {
     pub(super) events: Option<EventWatch>,
     seen_control: u32,
     hold: Hold,
+    pub(super) linger: Linger,
+    /// When a message for another thread was last posted, in nanoseconds.
+    posted_ns: u64,
 }
+
+/// Most messages that wait in the outbox while one of them is for another thread.
+const FAR_MOST: u64 = 128;
+/// How long such a message may wait for the next while they come as fast as they do, in nanoseconds.
+const FAR_WAIT: u64 = 20_000;
 
 /// One hold of the event loop: from the first drain of a turn of the loop to the end of the last, on the runtime's clock.
 #[derive(Default)]
@@ -134,6 +145,8 @@ impl Face {
             events: None,
             seen_control: 0,
             hold: Hold::default(),
+            linger: Linger::default(),
+            posted_ns: 0,
         };
         Self {
             inner: RefCell::new(Some(inner)),
@@ -181,9 +194,12 @@ impl Face {
     fn post(&self, inner: &mut Inner) {
         let m = &self.memory;
         let count = m.ctl.i32(ctl::OUT_COUNT) as usize;
-        let (mut i, mut at, mut now_ns) = (0, 0, None);
+        let (mut i, mut at, mut now_ns, mut far) = (0, 0, None, false);
         while i < count {
             let (length, to) = (m.out_lengths.i32(i), m.out_pids.f64(2 * i));
+            // Marked by JS: it is for another thread.
+            let away = to < 0.0;
+            far |= away;
             if length < 0 {
                 let end = at + !length as usize;
                 let now_ns = *now_ns.get_or_insert_with(|| {
@@ -203,11 +219,13 @@ impl Face {
                 let from = at;
                 at += m.out_lengths.i32(i) as usize;
                 i += 1;
-                (Payload::staying(m.stage.range(from, at)), self.sender(i - 1))
+                let bytes = m.stage.range(from, at);
+                let payload = if away { Payload::from(bytes) } else { Payload::staying(bytes) };
+                (payload, self.sender(i - 1))
             };
             // JS was told that the mailbox takes them. Should another thread have ended the actor in this moment, they
             // died in its queue.
-            match pid_of(to) {
+            match pid_of(to.abs()) {
                 Some(to) => inner.lane.send_promised_run(to, n, next),
                 None => (0..n).for_each(|_| drop(next())),
             }
@@ -215,6 +233,19 @@ impl Face {
         }
         m.ctl.set_i32(ctl::OUT_COUNT, 0);
         m.ctl.set_i32(ctl::OUT_BYTES, 0);
+        if far {
+            self.pace(inner, count as u64);
+        }
+    }
+
+    /// `count` messages were posted, some of them for other threads: as many may wait next time as come in `FAR_WAIT`. A lone
+    /// message, and each of those that come slowly, does not wait for others.
+    fn pace(&self, inner: &mut Inner, count: u64) {
+        let now = inner.lane.now_ns();
+        let each = (now.saturating_sub(inner.posted_ns) / count.max(1)).max(1);
+        inner.posted_ns = now;
+        let most = (count * 2).min(FAR_WAIT / each).clamp(1, FAR_MOST);
+        self.memory.ctl.set_i32(ctl::FAR_MAX, most as i32);
     }
 
     /// The sender of message `i` of the outbox.

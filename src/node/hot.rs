@@ -102,7 +102,10 @@ pub(super) fn take(face: &Face, _cx: &Cx<'_>) -> Result<Ret> {
 fn take_batch(face: &Face, inner: &mut Inner) -> i32 {
     let m = &face.memory;
     let all = inner.batch.envelopes.len();
+    let given = inner.lane.given();
     inner.lane.settle(&mut inner.batch, all, all);
+    // What this lane gives itself is no news.
+    inner.linger.discount(inner.lane.given().wrapping_sub(given));
     m.ctl.set_i32(ctl::FINISHED, 0);
     let events = inner.lane.has_events();
     m.ctl.set_i32(ctl::EVENTS, i32::from(events));
@@ -159,7 +162,19 @@ fn take_batch(face: &Face, inner: &mut Inner) -> i32 {
     m.ctl.set_i32(ctl::CONTROL, 0);
     face.note_control(inner);
     let n = inner.batch.envelopes.len() as i32;
-    if n == 0 && inner.lane.try_sleep() { -1 } else { n }
+    if n == 0 && !inner.linger.wait(&inner.lane) && inner.lane.try_sleep() { -1 } else { n }
+}
+
+/// `flush()`: sends what is in the outbox, which every entry does first.
+pub(super) fn flush(face: &Face, _cx: &Cx<'_>) -> Result<Ret> {
+    face.inner()?;
+    Ok(Ret::Undefined)
+}
+
+/// `lease(pid)`: whether JS may promise messages to this actor of another thread.
+pub(super) fn lease(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    let inner = face.inner()?;
+    Ok(Ret::Bool(pid_or_none(cx, 0)?.is_some_and(|pid| inner.lane.lease(pid))))
 }
 
 /// `slab(bytes)`: a fresh slab; messages that lie in older ones are untouched.

@@ -5,6 +5,7 @@
 //!  raw.rs      the raw C API and all unsafe of this face
 //!  face.rs     what the functions share: runtime, lane, batch, memory
 //!  hot.rs      send, take, poll, call, reply
+//!  linger.rs   whether a lane waits a moment before it sleeps
 //!  timers.rs   delayed messages
 //!  overflow.rs full mailboxes, pressure, load shedding
 //!  mailbox.rs  pull actors
@@ -24,6 +25,7 @@ mod entries;
 mod face;
 mod hot;
 mod lent;
+mod linger;
 mod mailbox;
 #[cfg(feature = "mesh")]
 mod mesh;
@@ -74,6 +76,8 @@ static NEXT_HOME: AtomicU64 = AtomicU64::new(1);
 /// Name, number of arguments, function.
 const ENTRIES: &[(&CStr, usize, Entry)] = &[
     (c"send", 3, hot::send),
+    (c"flush", 0, hot::flush),
+    (c"lease", 1, hot::lease),
     (c"sendPacked", 3, hot::send_packed),
     (c"take", 0, hot::take),
     (c"slab", 1, hot::slab),

@@ -313,6 +313,7 @@ impl Core {
             c.life = Life::Alive;
             c.sched = Sched::Idle;
             (c.one_at_a_time, c.awaiting, c.has_delays) = (false, false, false);
+            c.leased = false;
             c.budget = o.budget;
             (c.pulls, c.waits) = (matches!(body, Body::Pull(_)), false);
             (c.hears, c.remote) = (c.pulls || o.system, false);
@@ -493,9 +494,10 @@ impl Core {
         match &c.lane {
             None => Wake::Pool(r),
             Some(lane) => {
-                if !lane.push(r) {
+                let mine = here.is_some_and(|h| Arc::ptr_eq(h, lane));
+                if !lane.push(r, !mine) {
                     Wake::None
-                } else if here.is_some_and(|h| Arc::ptr_eq(h, lane)) {
+                } else if mine {
                     Wake::Here
                 } else {
                     Wake::Lane(Arc::clone(lane))

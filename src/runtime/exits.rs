@@ -62,6 +62,7 @@ impl Core {
         if drain && c.life == Life::Draining {
             return true;
         }
+        self.end_lease(&mut c);
         let pulls = matches!(c.body, Body::Pull(_));
         if c.sched != Sched::Running && !pulls && (!drain || c.mailbox.is_empty()) {
             if !c.owes_deactivation() {
@@ -248,6 +249,7 @@ impl Core {
         why: ExitReason,
         crash: Option<Arc<CrashInfo>>,
     ) -> Ended {
+        self.end_lease(&mut c);
         let mut extra = c.extra.take().map(|x| *x).unwrap_or_default();
         let parked = extra.keeper.is_some_and(|k| k.parks(why)) && !self.is_closed();
         let running = c.sched == Sched::Running;

@@ -13,6 +13,7 @@ mod exits;
 mod exposition;
 mod host;
 mod info;
+mod leases;
 #[cfg(feature = "mesh")]
 pub mod mesh;
 #[cfg(not(feature = "mesh"))]

@@ -38,12 +38,16 @@ pub enum Nudge {
     Look,
     /// A call of this thread has ended otherwise than by its reply; the event comes.
     CallEnded,
+    /// Leases have ended: ask again before anything is promised to an actor of another thread.
+    LeaseEnded,
 }
 
 /// The run queue of one host thread.
 pub struct Lane {
     state: Mutex<State>,
     control: AtomicU32,
+    /// See [`given`](Self::given).
+    given: AtomicU32,
     hears_failures: AtomicBool,
     nudge: OnceLock<Box<dyn Fn(Nudge) + Send + Sync>>,
     waker: Box<dyn Fn() + Send + Sync>,
@@ -65,6 +69,7 @@ impl Lane {
                 seen: (0, 0),
             }),
             control: AtomicU32::new(0),
+            given: AtomicU32::new(0),
             hears_failures: AtomicBool::new(false),
             nudge: OnceLock::new(),
             waker: Box::new(waker),
@@ -87,14 +92,18 @@ impl Lane {
     }
 
     /// Appends an actor that has messages; `true`: the caller must [`wake`](Self::wake) the lane. A closed lane drops it.
+    /// `given`: another thread may have sent them.
     #[inline]
     #[must_use]
-    pub fn push(&self, r: Runnable) -> bool {
+    pub fn push(&self, r: Runnable, given: bool) -> bool {
         let mut s = self.state.lock();
         if s.closed {
             return false;
         }
         s.ready.push_back(r);
+        if given {
+            self.count_given();
+        }
         !std::mem::replace(&mut s.awake, true)
     }
 
@@ -111,7 +120,23 @@ impl Lane {
             return false;
         }
         s.events.push(e);
+        self.count_given();
         !std::mem::replace(&mut s.awake, true)
+    }
+
+    /// Under the lock, so nobody counts at the same time; after the push, so whoever sees it finds what was pushed.
+    #[inline]
+    fn count_given(&self) {
+        let given = self.given.load(Ordering::Relaxed);
+        self.given.store(given.wrapping_add(1), Ordering::Relaxed);
+    }
+
+    /// Counts up whenever the lane may have been given something by another thread. A lane that has nothing to do may look at
+    /// it for a moment before it goes to sleep.
+    #[inline]
+    #[must_use]
+    pub fn given(&self) -> u32 {
+        self.given.load(Ordering::Relaxed)
     }
 
     /// The next actor to run.
