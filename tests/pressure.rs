@@ -80,7 +80,8 @@ fn unbounded_mailboxes_have_watermarks_that_can_be_moved() {
 
 #[test]
 fn every_way_that_a_message_can_come_is_watched() {
-    let ways: [(&str, fn(&Runtime, &iris::Clock, Pid)); 5] = [
+    type Way = fn(&Runtime, &iris::Clock, Pid);
+    let ways: [(&str, Way); 5] = [
         ("send", |rt, _, pid| assert!(rt.send(pid, "x"))),
         ("call", |rt, _, pid| {
             rt.call_with(pid, Payload::empty(), Duration::from_secs(1), None, |_| {}).unwrap();
@@ -185,11 +186,15 @@ fn a_bell_may_use_the_runtime_and_threads_may_flood() {
         )
         .unwrap();
     let w = rt.watch_pressure(move || {
-        inside.mailbox_size(sink);
+        let _ = inside.mailbox_size(sink);
     });
     std::thread::scope(|s| {
         for _ in 0..3 {
-            s.spawn(|| (0..20_000).for_each(|_| drop(rt.send(sink, "x"))));
+            s.spawn(|| {
+                (0..20_000).for_each(|_| {
+                    rt.send(sink, "x");
+                })
+            });
         }
         let mut last = Normal;
         for _ in 0..200 {

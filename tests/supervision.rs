@@ -1,4 +1,5 @@
 //! Supervisors and the hand-over: docs/supervision.md.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 mod support;
 

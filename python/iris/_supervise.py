@@ -6,7 +6,7 @@ import asyncio
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Generator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from iris import errors
 from iris._aio import own_loop
@@ -106,9 +106,10 @@ def _check(children: object) -> list[dict[str, Any]]:
         raise errors.InvalidType("children must be a list of dicts")
     specs: list[dict[str, Any]] = []
     seen: set[str] = set()
-    for spec in children:
-        if not isinstance(spec, dict):
-            raise errors.InvalidType(f"a child must be a dict, not {type(spec).__name__}")
+    for child in cast("Sequence[object]", children):
+        if not isinstance(child, dict):
+            raise errors.InvalidType(f"a child must be a dict, not {type(child).__name__}")
+        spec = cast("dict[str, Any]", child)
         name = spec.get("id")
         if not isinstance(name, str):
             raise errors.InvalidType("the id of a child must be a str")

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// No mesh.
 #[derive(Default)]
-pub(super) struct Slot;
+pub(super) struct Slot {}
 
 impl Core {
     #[allow(clippy::unused_self, reason = "the twin in mesh.rs needs it")]
@@ -31,6 +31,6 @@ impl Core {
     }
 
     pub(super) fn abort_mesh(&self) {
-        let Slot = &self.mesh;
+        let Slot {} = &self.mesh;
     }
 }
