@@ -272,7 +272,7 @@ class Drain {
   /** The handler of message `i` threw; answers the next position. */
   #crashed(i, context, error, low) {
     const { pid } = context
-    const text = crashText(error)
+    const text = this.#failures.describe(error)
     this.#actors.doubt(pid)
     this.#requests.fail(low, context._take(), error, text)
     let next = i + 1

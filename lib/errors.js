@@ -93,6 +93,15 @@ const SHOWN = {
   customInspect: false,
 }
 
+/** A thrown value as text alone, for when nobody has time for its stack; never throws. */
+function crashName(error) {
+  try {
+    return types.isNativeError(error) ? `${error.name}: ${error.message}` : crashText(error)[0]
+  } catch {
+    return crashText(error)[0]
+  }
+}
+
 /** What a crash report says of a thrown value: text and stack; never throws, whatever the value is. */
 function crashText(error) {
   try {
@@ -114,6 +123,7 @@ module.exports = {
   aborted,
   makeError,
   closed,
+  crashName,
   crashText,
   wrongType,
   outOfRange,

@@ -2,7 +2,13 @@
 
 // What crashed actors threw, on its way to the crash hook.
 
+const { crashName, crashText } = require('./errors.js')
+
+/** Stacks that are written out in one turn of the loop: they cost more than a restart does. */
+const MAX_STACKS = 16
+
 class Failures {
+  #stacks = 0
   /** Errors by pid, until the core reports the failure: the core keeps texts, not JS values. */
   #thrown = new Map()
   #gone = []
@@ -12,9 +18,23 @@ class Failures {
     this.#report = report
   }
 
+  /**
+   * The text and the stack of what an actor threw. In a storm of crashes only the text: who reports one on this loop has the
+   * error itself.
+   */
+  describe(error) {
+    return ++this.#stacks > MAX_STACKS ? [crashName(error), undefined] : crashText(error)
+  }
+
+  /** A turn of the loop is over. */
+  newTurn() {
+    this.#stacks = 0
+  }
+
   /** An actor crashed that the core does not know, or does not know any more: nobody else will report what it threw. */
   crashed(pid, text, error) {
-    this.report({ pid, reason: 'crash', message: text[0], stack: text[1], error })
+    const stack = text[1] ?? crashText(error)[1]
+    this.report({ pid, reason: 'crash', message: text[0], stack, error })
   }
 
   /** `tell` tells the core of a crash; `false`: the actor was gone already. */
@@ -38,9 +58,16 @@ class Failures {
 
   /** The core reports a failure. */
   ended(pid, reason, message, stack) {
+    const known = this.#thrown.has(pid)
     const error = this.#thrown.get(pid)
     this.#thrown.delete(pid)
-    this.report({ pid, reason, message, stack, error })
+    this.report({
+      pid,
+      reason,
+      message,
+      stack: stack ?? (known ? crashText(error)[1] : undefined),
+      error,
+    })
   }
 
   report(info) {

@@ -88,6 +88,7 @@ class Lane {
       options.timeSliceMs,
       () => this.#drain.work(),
       () => {
+        failures.newTurn()
         hold.settle()
         this.tracing.look()
       },

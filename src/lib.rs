@@ -40,9 +40,10 @@ pub use message::{
     CrashInfo, ExitInfo, ExitReason, ForeignBytes, Meta, Payload, SystemKind, SystemMessage,
 };
 pub use runtime::{
-    ActorInfo, Batch, BooksSnapshot, DropReason, Event, EventWatch, HostLane, KeptBuffer,
-    LaneMetrics, Metrics, Overflow, Peeked, Pressure, PressureWatch, PullSignal, Pulled, Refusal,
-    Replied, Run, Runtime, Sent, TimerId,
+    ActorInfo, Backoff, Batch, BooksSnapshot, ChildOptions, ChildSpec, DropReason, Event,
+    EventWatch, HostLane, KeptBuffer, LaneMetrics, Metrics, MonitorRef, Overflow, Peeked, Pressure,
+    PressureWatch, PullSignal, Pulled, Refusal, Replied, Restart, Run, Runtime, Sent, StartRequest,
+    Strategy, SupervisorOptions, TimerId,
 };
 
 #[cfg(any(feature = "node", feature = "python"))]

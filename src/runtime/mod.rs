@@ -27,6 +27,7 @@ mod posting;
 mod pressure;
 mod pull;
 mod supervise;
+mod supervised;
 mod system;
 mod turns;
 mod watching;
@@ -44,6 +45,7 @@ pub use info::{ActorInfo, LaneMetrics, Metrics};
 pub use pressure::PressureWatch;
 pub use pull::{Peeked, Pulled};
 pub use supervise::{Factory, StartRequest};
+pub use supervised::ChildSpec;
 #[cfg(feature = "node")]
 pub(crate) use turns::panic_info;
 pub use turns::{Batch, Run};
