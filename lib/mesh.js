@@ -199,6 +199,7 @@ class Mesh {
     if (typeof pid !== 'number') throw wrongType('pid', 'a number', pid)
     const { timeoutMs, signal } = check.wait(options, QUESTION_MS)
     if (signal?.aborted) throw aborted(signal)
+    if (!this.#native.isRemote(pid)) return null
     const answer = this.#ask((k) => this.#native.lookRemote(pid, timeoutMs, k))
     const bytes = await this.#unless(signal, answer)
     if (bytes.length === 0) return null

@@ -27,6 +27,60 @@ const buffers = (name, size, n, goal) => ({
   full: true,
 })
 
+/** Two processes on loopback. NATS, moleculer, zeromq and Erlang were measured apart (listed in performance.md of the spec). */
+const remote = (id, work, size, n, rest) => ({
+  id,
+  work,
+  n: [n, Math.ceil(n / 4)],
+  size,
+  systems: ['iris-remote', 'net', 'net-batch'],
+  full: true,
+  ...rest,
+})
+const perSecond = { unit: 'msg/s', metric: 'rate' }
+const micros = { unit: 'us', lower: true }
+
+/** @type {import('./rows.mjs').Row[]} */
+const remoteRows = [
+  remote('remote-64', 'remote-oneway-64', 64, 500 * k, {
+    ...perSecond,
+    title: 'remote one way, 64 B',
+    listed: { 'net-batch': 5.2 * M },
+    must: 1.5 * M,
+    goal: 4 * M,
+  }),
+  remote('remote-1k', 'remote-oneway-1k', 1024, 200 * k, {
+    ...perSecond,
+    title: 'remote one way, 1 KiB',
+    listed: {},
+    must: 0.2 * M,
+    goal: 1 * M,
+  }),
+  remote('remote-64k', 'remote-oneway-64k', 65_536, 5 * k, {
+    ...perSecond,
+    title: 'remote one way, 64 KiB',
+    listed: {},
+    must: 20 * k,
+    goal: 40 * k,
+  }),
+  remote('remote-rtt-p50', 'remote-rtt', 64, 20 * k, {
+    ...micros,
+    metric: 'p50',
+    title: 'remote round trip p50, 64 B',
+    listed: { net: 77 },
+    must: 90,
+    goal: 77,
+  }),
+  remote('remote-rtt-p99', 'remote-rtt', 64, 20 * k, {
+    ...micros,
+    metric: 'p99',
+    title: 'remote round trip p99, 64 B',
+    listed: { net: 231 },
+    must: 180,
+    goal: 231,
+  }),
+]
+
 /** @type {import('./rows.mjs').Row[]} */
 export const nodeMore = [
   {
@@ -155,4 +209,5 @@ export const nodeMore = [
   buffers('64 KiB', 65_536, 4000, 100 * k),
   { ...buffers('1 MiB', 1 << 20, 400, 10 * k), work: 'buffers1m' },
   { ...buffers('64 MiB', 64 << 20, 8, 100), work: 'buffers64m' },
+  ...remoteRows,
 ]

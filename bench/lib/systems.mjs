@@ -10,6 +10,12 @@ const node = (name) => (work, n, size) => ({
   args: ['--expose-gc', path.join(bench, 'node/measure.mjs'), name, work, n, size].filter(Boolean),
 })
 
+/** Two processes on loopback. */
+const remote = (name) => (work, n, size) => ({
+  command: process.execPath,
+  args: [path.join(bench, 'node/remote.mjs'), name, work.split('-')[1], n, size].filter(Boolean),
+})
+
 const python = (name, venv) => (work, n, size) => ({
   command: path.join(venv, 'bin/python'),
   args: [path.join(bench, 'python/measure.py'), name, work, n, size].filter(Boolean),
@@ -37,6 +43,9 @@ const erlang = (work, n, size) => ({
 export const systems = {
   iris: { label: 'iris', needs: 'iris for Node', ours: true, start: node('iris') },
   'iris-copy': { label: 'iris, send', needs: 'iris for Node', start: node('iris-copy') },
+  'iris-remote': { label: 'iris', needs: 'iris for Node', ours: true, start: remote('iris') },
+  net: { label: 'net, a write each', needs: null, start: remote('net') },
+  'net-batch': { label: 'net, batched', needs: null, ceiling: true, start: remote('net-batch') },
   postmessage: { label: 'postMessage', needs: null, start: node('postmessage') },
   sab: { label: 'shared ring', needs: null, ceiling: true, start: node('sab') },
   settimeout: { label: 'setTimeout', needs: null, start: node('settimeout') },

@@ -178,6 +178,7 @@ OTHER_CALLS: dict[str, Callable[[Runtime], Any]] = {
 }
 # Calls that need a live actor and say so by raising.
 NEEDS_ACTOR = {
+    "export_pid",
     "call",
     "call_blocking",
     "register",
@@ -260,6 +261,8 @@ def test_a_number_that_is_no_actor(rt: Runtime, name: str, pid: int) -> None:
         "stop": False,
         "kill": False,
         "is_alive": False,
+        "is_remote": False,
+        "remote_info": None,
         "mailbox_size": None,
         "actor_info": None,
         "send_async": False,

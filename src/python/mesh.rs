@@ -338,7 +338,7 @@ impl PyRuntime {
         timeout: Option<Seconds>,
     ) -> PyResult<Option<Bound<'py, PyDict>>> {
         let rt = self.open(py)?.rt.clone();
-        let pid = pid.known(py)?;
+        let Some(pid) = pid.0.filter(|pid| rt.is_remote(*pid)) else { return Ok(None) };
         waits::check(py, "remote_info")?;
         let timeout = timeout.map_or(QUESTION, |t| t.0);
         info(py, self.wait_for(py, move |sink| rt.look_remote_with(pid, timeout, sink))?)
@@ -353,7 +353,9 @@ impl PyRuntime {
         timeout: Option<Seconds>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let shared = self.open(py)?;
-        let pid = pid.known(py)?;
+        let Some(pid) = pid.0 else {
+            return futures::ready(py, shared, &py.None().into_bound(py));
+        };
         let timeout = timeout.map_or(QUESTION, |t| t.0);
         futures::ask(py, shared, "remote_info_async", |rt, done| {
             rt.look_remote_with(pid, timeout, move |seen| done(Outcome::Seen(seen)));

@@ -209,6 +209,27 @@ fn every_cut_of_a_sample_is_short_and_never_something_else() {
     }
 }
 
+/// What the fuzzers start from, and what they once found.
+#[test]
+fn the_corpus_makes_no_decoder_panic() {
+    let corpus = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus"));
+    let mut seen = 0;
+    for folder in std::fs::read_dir(corpus).expect("a corpus").flatten() {
+        for file in std::fs::read_dir(folder.path()).expect("a folder").flatten() {
+            let bytes = std::fs::read(file.path()).expect("a file");
+            let _ = Preamble::decode(&bytes);
+            let _ = Greeting::decode(&bytes);
+            let _ = Record::decode(&bytes);
+            if let Ok(Some((head, body))) = op::split(&bytes, 1 << 20) {
+                let _ = Op::decode(&bytes[head..head + body]);
+            }
+            let _ = crate::mesh::stream::Inbound::default().accept(0, &bytes, 4096, |_| ());
+            seen += 1;
+        }
+    }
+    assert!(seen >= 26, "{seen} files");
+}
+
 #[test]
 fn kinds_of_a_later_version_are_skipped() {
     assert_eq!(Op::decode(&[200, 1, 2, 3]), Ok(Op::Unknown { kind: 200 }));
