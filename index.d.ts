@@ -1412,7 +1412,10 @@ export class NodeRuntime {
   remotePid(address: string, pid: Pid): Pid
   /** {@link send} to {@link remotePid}. */
   sendRemote(address: string, pid: Pid, data: Message): boolean
-  /** {@link monitor} of {@link remotePid}; answers the proxy. */
+  /**
+   * Puts {@link remotePid} under the global supervisor, which reports its end as a child's; with a watcher, that hears of it
+   * as of any other ({@link monitor}). Answers the proxy.
+   */
   monitorRemote(
     address: string,
     pid: Pid,

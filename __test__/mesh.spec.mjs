@@ -143,6 +143,16 @@ test('pids travel inside messages', async (t) => {
   assert.equal(b.importPid(a.exportPid(proxy)), pid)
 })
 
+test('monitorRemote puts the proxy under the global supervisor and tells the watcher', async (t) => {
+  const { a, b, pid, proxy, address } = await pair(t, () => {})
+  const down = deferred()
+  assert.equal(a.monitorRemote(address, pid, down.resolve), proxy)
+  assert.deepEqual(a.childPids(), [proxy])
+  b.kill(pid)
+  assert.equal((await down.promise).reason, 'killed')
+  await eventually(() => a.childPids().length === 0)
+})
+
 test('errors say which address and what the system said', async (t) => {
   const [a, b] = [runtime(t), runtime(t)]
   const address = await b.listen(LOCAL)

@@ -188,9 +188,9 @@ class Mesh {
     })
   }
 
-  proxy(address, pid) {
+  proxy(address, pid, watched = false) {
     if (this.#lane.closing) throw closed()
-    const proxy = this.#native.remotePid(text(address, 'address'), pid)
+    const proxy = this.#native.remotePid(text(address, 'address'), pid, watched)
     this.#flushAtExit()
     return proxy
   }

@@ -742,7 +742,7 @@ class NodeRuntime {
     if (watcher !== undefined && typeof watcher !== 'number' && typeof watcher !== 'function') {
       throw wrongType('watcher', 'a pid or a function', watcher)
     }
-    const proxy = this.#lane.mesh.proxy(address, pid)
+    const proxy = this.#lane.mesh.proxy(address, pid, true)
     if (watcher !== undefined) this.#lane.monitor(proxy, watcher)
     return proxy
   }

@@ -1788,7 +1788,7 @@ class Runtime:
         Args:
             addr: Where.
             pid: Its pid on that node.
-            watcher: Who hears of its end; see `monitor`.
+            watcher: Who hears of its end besides the global supervisor; see `monitor`.
 
         Returns:
             Its proxy.

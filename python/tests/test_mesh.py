@@ -141,6 +141,16 @@ def test_pids_travel(nodes: Nodes, inbox: Inbox) -> None:
         a.import_pid(b"nonsense")
 
 
+def test_monitor_remote_puts_the_proxy_under_the_global_supervisor(nodes: Nodes) -> None:
+    a, b = nodes
+    pid, proxy, addr = meet(nodes, lambda msg: msg)
+    heard = threading.Event()
+    assert a.monitor_remote(addr, pid, lambda down: heard.set()) == proxy
+    assert a.child_pids() == [proxy]
+    b.kill(pid)
+    assert heard.wait(30)
+
+
 def test_errors_are_the_builtins_too(nodes: Nodes) -> None:
     a, b = nodes
     addr = b.listen(LOCAL)

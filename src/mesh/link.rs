@@ -535,6 +535,9 @@ fn carry(
             Cut::Replaced => {
                 session.detach(number);
             }
+            Cut::Closed | Cut::Malformed(_) if session.is_leaving() => {
+                node.over(&session, ExitReason::Disconnected);
+            }
             Cut::Closed | Cut::Malformed(_) => {
                 if session.detach(number) {
                     node.counts.cuts.fetch_add(1, Ordering::Relaxed);

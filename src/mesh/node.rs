@@ -559,7 +559,7 @@ impl Node {
     pub(crate) fn disconnect(self: &Arc<Self>, address: &str) -> Result<bool> {
         let address = Address::parse(address)?.to_string();
         let Some(s) = self.peers.lock().at(&address) else { return Ok(false) };
-        s.post(Event::Goodbye);
+        s.part();
         let me = Arc::clone(self);
         self.driver.run(async move {
             link::leave(&s).await;
@@ -654,7 +654,7 @@ impl Node {
             let all = async {
                 for s in &sessions {
                     link::flush(s).await;
-                    s.post(Event::Goodbye);
+                    s.part();
                     link::leave(s).await;
                 }
             };

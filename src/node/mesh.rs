@@ -98,14 +98,19 @@ pub(super) fn is_node_up(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     Ok(Ret::Undefined)
 }
 
-/// `remotePid(address, pid)`: the proxy.
+/// `remotePid(address, pid, watched)`: the proxy; `watched`: under the global supervisor.
 pub(super) fn remote_pid(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     let inner = face.synced()?;
     let address = text(cx, 0, "address")?;
     let remote = pid_or_none(cx, 1)?.ok_or_else(|| {
         Error::new(ErrorKind::NoSuchActor, "the pid is no actor's number, on no node")
     })?;
-    Ok(Ret::F64(number(inner.rt.remote_pid(&address, remote)?)))
+    let proxy = if cx.bool(2) {
+        inner.rt.monitor_remote(&address, remote)?
+    } else {
+        inner.rt.remote_pid(&address, remote)?
+    };
+    Ok(Ret::F64(number(proxy)))
 }
 
 /// `disconnect(address)`: whether there was a session.

@@ -176,7 +176,7 @@ const ENTRIES: &[(&CStr, usize, Entry)] = &[
     #[cfg(feature = "mesh")]
     (c"isNodeUp", 3, mesh::is_node_up),
     #[cfg(feature = "mesh")]
-    (c"remotePid", 2, mesh::remote_pid),
+    (c"remotePid", 3, mesh::remote_pid),
     #[cfg(feature = "mesh")]
     (c"disconnect", 1, mesh::disconnect),
     #[cfg(feature = "mesh")]

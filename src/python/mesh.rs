@@ -297,7 +297,10 @@ impl PyRuntime {
         pid: PidArg,
         watcher: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<u64> {
-        let proxy = self.remote_pid(py, addr, pid)?;
+        let shared = self.open(py)?;
+        let remote = pid.known(py)?;
+        let made = attached(py, shared, || shared.rt.monitor_remote(&addr.0, remote));
+        let proxy = made.or_raise(py)?.to_bits();
         if let Some(watcher) = watcher {
             self.monitor(py, PidArg(Pid::from_bits(proxy)), watcher)?;
         }

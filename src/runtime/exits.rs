@@ -133,13 +133,15 @@ impl Core {
 
     /// Ends an actor at once, without waiting for anything. Answers whether it was alive.
     pub(crate) fn kill(&self, pid: Pid) -> bool {
+        // The other node may be faster than the end of this call.
+        let remote = self.change(pid, |c| c.remote && c.accepts_or_drains()).unwrap_or(false);
         if !self.may_end(pid, false, true) {
             return false;
         }
         let Some(slot) = self.slot(pid) else { return false };
         let c = slot.lock();
         if !c.is(pid.generation()) {
-            return false;
+            return remote;
         }
         let was_alive = c.accepts_or_drains();
         self.exit_locked(c, pid, ExitReason::Killed, None);

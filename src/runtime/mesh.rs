@@ -18,7 +18,9 @@ pub use crate::mesh::{
     Judge, ListenOptions, MeshMetrics, MeshOptions, NodeInfo, Permissions, Secret, Seen,
 };
 use crate::message::{CallOutcome, CrashInfo, Envelope, ExitInfo, ExitReason, Payload, PullSignal};
+use crate::path::Path;
 use crate::scheduler::stats::Refusal;
+use crate::supervision::tree::{ChildOptions, SupervisorOptions};
 use crate::sync::mpsc;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
@@ -396,6 +398,19 @@ impl Runtime {
     ) -> Result<bool> {
         let proxy = self.remote_pid(address, remote)?;
         Ok(self.send(proxy, payload))
+    }
+
+    /// Puts the [proxy](Self::remote_pid) of a remote actor under the global supervisor: its end is reported as a child's.
+    /// Answers the proxy.
+    ///
+    /// # Errors
+    /// As [`remote_pid`](Self::remote_pid).
+    pub fn monitor_remote(&self, address: &str, remote: Pid) -> Result<Pid> {
+        let proxy = self.remote_pid(address, remote)?;
+        let (child, supervisor) = (ChildOptions::default(), SupervisorOptions::default());
+        // It may have ended already; then there is nothing to watch, and whoever monitors it hears `noproc`.
+        let _ = self.core.supervise(&Path::nowhere(), proxy, None, child, supervisor);
+        Ok(proxy)
     }
 
     /// Says goodbye to the node at an address: proxies of its actors end with `disconnected`. Answers whether there was a

@@ -279,7 +279,7 @@ impl Core {
 
     // --- what is asked -------------------------------------------------------------------------------------------------
 
-    fn supervise(
+    pub(super) fn supervise(
         &self,
         path: &Path,
         pid: Pid,

@@ -170,12 +170,13 @@ fn fault_18_and_20_silence_is_a_verdict_and_the_silent_one_comes_back_as_another
         assert_eq!(reason(&a, proxy), ExitReason::NodeDown, "{to_server} {to_client}");
         until("both sides have a verdict", || a.nodes().is_empty() && b.nodes().is_empty());
         wire.hold(false, false);
-        assert_eq!(downs.try_iter().count(), 1, "one DOWN");
+        assert_eq!(downs.recv_timeout(LONG).unwrap(), ExitReason::NodeDown);
         assert!(a.import_pid(&old).is_err(), "what was known before is void");
         let again = a.resolve_remote(&wire.address, "it", LONG).unwrap().unwrap();
         assert_ne!(again, proxy);
         assert_eq!(&*a.call_blocking(again, b"x", LONG).unwrap(), b"x");
         assert!(b.is_alive(pid));
+        assert!(downs.try_recv().is_err(), "one DOWN");
     }
 }
 
@@ -194,4 +195,18 @@ fn a_closed_runtime_leaves_nothing_behind() {
 /// Waits for a future without a runtime of its own.
 fn futures_lite_block<T>(f: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(f)
+}
+
+#[test]
+fn a_watched_remote_actor_is_a_child_of_the_global_supervisor() {
+    let (a, b, at, pid, proxy) = pair(echo);
+    let (tx, rx) = channel();
+    a.on_supervisor(move |news| tx.send(format!("{news:?}")).unwrap());
+    assert_eq!(a.monitor_remote(&at, pid).unwrap(), proxy);
+    assert_eq!(a.child_pids(), [proxy]);
+    b.kill(pid);
+    assert_eq!(reason(&a, proxy), ExitReason::Killed);
+    let news = rx.recv_timeout(LONG).unwrap();
+    assert!(news.contains("Killed"), "{news}");
+    assert!(a.child_pids().is_empty());
 }

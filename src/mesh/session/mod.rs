@@ -47,6 +47,8 @@ pub(crate) struct Session {
     pub(super) wake: Notify,
     /// The peer says that a lane of its is stuck.
     pub(super) stalled: AtomicBool,
+    /// This node says goodbye: however the session ends now, it ended on purpose.
+    leaving: AtomicBool,
     inbox: Inbox,
     tx: Mutex<Tx>,
     rx: Mutex<Rx>,
@@ -97,6 +99,7 @@ impl Session {
             node: Arc::clone(node),
             wake: Notify::new(),
             stalled: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
             inbox: Inbox::default(),
             tx: Mutex::new(Tx {
                 out: Outbound::default(),
@@ -200,6 +203,17 @@ impl Session {
         was && tx.ended.is_none()
     }
 
+    /// Says goodbye.
+    pub(super) fn part(&self) {
+        self.leaving.store(true, Ordering::Release);
+        self.post(Event::Goodbye);
+    }
+
+    /// Whether this node has said goodbye.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Acquire)
+    }
+
     /// Something for the I/O thread to do.
     pub(super) fn post(&self, event: Event) {
         if self.inbox.post(event) {
@@ -217,6 +231,7 @@ impl Session {
     /// Ends the session: its proxies end for `reason`, open questions fail, what the peer has not acknowledged is dead.
     /// On the I/O thread, with no lock held.
     pub(super) fn end(&self, reason: ExitReason) {
+        let reason = if self.is_leaving() { ExitReason::Disconnected } else { reason };
         let (proxies, questions, calls, lost) = {
             let mut tx = self.tx.lock();
             if tx.ended.is_some() {
