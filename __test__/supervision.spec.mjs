@@ -376,6 +376,7 @@ describe('a supervisor', () => {
     const { start } = workers(rt)
     const pid = supervised(rt, start)
     throws(() => rt.pathSuperviseWithFactory('/o', pid, start, 'restartone'), RANGE)
+    assert.equal(rt.createPathSupervisor('/o'), true, 'nothing was made')
   })
 
   test('is made with its children, async ones too, and pools; or not at all', async (t) => {

@@ -336,3 +336,41 @@ export async function typed(
   pool.send('text')
   void [forged, wrong]
 }
+
+export async function supervision(rt: iris.NodeRuntime): Promise<void> {
+  const start = () => rt.spawn(() => {})
+  const hears = rt.spawn((message: Buffer | iris.SystemMessage) => void message, { system: true })
+  const ref: iris.MonitorRef = rt.monitor(hears, hears)
+  rt.monitor(hears, (down) => same<typeof down, iris.SystemMessage>(true))
+  const was: boolean = rt.demonitor(ref)
+  void was
+  rt.link(hears, hears)
+  rt.setTrapExit(hears, true)
+  rt.pathSuperviseWithFactory('/svc', hears, start, 'restforone', {
+    restart: 'transient',
+    maxRestarts: 1,
+    withinMs: 1,
+    backoff: { initialMs: 1, jitter: 0 },
+    id: 'one',
+  })
+  rt.pathSuperviseWithFactory('/svc', hears, async (old) => old ?? start(), 'restartone')
+  const sup: iris.Supervisor = await rt.supervise(
+    '/app',
+    [
+      { id: 'a', start, restart: 'temporary', workers: 2 },
+      { id: 'b', strategy: 'restartall', children: [{ id: 'c', start: async () => start() }] },
+    ],
+    { strategy: 'restartone', backoff: true },
+  )
+  same<(typeof sup)['children'], Pid[]>(true)
+  rt.onRestart((event) => same<typeof event, iris.SupervisionEvent>(true))
+  for (const [path, pid] of rt.listChildren('/')) void [path.length, pid]
+  // @ts-expect-error one of three words
+  rt.pathSuperviseWithFactory('/svc', hears, start, 'one_for_one')
+  // @ts-expect-error a factory answers a pid
+  rt.pathSuperviseWithFactory('/svc', hears, () => 'pid', 'restartone')
+  // @ts-expect-error a child has a start, or children
+  rt.supervise('/svc', [{ id: 'a' }])
+  // @ts-expect-error a system message comes from the runtime alone
+  new iris.SystemMessage()
+}

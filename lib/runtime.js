@@ -557,8 +557,9 @@ class NodeRuntime {
     if (!this.#lane.native.isAlive(pid)) {
       throw makeError('ERR_IRIS_NO_SUCH_ACTOR', `pid ${pid}: no such actor to supervise`)
     }
-    this.#createSupervisor(path, { ...rest, strategy })
     this.#lane.supervisors.supervise(path, pid, factory, strategy, restart, id)
+    // After it: what is refused makes no supervisor.
+    this.#createSupervisor(path, { ...rest, strategy })
   }
 
   terminateChild(path, pid) {

@@ -10,8 +10,8 @@ use iris::message::LaneEvent;
 use iris::scheduler::lane::Runnable;
 use iris::scheduler::pool::Pool;
 use iris::{
-    Batch, Clock, Config, Context, ErrorKind, ExitReason, HostLane, Message, Payload, Pid, Runtime,
-    SpawnOptions,
+    Batch, ChildOptions, Clock, Config, Context, ErrorKind, ExitReason, HostLane, Message, Payload,
+    Pid, Pulled, Runtime, SpawnOptions, StartRequest, SupervisorOptions,
 };
 use shuttle::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use shuttle::sync::{Condvar, Mutex};
@@ -788,5 +788,145 @@ fn levels_are_told_in_turns_and_no_bell_is_missed() {
         assert!(told.windows(2).all(|w| w[0].1 != w[1].1), "only changes: {told:?}");
         assert!(told.last().is_none_or(|(_, level)| *level == iris::Pressure::Normal));
         balanced(&rt);
+    });
+}
+
+/// A monitor, a demonitor and the end of both sides race: the DOWN comes once, or was taken back, or nobody is left to hear.
+#[test]
+fn a_monitor_tells_exactly_once_whoever_is_first() {
+    model(|| {
+        let (rt, _) = runtime(1);
+        let target = rt.spawn_pull(SpawnOptions::default(), |_| {}).expect("an actor");
+        let watcher = rt.spawn_pull(SpawnOptions::default(), |_| {}).expect("an actor");
+        let handle = rt.clone();
+        let killer = spawn(move || handle.kill(target));
+        let reference = rt.monitor(target, watcher).expect("the watcher lives");
+        let handle = rt.clone();
+        let taker = spawn(move || handle.demonitor(reference));
+        killer.join().expect("no panic");
+        let taken = taker.join().expect("no panic");
+        let mut downs = 0;
+        while let Pulled::Message(e) = rt.pull(watcher) {
+            assert!(e.payload.as_system().is_some());
+            downs += 1;
+        }
+        assert_eq!(downs, usize::from(!taken));
+        assert_eq!(rt.metrics().monitors, 0);
+        let late = rt.monitor(watcher, watcher).expect("the watcher lives");
+        rt.kill(watcher);
+        assert!(!rt.demonitor(late));
+        rt.audit().expect("the books balance");
+        rt.close_now();
+    });
+}
+
+/// The end of a target races with the end of its watcher and with a monitor that is just being made.
+#[test]
+fn monitors_leave_nothing_behind_when_both_sides_end() {
+    model(|| {
+        let (rt, _) = runtime(1);
+        let target = rt.spawn_pull(SpawnOptions::default(), |_| {}).expect("an actor");
+        let watcher = rt.spawn_pull(SpawnOptions::default(), |_| {}).expect("an actor");
+        let (first, second) = (rt.clone(), rt.clone());
+        let one = spawn(move || first.kill(watcher));
+        let two = spawn(move || second.kill(target));
+        let _ = rt.monitor(target, watcher);
+        one.join().expect("no panic");
+        two.join().expect("no panic");
+        assert_eq!(rt.metrics().monitors, 0);
+        rt.audit().expect("the books balance");
+        rt.close_now();
+    });
+}
+
+/// A link is made while one side ends: the other ends too.
+#[test]
+fn a_link_that_races_with_an_end_ends_the_other() {
+    model(|| {
+        let (rt, _) = runtime(1);
+        let a = rt.spawn_pull(SpawnOptions::default(), |_| {}).expect("an actor");
+        let b = rt.spawn_pull(SpawnOptions::default(), |_| {}).expect("an actor");
+        let handle = rt.clone();
+        let killer = spawn(move || handle.kill(a));
+        rt.link(a, b).expect("one of them lives");
+        killer.join().expect("no panic");
+        assert!(!rt.is_alive(b), "whichever came first");
+        rt.audit().expect("the books balance");
+        rt.close_now();
+    });
+}
+
+/// A path is released on exit while another actor registers it and a third lists.
+#[test]
+fn paths_are_released_under_races() {
+    model(|| {
+        let (rt, _) = runtime(1);
+        let a = rt.spawn_pull(SpawnOptions::default(), |_| {}).expect("an actor");
+        let b = rt.spawn_pull(SpawnOptions::default(), |_| {}).expect("an actor");
+        rt.register_path("/a/b", a).expect("it is free");
+        let (first, second) = (rt.clone(), rt.clone());
+        let killer = spawn(move || first.kill(a));
+        let taker = spawn(move || second.register_path("/a/b", b).is_ok());
+        let seen = rt.list_children("/a").expect("a path");
+        assert!(seen.len() <= 1 && seen.iter().all(|(_, pid)| *pid == a || *pid == b));
+        killer.join().expect("no panic");
+        let took = taker.join().expect("no panic");
+        let held = rt.whereis_path("/a/b").expect("a path");
+        assert_eq!(held, took.then_some(b));
+        assert_eq!(rt.list_children_direct("/a").expect("a path").len(), usize::from(took));
+        rt.audit().expect("the books balance");
+        rt.close_now();
+    });
+}
+
+/// Two threads send by name while a third ends the holder twice: what was accepted arrives once, in order for each sender.
+#[test]
+fn a_restart_neither_loses_nor_doubles_nor_reorders_what_is_sent_by_name() {
+    model(|| {
+        let (rt, _) = runtime(1);
+        let first = rt.spawn_pull(SpawnOptions::default(), |_| {}).expect("an actor");
+        rt.register("w", first).expect("it is free");
+        let weak = rt.clone();
+        let factory = move |r: StartRequest| {
+            weak.set_start_at_hand(r.ticket);
+            let new = weak.spawn_pull(SpawnOptions::default(), |_| {}).map_err(|e| e.to_string());
+            weak.set_start_at_hand(0);
+            weak.start_over(r.ticket, new);
+            true
+        };
+        let (child, sup) = (ChildOptions::default(), SupervisorOptions::default());
+        rt.path_supervise_with_factory("/svc", first, factory, child, sup).expect("it lives");
+        let senders: Vec<_> = [b'a', b'b']
+            .into_iter()
+            .map(|who| {
+                let rt = rt.clone();
+                spawn(move || {
+                    for i in 0..2 {
+                        assert!(rt.send_named("w", vec![who, i]), "names are kept");
+                    }
+                })
+            })
+            .collect();
+        let handle = rt.clone();
+        let killer = spawn(move || {
+            for _ in 0..2 {
+                if let Some(pid) = handle.whereis("w") {
+                    handle.kill(pid);
+                }
+            }
+        });
+        senders.into_iter().for_each(|s| s.join().expect("no panic"));
+        killer.join().expect("no panic");
+        let holder = rt.whereis("w").expect("it was replaced");
+        let mut got = [Vec::new(), Vec::new()];
+        while let Pulled::Message(e) = rt.pull(holder) {
+            got[usize::from(e.payload[0] == b'b')].push(e.payload[1]);
+        }
+        assert_eq!(got, [vec![0, 1], vec![0, 1]]);
+        let m = rt.metrics().books;
+        assert_eq!((m.parked, m.handled), (0, 4));
+        rt.audit().expect("the books balance");
+        rt.close_now();
+        assert_eq!(rt.metrics().names, 0);
     });
 }

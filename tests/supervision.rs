@@ -524,6 +524,23 @@ fn restarts_leave_nothing_behind() {
 }
 
 #[test]
+fn what_is_refused_changes_nothing() {
+    let rt = runtime(1);
+    let log = Log::default();
+    let pid = supervised(&rt, "/svc", "w", &log, child(Restart::Transient, Strategy::One));
+    let again = factory(&rt, "w", &log);
+    let options = child(Restart::Permanent, Strategy::All);
+    let refused = rt.path_supervise_with_factory("/other", pid, again, options, many(0));
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::InvalidArgument);
+    assert!(rt.create_path_supervisor("/other", SupervisorOptions::default()).unwrap());
+    rt.stop(pid);
+    until("it is not restarted", || rt.path_supervisor_children("/svc").unwrap().is_empty());
+    quiet(&rt);
+    assert_eq!(rt.metrics().books.restarts, 0);
+    rt.close(PATIENCE).unwrap();
+}
+
+#[test]
 fn a_fallible_actor_is_an_actor() {
     fn actor(_: impl Actor) {}
     actor(Fallible(|_: Message, _: &mut Context<'_>| -> Result<(), Crash> { Ok(()) }));

@@ -11,6 +11,7 @@ const k = 1e3
 // What `full` marks is left out of --quick.
 import { nodeMore } from './rows-node.mjs'
 import { pythonMore } from './rows-python.mjs'
+import { supervisionRows } from './rows-supervision.mjs'
 
 /** @typedef {{ id: string, work: string, title: string, unit: string, metric: string, lower?: boolean,
  *   full?: boolean,
@@ -156,6 +157,7 @@ export const rows = {
       goal: 2 * M,
     },
     ...nodeMore,
+    ...supervisionRows,
   ],
   python: [
     {

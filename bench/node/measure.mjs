@@ -2,10 +2,12 @@
 // Environment: BENCH_MIN_MS, how long a rate is measured at least (300).
 import { emit } from './common.mjs'
 import { measured, rated as more } from './more.mjs'
+import * as supervision from './supervision.mjs'
 import { open } from './systems/index.mjs'
 import { rated as some, spawn } from './work.mjs'
 
-const rated = { ...some, ...more }
+const rated = { ...some, ...more, ...supervision.rated }
+const several = { ...measured, ...supervision.measured }
 const [name, work, count, size] = process.argv.slice(2)
 const n = Number(count)
 const WARM_MS = 250 // V8 optimises what it has seen for a while; a server runs longer than this
@@ -15,10 +17,10 @@ const counted = ['spawn', 'virtual']
 if (
   !Number.isSafeInteger(n) ||
   n < 1 ||
-  !(counted.includes(work) || work in rated || work in measured)
+  !(counted.includes(work) || work in rated || work in several)
 ) {
   console.error(
-    `usage: measure.mjs <system> <${[...Object.keys({ ...rated, ...measured }), ...counted].join('|')}> <n> [size]`,
+    `usage: measure.mjs <system> <${[...Object.keys({ ...rated, ...several }), ...counted].join('|')}> <n> [size]`,
   )
   process.exit(2)
 }
@@ -29,8 +31,8 @@ if (counted.includes(work)) {
   const { rate, bytes } = await spawn(of, n)
   emit('rate', rate, 'actor/s')
   emit('rss_per_actor', bytes, 'B')
-} else if (work in measured) {
-  await measured[work](system, n)
+} else if (work in several) {
+  await several[work](system, n)
 } else {
   const [make, unit] = rated[work]
   const once = make(system, Number(size))

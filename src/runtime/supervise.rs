@@ -296,20 +296,28 @@ impl Core {
         let keeper = if has_factory { keeper_of(restart) } else { Keeper::NEVER };
         // Under the tree's lock, so that whoever ends the actor finds it there as soon as its cell says that it is.
         let mut s = self.supervision.state.lock();
-        let listed = self.change(pid, |c| {
-            let x = c.extra();
-            if has_factory || x.keeper.is_none() {
-                x.keeper = Some(keeper);
-            }
-        });
-        if listed.is_none() {
+        if self.change(pid, |_| ()).is_none() {
             drop(s);
             return Err(self.no_such_actor(pid));
         }
-        s.tree.create(path, sup);
         let made = s.tree.supervise(path, pid, has_factory, child);
-        if let (Ok(id), Some(factory)) = (&made, factory) {
-            self.supervision.factories.lock().insert(*id, factory);
+        if let Ok(id) = &made {
+            let listed = self.change(pid, |c| {
+                let x = c.extra();
+                if has_factory || x.keeper.is_none() {
+                    x.keeper = Some(keeper);
+                }
+            });
+            if listed.is_none() {
+                // It has ended in this moment.
+                s.tree.terminate(path, pid);
+                drop(s);
+                return Err(self.no_such_actor(pid));
+            }
+            s.tree.create(path, sup);
+            if let Some(factory) = factory {
+                self.supervision.factories.lock().insert(*id, factory);
+            }
         }
         drop(s);
         made.map(drop).map_err(|at| {

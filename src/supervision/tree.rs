@@ -258,7 +258,6 @@ impl Tree {
         factory: bool,
         options: ChildOptions,
     ) -> Result<ChildId, Path> {
-        self.create(path, SupervisorOptions::default());
         for id in self.of.get(&pid).cloned().unwrap_or_default() {
             let Some(child) = self.children.get_mut(&id) else { continue };
             if factory && child.has_factory {
@@ -270,6 +269,7 @@ impl Tree {
                 return Ok(id);
             }
         }
+        self.create(path, SupervisorOptions::default());
         let id = self.fresh();
         self.children.insert(
             id,

@@ -2,6 +2,7 @@
 import { Worker } from 'node:worker_threads'
 import { deferred, payload } from '../common.mjs'
 import { NodeRuntime } from '../iris.mjs'
+import { ofIris } from '../supervision.mjs'
 
 /** As a user would have it who keeps state: it sleeps when it is idle, and its hooks load and save. */
 const HOOKED = { idleTimeoutMs: 60_000, onActivate: () => ({}), onDeactivate: () => {} }
@@ -54,6 +55,7 @@ export default function iris() {
     send: (pid, message) => rt.send(pid, message),
     ask: (pid, message) => rt.call(pid, message),
     fillAndSend: fillAndSend(rt),
+    ...ofIris(rt),
     crossing: () => crossing(rt),
     timers(fired) {
       const message = payload()

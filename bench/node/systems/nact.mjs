@@ -1,4 +1,5 @@
 import { dispatch, query, spawn, start } from 'nact'
+import { ofNact } from '../supervision.mjs'
 
 export default function nact() {
   const system = start({ name: 'bench' })
@@ -19,6 +20,7 @@ export default function nact() {
         return state
       }),
     send: dispatch,
+    ...ofNact(system, spawn, dispatch),
     ask: (actor, data) => query(actor, (sender) => ({ sender, data }), 1e6),
   }
 }

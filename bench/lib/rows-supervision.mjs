@@ -1,0 +1,74 @@
+// Rows of supervision. What `performance.md` sets no must for has a floor well below what was measured first.
+const k = 1e3
+
+const only = { systems: ['iris'], listed: {}, metric: 'rate', full: true }
+
+/** @type {import('./rows.mjs').Row[]} */
+export const supervisionRows = [
+  {
+    id: 'restart',
+    work: 'restart',
+    title: 'crash + restart under a supervisor',
+    unit: 'restart/s',
+    metric: 'rate',
+    n: [20 * k, 10 * k],
+    systems: ['iris', 'nact'],
+    listed: { nact: 89 * k },
+    must: 100 * k,
+    goal: 500 * k,
+  },
+  {
+    id: 'recovery',
+    work: 'recovery',
+    title: 'from a crash to the next message handled, p50',
+    unit: 'us',
+    metric: 'p50',
+    lower: true,
+    n: [10 * k, 5 * k],
+    systems: ['iris', 'nact'],
+    listed: {},
+    must: 100,
+    goal: 10,
+    full: true,
+  },
+  {
+    ...only,
+    id: 'name-lookup',
+    work: 'namelookup',
+    title: 'whereis among 1,000,000 names',
+    unit: 'lookup/s',
+    n: [100 * k, 50 * k],
+    must: 0.5e6,
+    goal: 2e6,
+  },
+  {
+    ...only,
+    id: 'path-lookup',
+    work: 'pathlookup',
+    title: 'whereisPath among 1,000,000 paths',
+    unit: 'lookup/s',
+    n: [100 * k, 50 * k],
+    must: 0.4e6,
+    goal: 2e6,
+  },
+  {
+    ...only,
+    id: 'path-list',
+    work: 'pathlist',
+    title: 'listChildrenDirect: 1,000 of 1,000,000 paths',
+    unit: 'listing/s',
+    n: [500, 200],
+    must: 500,
+    goal: 5 * k,
+  },
+  {
+    ...only,
+    id: 'monitor',
+    work: 'monitor',
+    title: 'monitor and demonitor',
+    unit: 'monitor/s',
+    n: [50 * k, 20 * k],
+    must: 0.3e6,
+    goal: 1e6,
+  },
+]
