@@ -671,9 +671,11 @@ impl Node {
     pub(crate) fn abort(&self) {
         self.closed.store(true, Ordering::Release);
         self.listeners.lock().clear();
+        let sessions = self.peers.lock().all();
+        // Nobody hears of what ends from now on.
+        sessions.iter().for_each(|s| s.silence());
         self.driver.stop();
         // The cycles of sessions and node end here.
-        let sessions = self.peers.lock().all();
         for s in sessions {
             self.peers.lock().remove(&s);
         }

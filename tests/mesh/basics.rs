@@ -40,6 +40,7 @@ fn an_actor_that_is_kept_local_hears_nothing_from_other_nodes() {
     assert_eq!(e.kind(), ErrorKind::NotPermitted, "{e}");
     assert!(b.send(pid, b"from here"));
     assert_eq!(rx.recv_timeout(LONG).unwrap(), b"from here");
+    super::support::quiet(&b);
     assert_eq!(b.metrics().books.handled, 1);
 }
 

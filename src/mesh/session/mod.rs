@@ -203,6 +203,11 @@ impl Session {
         was && tx.ended.is_none()
     }
 
+    /// Nothing more goes out.
+    pub(super) fn silence(&self) {
+        self.tx.lock().carrier = None;
+    }
+
     /// Says goodbye.
     pub(super) fn part(&self) {
         self.leaving.store(true, Ordering::Release);
