@@ -584,6 +584,44 @@ export interface ActorInfo {
   codec: string | null
   /** The version of its handler, from 1 ({@link NodeRuntime.hotSwap}); `null` if this thread does not call it. */
   behaviorVersion: number | null
+  /** The lane that runs it ({@link Metrics.lanes}); `null`: the threads of the core. */
+  lane: { lane: number; host: LaneMetrics['host'] } | null
+  /** Whose end is its end; `null`: nobody's. */
+  parent: Pid | null
+  /** Whose end its own is, in the order of their spawns. */
+  children: Pid[]
+  /** How often supervisors replaced its predecessors. */
+  restarts: number
+  /** Its condition, as somebody said ({@link NodeRuntime.setActorHealth}). */
+  health: Health
+}
+
+/** The condition of an actor. */
+export type Health = 'healthy' | 'degraded' | 'unhealthy'
+
+/** A supervisor as {@link NodeRuntime.supervisionTree} shows it. */
+export interface SupervisorInfo {
+  /** Where it is; `null`: the global supervisor. */
+  path: string | null
+  /** Who is restarted with a child. */
+  strategy: Strategy
+  /** Restarts that are fine within the window. */
+  maxRestarts: number
+  /** The window, in milliseconds. */
+  withinMs: number
+  /** Its children, in start order. */
+  children: {
+    /** Its name under the supervisor. */
+    id: string | null
+    /** Who it is now; `null`: it is down. */
+    pid: Pid | null
+    /** Which ends are followed by a restart. */
+    restart: RestartType
+    /** How often it was restarted. */
+    restarts: number
+    /** Whether it can be replaced. */
+    hasFactory: boolean
+  }[]
 }
 
 /**
@@ -1365,6 +1403,16 @@ export class NodeRuntime {
    * @param hook `null`: nobody, which costs nothing.
    */
   onPressure(hook: PressureHook | null | undefined): void
+
+  /**
+   * Says in what condition an actor is; {@link actorInfo} tells it. An actor begins `healthy`, and nothing follows from what
+   * is said: who watches decides.
+   *
+   * @throws `ERR_IRIS_NO_SUCH_ACTOR`; `ERR_IRIS_INVALID_ARGUMENT` for another word.
+   */
+  setActorHealth(pid: Pid, health: Health): void
+  /** Every supervisor with its children at this moment, in path order. */
+  supervisionTree(): SupervisorInfo[]
 
   /** The live actors, in the order of their spawns. */
   listActors(): Pid[]

@@ -659,6 +659,8 @@ const cases = [
   ),
   ['phi', [0, -1, Number.NaN, Infinity], (rt, v) => rt.configureMesh({ phi: v }), RANGE],
   ['onCrash(hook)', [1, 'f', {}, true, Symbol('s')], (rt, v) => rt.onCrash(v), TYPE],
+  ['setActorHealth(pid)', ['x', {}, null], (rt, v) => rt.setActorHealth(v, 'healthy'), TYPE],
+  ['setActorHealth(word)', [1, {}, null], (rt, v) => rt.setActorHealth(1, v), TYPE],
   ['onDeadLetter', [1, 'f', {}, true, Symbol('s')], (rt, v) => rt.onDeadLetter(v), TYPE],
   ['onPressure(hook)', [1, 'f', {}, true, Symbol('s')], (rt, v) => rt.onPressure(v), TYPE],
   ['onPressure', [1, 'f', {}, true], (_rt, v) => new NodeRuntime({ onPressure: v }), TYPE],

@@ -455,6 +455,8 @@ describe('close', () => {
         () => rt.actorInfo(pid),
         () => rt.getMetrics(),
         () => rt.prometheus(),
+        () => rt.supervisionTree(),
+        () => rt.setActorHealth(pid, 'healthy'),
         () => rt.onDeadLetter(() => {}),
         () => rt.ref(),
         () => rt.unref(),
@@ -580,6 +582,11 @@ describe('what is known of actors', () => {
       codec: null,
       paths: [],
       behaviorVersion: 1,
+      lane: { lane: 1, host: 'node' },
+      parent: null,
+      children: [],
+      restarts: 0,
+      health: 'healthy',
     }
     assert.deepEqual(info, { ...known, state: 'idle', queue: 0, highWater: 0 })
     rt.sendMany(pid, ['x', 'y', 'z'])

@@ -50,3 +50,48 @@ test('a lane counts its turns and how long it held the loop', async () => {
   assert.ok(numberOf(text, 'iris_lane_hold_seconds_sum{lane="1",host="node"}') >= 0.003)
   await rt.close()
 })
+
+test('actorInfo tells lane, kin, restarts and health', async () => {
+  const rt = new NodeRuntime({ logger: null })
+  const parent = rt.spawn(() => {})
+  const child = rt.spawnChild(parent, () => {})
+  const [above, below] = [rt.actorInfo(parent), rt.actorInfo(child)]
+  assert.deepEqual(above.lane, { lane: 1, host: 'node' })
+  assert.deepEqual([above.parent, above.children], [null, [child]])
+  assert.deepEqual([below.parent, below.children], [parent, []])
+  assert.deepEqual([above.health, above.restarts], ['healthy', 0])
+
+  rt.setActorHealth(parent, 'degraded')
+  assert.equal(rt.actorInfo(parent).health, 'degraded')
+  assert.throws(() => rt.setActorHealth(parent, 'ill'), { code: 'ERR_IRIS_INVALID_ARGUMENT' })
+  rt.stop(parent)
+  await rt.join(parent)
+  assert.throws(() => rt.setActorHealth(parent, 'healthy'), { code: 'ERR_IRIS_NO_SUCH_ACTOR' })
+  await rt.close()
+})
+
+test('supervisionTree() shows supervisors, children and restarts', async () => {
+  const rt = new NodeRuntime({ logger: null })
+  const start = () =>
+    rt.spawn((msg) => {
+      if (msg.toString() === 'die') throw new Error('as asked')
+      return 'alive'
+    })
+  rt.supervise('/svc', [{ id: 'one', start }], { strategy: 'restforone', maxRestarts: 7 })
+  const seen = () => rt.supervisionTree().find((s) => s.path === '/svc')
+  const [before] = seen().children
+  const restarted = new Promise((resolve) => rt.onRestart(resolve))
+  rt.send(before.pid, 'die')
+  const { pid } = await restarted
+
+  const sup = seen()
+  assert.deepEqual(sup, {
+    path: '/svc',
+    strategy: 'restforone',
+    maxRestarts: 7,
+    withinMs: 5000,
+    children: [{ id: 'one', pid, restart: 'permanent', restarts: 1, hasFactory: true }],
+  })
+  assert.equal(rt.actorInfo(pid).restarts, 1)
+  await rt.close()
+})

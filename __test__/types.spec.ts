@@ -72,6 +72,11 @@ export async function everyCall(): Promise<void> {
   rt.spawnWithPathObserved({ path: '/probe', capacity: 1 })
   rt.getMessages(observed).length
   rt.selectiveRecv(observed, (message) => 'reason' in message, { timeoutMs: 1 })
+  rt.setActorHealth(observed, 'degraded')
+  // @ts-expect-error not a condition
+  rt.setActorHealth(observed, 'ill')
+  const restarts: number[] = rt.supervisionTree().flatMap((s) => s.children.map((c) => c.restarts))
+  restarts.sort()
   rt.onDeadLetter(({ pid, reason, data }) => `${pid} ${reason} ${data?.length}`)
   rt.onPressure((pid, level) => pid > 0 && level === 'HIGH')
   rt.spawnVirtual(handler)

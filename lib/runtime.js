@@ -44,8 +44,8 @@ const VIRTUAL = [
 
 /** `[state, kind, ...]` of the native half as an object. */
 function actorInfo(pid, fields, behaviorVersion) {
-  const [state, kind, budget, capacity, queue, highWater, handled, ageMs, names, paths, codec] =
-    fields
+  const [state, kind, budget, capacity, queue, highWater, handled, ageMs, names, paths] = fields
+  const [codec, lane, host, parent, children, restarts, health] = fields.slice(10)
   return {
     pid,
     state,
@@ -60,6 +60,11 @@ function actorInfo(pid, fields, behaviorVersion) {
     paths,
     codec: codec ?? null,
     behaviorVersion,
+    lane: lane === undefined ? null : { lane, host },
+    parent: parent ?? null,
+    children,
+    restarts,
+    health,
   }
 }
 
@@ -71,6 +76,23 @@ function lanes(flat) {
     all.push({ lane, host, turns, busyMs, longestHoldMs })
   }
   return all
+}
+
+/** A supervisor of the native half as an object. The global one has no path. */
+function supervisor([path, strategy, maxRestarts, withinMs, children]) {
+  return {
+    path: path === '\0' ? null : path,
+    strategy,
+    maxRestarts,
+    withinMs,
+    children: children.map(([id, pid, restart, restarts, hasFactory]) => ({
+      id: id ?? null,
+      pid: pid ?? null,
+      restart,
+      restarts,
+      hasFactory: hasFactory === 1,
+    })),
+  }
 }
 
 const camelCase = (name) => name.replace(/_(.)/g, (_, letter) => letter.toUpperCase())
@@ -781,6 +803,16 @@ class NodeRuntime {
     if (hook !== null && hook !== undefined) check.callable(hook, 'hook')
     this.#checkOpen()
     this.#lane.tracing.onDeadLetter(hook ?? undefined)
+  }
+
+  setActorHealth(pid, health) {
+    this.#checkOpen()
+    if (typeof pid !== 'number') throw wrongType('pid', 'a number', pid)
+    this.#lane.native.setActorHealth(pid, health)
+  }
+
+  supervisionTree() {
+    return this.#lane.native.supervisionTree().map(supervisor)
   }
 
   // --- seeing inside ----------------------------------------------------------------------------

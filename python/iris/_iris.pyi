@@ -21,6 +21,7 @@ from iris._types import (
     CrashHook,
     ExitReason,
     Handler,
+    Health,
     Metrics,
     NodeInfo,
     NodePermissions,
@@ -34,6 +35,7 @@ from iris._types import (
     RemoteInfo,
     RestartType,
     Strategy,
+    SupervisorInfo,
     SystemType,
     VirtualHook,
 )
@@ -146,6 +148,21 @@ class ActorInfo:
     @property
     def codec(self) -> str | None:
         """What its messages are encoded with; None: they are bytes."""
+    @property
+    def lane(self) -> tuple[int, str] | None:
+        """Number and host of the lane that runs it; None: the core's threads, or its own."""
+    @property
+    def parent(self) -> int | None:
+        """Whose end is its end."""
+    @property
+    def children(self) -> list[int]:
+        """Whose end its own is, in the order of their spawns."""
+    @property
+    def restarts(self) -> int:
+        """How often supervisors replaced its predecessors."""
+    @property
+    def health(self) -> Health:
+        """Its condition, as `Runtime.set_actor_health` said."""
 
 @final
 class SupervisionEvent:
@@ -1890,6 +1907,25 @@ class Runtime:
         Args:
             hook: Called once for each, on a thread of iris that must not be blocked. None: the
                 default, an error in the logger ``iris``.
+        """
+    def set_actor_health(self, pid: int, health: Health) -> None:
+        """Says in what condition an actor is; `actor_info` tells it.
+
+        An actor begins ``healthy``, and nothing follows from what is said: who watches decides.
+
+        Args:
+            pid: Who.
+            health: ``healthy``, ``degraded`` or ``unhealthy``.
+
+        Raises:
+            NoSuchActor: It has ended.
+            InvalidArgument: Another word.
+        """
+    def supervision_tree(self) -> list[SupervisorInfo]:
+        """Shows every supervisor with its children at this moment, in path order.
+
+        Returns:
+            One dict each; the path of the global supervisor is None.
         """
     def on_dead_letter(self, hook: Callable[[DeadLetter], object] | None) -> None:
         """Sets who hears of dead letters: messages that were accepted and died with their actor.

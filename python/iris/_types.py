@@ -180,6 +180,30 @@ class Dead(ByExit):
     """Its replacement had no room for them."""
 
 
+Health: TypeAlias = Literal["healthy", "degraded", "unhealthy"]
+"""The condition of an actor."""
+
+
+class ChildInfo(TypedDict):
+    """A child as `Runtime.supervision_tree` shows it."""
+
+    id: str | None
+    pid: int | None
+    restart: RestartType
+    restarts: int
+    has_factory: bool
+
+
+class SupervisorInfo(TypedDict):
+    """A supervisor as `Runtime.supervision_tree` shows it."""
+
+    path: str | None
+    strategy: Strategy
+    max_restarts: int
+    within_ms: int
+    children: list[ChildInfo]
+
+
 class LaneMetrics(TypedDict):
     """What one lane (an interpreter, an event loop) has done."""
 

@@ -149,6 +149,8 @@ OTHER_CALLS: dict[str, Callable[[Runtime], Any]] = {
     "on_crash": lambda rt: rt.on_crash(None),
     "on_pressure": lambda rt: rt.on_pressure(None),
     "on_dead_letter": lambda rt: rt.on_dead_letter(None),
+    "set_actor_health": lambda rt: rt.set_actor_health(1, "healthy"),
+    "supervision_tree": lambda rt: rt.supervision_tree(),
     "cancel_timer": lambda rt: rt.cancel_timer(1),
     "allocate_buffer": lambda rt: rt.allocate_buffer(1),
     "free_buffer": lambda rt: rt.free_buffer(1),

@@ -2,6 +2,7 @@
 
 use super::activation::{Phase, Virtual};
 use super::behavior::Actor;
+use super::health::Health;
 use crate::id::{CallId, Pid};
 use crate::mailbox::Mailbox;
 use crate::mailbox::overflow::{Overflow, Pressure};
@@ -113,6 +114,8 @@ pub struct Extra {
     pub overflow: Overflow,
     /// Sends that wait for room.
     pub waiters: VecDeque<Waiter>,
+    /// Its condition, as somebody said.
+    pub health: Health,
     /// Who ends it by ending.
     pub parent: Option<Pid>,
     /// Whom it ends by ending, by the order of their spawns.
@@ -150,6 +153,7 @@ impl Default for Extra {
         Self {
             overflow: Overflow::DropNew,
             waiters: VecDeque::new(),
+            health: Health::default(),
             parent: None,
             children: BTreeMap::new(),
             names: Vec::new(),

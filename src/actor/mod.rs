@@ -21,5 +21,6 @@ pub mod activation;
 pub mod behavior;
 pub mod cell;
 pub mod context;
+pub mod health;
 pub mod request;
 pub mod table;

@@ -5,6 +5,7 @@ use super::hot::{call_id, settled};
 use super::raw::{Cx, Js, Ret};
 use crate::config::SpawnOptions;
 use crate::error::{Error, ErrorKind, Result};
+use crate::id::Pid;
 use crate::message::{CrashInfo, ExitInfo, LaneEvent, Payload, PullSignal, RuntimeNews};
 use crate::runtime::{ActorInfo, Replied};
 use std::time::Duration;
@@ -333,8 +334,14 @@ pub(super) fn actor_info(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
         names,
         paths,
         codec,
+        lane,
+        parent,
+        children,
+        restarts,
+        health,
         ..
     } = info;
+    let pid_or_undefined = |p: Option<Pid>| p.map_or(cx.undefined(), |p| cx.num(number(p)));
     let items = [
         cx.str(state),
         cx.str(kind),
@@ -347,6 +354,12 @@ pub(super) fn actor_info(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
         cx.array(names.iter().map(|n| cx.str(n))),
         cx.array(paths.iter().map(|p| cx.str(p))),
         cx.opt_str(codec.as_deref()),
+        lane.map_or(cx.undefined(), |(number, _)| cx.num(f64::from(number))),
+        cx.opt_str(lane.map(|(_, host)| host)),
+        pid_or_undefined(parent),
+        cx.array(children.iter().map(|p| cx.num(number(*p)))),
+        cx.num(restarts as f64),
+        cx.str(health.as_str()),
     ];
     Ok(cx.ret(cx.array(items.into_iter())))
 }

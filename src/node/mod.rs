@@ -117,6 +117,8 @@ const ENTRIES: &[(&CStr, usize, Entry)] = &[
     (c"startAtHand", 1, supervise::start_at_hand),
     (c"startOver", 3, supervise::start_over),
     (c"supervisorNews", 0, supervise::news),
+    (c"supervisionTree", 0, supervise::tree),
+    (c"setActorHealth", 2, supervise::set_health),
     (c"sendNamed", 2, supervise::send_named),
     (c"sendPath", 2, supervise::send_path),
     (c"monitor", 3, watching::monitor),

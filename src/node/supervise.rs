@@ -7,7 +7,7 @@ use super::raw::{Cx, Js, Ret};
 use crate::error::Result;
 use crate::id::Pid;
 use crate::message::{Payload, SupervisorNews};
-use crate::runtime::{Backoff, ChildOptions, Restart, Strategy, SupervisorOptions};
+use crate::runtime::{Backoff, ChildOptions, Health, Restart, Strategy, SupervisorOptions};
 
 /// `createPathSupervisor(path, strategy, maxRestarts, withinMs, restart, backoff)`: all but the path may be `undefined`;
 /// `backoff` is four doubles as bytes. Answers whether it is new.
@@ -154,4 +154,39 @@ pub(super) fn send_path(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     let inner = face.synced()?;
     let payload = cx.with_bytes(1, |b| Payload::from(b)).unwrap_or(Payload::empty());
     Ok(answer(inner.lane.send_path(&path, payload)?))
+}
+
+/// `supervisionTree()`: for each supervisor its path, strategy, restarts, window, and its children as arrays of id, pid,
+/// restart type, restarts, and whether there is a factory.
+pub(super) fn tree(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    let inner = face.synced()?;
+    inner.rt.check_open()?;
+    let tree = inner.rt.supervision_tree();
+    let sups = tree.iter().map(|sup| {
+        let children = sup.children.iter().map(|c| {
+            let pid = c.pid.map_or(cx.undefined(), |p| cx.num(number(p)));
+            let replaced = cx.num(f64::from(u8::from(c.has_factory)));
+            let id = cx.opt_str(c.id.as_deref());
+            let restart = cx.str(c.restart.as_str());
+            cx.array([id, pid, restart, cx.num(c.restarts as f64), replaced].into_iter())
+        });
+        let children: Vec<_> = children.collect();
+        let items = [
+            cx.str(&sup.path.to_string()),
+            cx.str(sup.strategy.as_str()),
+            cx.num(f64::from(sup.max_restarts)),
+            cx.num(sup.within_ms as f64),
+            cx.array(children.into_iter()),
+        ];
+        cx.array(items.into_iter())
+    });
+    let sups: Vec<_> = sups.collect();
+    Ok(cx.ret(cx.array(sups.into_iter())))
+}
+
+/// `setActorHealth(pid, health)`
+pub(super) fn set_health(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    let health = Health::parse(&text(cx, 1, "health")?)?;
+    face.synced()?.rt.set_actor_health(pid(cx, 0)?, health)?;
+    Ok(Ret::Undefined)
 }

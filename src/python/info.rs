@@ -1,5 +1,6 @@
 //! What can be seen from outside: how an actor ended, what is known of a live one, the books.
 
+use crate::id::Pid;
 use crate::message::ExitInfo;
 use crate::runtime::{ActorInfo, Metrics};
 use pyo3::prelude::*;
@@ -52,6 +53,11 @@ pub(super) struct PyActorInfo {
     names: Vec<String>,
     paths: Vec<String>,
     codec: Option<String>,
+    lane: Option<(u32, &'static str)>,
+    parent: Option<u64>,
+    children: Vec<u64>,
+    restarts: u64,
+    health: &'static str,
 }
 
 #[pymethods]
@@ -79,6 +85,11 @@ impl From<ActorInfo> for PyActorInfo {
             names: i.names,
             paths: i.paths,
             codec: i.codec.map(|name| name.as_ref().to_owned()),
+            lane: i.lane,
+            parent: i.parent.map(Pid::to_bits),
+            children: i.children.iter().map(|p| p.to_bits()).collect(),
+            restarts: i.restarts,
+            health: i.health.as_str(),
         }
     }
 }

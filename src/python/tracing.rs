@@ -1,16 +1,17 @@
-//! Dead letters, for the hook that wants them.
+//! Dead letters for the hook that wants them, the condition of actors, the tree of supervisors.
 
+use super::args::PidArg;
 use super::buffer;
-use super::errors::fail;
+use super::errors::{OrRaise, fail};
 use super::handler;
 use super::home::attached;
 use super::runtime::PyRuntime;
 use super::shared::Shared;
 use crate::error::ErrorKind;
-use crate::runtime::{DEAD_LETTERS, DeadLetter, Event, EventWatch};
+use crate::runtime::{DEAD_LETTERS, DeadLetter, Event, EventWatch, Health};
 use crate::sync::Mutex;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyDict, PyList};
 use std::sync::{Arc, Weak};
 
 /// A message that was accepted and that nobody will handle.
@@ -108,5 +109,41 @@ impl PyRuntime {
         let hook = hook.map(|h| h.clone().unbind());
         attached(py, shared, || shared.dead_letters.set(shared, hook));
         Ok(())
+    }
+}
+
+#[pymethods]
+impl PyRuntime {
+    /// Says in what condition an actor is.
+    fn set_actor_health(&self, py: Python<'_>, pid: PidArg, health: &str) -> PyResult<()> {
+        let shared = self.open(py)?;
+        let health = Health::parse(health).or_raise(py)?;
+        shared.rt.set_actor_health(pid.known(py)?, health).or_raise(py)
+    }
+
+    /// Every supervisor with its children.
+    fn supervision_tree<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let tree = PyList::empty(py);
+        for sup in self.open(py)?.rt.supervision_tree() {
+            let children = PyList::empty(py);
+            for c in &sup.children {
+                let child = PyDict::new(py);
+                child.set_item("id", c.id.as_deref())?;
+                child.set_item("pid", c.pid.map(crate::id::Pid::to_bits))?;
+                child.set_item("restart", c.restart.as_str())?;
+                child.set_item("restarts", c.restarts)?;
+                child.set_item("has_factory", c.has_factory)?;
+                children.append(child)?;
+            }
+            let path = sup.path.to_string();
+            let one = PyDict::new(py);
+            one.set_item("path", Some(path).filter(|p| p != "\0"))?;
+            one.set_item("strategy", sup.strategy.as_str())?;
+            one.set_item("max_restarts", sup.max_restarts)?;
+            one.set_item("within_ms", sup.within_ms)?;
+            one.set_item("children", children)?;
+            tree.append(one)?;
+        }
+        Ok(tree)
     }
 }

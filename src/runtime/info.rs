@@ -3,6 +3,8 @@
 use super::core::Core;
 use crate::actor::activation::Phase;
 use crate::actor::cell::{Body, Life, Sched};
+use crate::actor::health::Health;
+use crate::error::Error;
 use crate::id::Pid;
 use crate::message::ExitReason;
 use crate::scheduler::holds::HoldsSnapshot;
@@ -40,6 +42,16 @@ pub struct ActorInfo {
     pub codec: Option<Arc<str>>,
     /// Paths it holds.
     pub paths: Vec<String>,
+    /// The number of the lane that runs it, from 1, and its host; `None`: the pool of Rust actors, or a thread of its own.
+    pub lane: Option<(u32, &'static str)>,
+    /// Who ends it by ending.
+    pub parent: Option<Pid>,
+    /// Whom it ends by ending, in the order of their spawns.
+    pub children: Vec<Pid>,
+    /// How often a supervisor replaced its predecessors.
+    pub restarts: u64,
+    /// Its condition, as somebody said.
+    pub health: Health,
 }
 
 /// What is known of a runtime.
@@ -103,6 +115,11 @@ impl Lanes {
     pub(super) fn longest_stuck_ms(&self, now_ms: u64) -> u64 {
         let stuck = |(_, lane): &(u32, Weak<Lane>)| Some(lane.upgrade()?.stuck_ms(now_ms));
         self.open.iter().filter_map(stuck).max().unwrap_or(0)
+    }
+
+    fn label(&self, lane: &Arc<Lane>) -> Option<(u32, &'static str)> {
+        let found = self.open.iter().find(|(_, l)| std::ptr::eq(l.as_ptr(), Arc::as_ptr(lane)))?;
+        Some((found.0, lane.host()))
     }
 
     fn metrics(&self) -> Vec<LaneMetrics> {
@@ -179,8 +196,15 @@ impl Core {
             (.., Sched::Queued) => "queued",
             (.., Sched::Running) => "running",
         };
-        Some(ActorInfo {
+        let lane = c.lane.clone();
+        let x = c.extra.as_deref();
+        let mut info = ActorInfo {
             pid,
+            lane: None,
+            restarts: 0,
+            parent: x.and_then(|x| x.parent),
+            children: x.iter().flat_map(|x| x.children.values().copied()).collect(),
+            health: x.map_or(Health::default(), |x| x.health),
             state,
             kind: match c.body {
                 Body::Hosted(_) => "push",
@@ -198,7 +222,16 @@ impl Core {
             names: c.extra.iter().flat_map(|x| x.names.iter().map(ToString::to_string)).collect(),
             codec: c.extra.as_ref().and_then(|x| x.codec.clone()),
             paths: c.extra.iter().flat_map(|x| x.paths.iter().map(ToString::to_string)).collect(),
-        })
+        };
+        drop(c);
+        info.lane = lane.and_then(|l| self.lanes.lock().label(&l));
+        info.restarts = self.restarts_of(pid);
+        Some(info)
+    }
+
+    pub(crate) fn set_health(&self, pid: Pid, health: Health) -> Result<(), Error> {
+        self.check_open()?;
+        self.change(pid, |c| c.extra().health = health).ok_or_else(|| self.no_such_actor(pid))
     }
 
     pub(crate) fn mailbox_size(&self, pid: Pid) -> Option<usize> {

@@ -33,9 +33,11 @@ mod turns;
 mod watching;
 
 pub use self::core::Sent;
+pub use crate::actor::health::Health;
 #[cfg(feature = "jit")]
 pub use crate::jit as offload;
 pub use crate::message::PullSignal;
+pub use crate::supervision::tree::{ChildSnapshot, Snapshot};
 pub use buffers::KeptBuffer;
 pub use calls::Replied;
 pub use delays::{TimerId, delay_from_ms};
@@ -304,6 +306,14 @@ impl Runtime {
     #[must_use]
     pub fn metrics(&self) -> Metrics {
         self.core.metrics()
+    }
+
+    /// Says in what condition an actor is; [`ActorInfo::health`] tells it. The core draws no conclusion from it.
+    ///
+    /// # Errors
+    /// `NoSuchActor`, `RuntimeClosed`.
+    pub fn set_actor_health(&self, pid: Pid, health: Health) -> Result<()> {
+        self.core.set_health(pid, health)
     }
 
     /// Compares the books with the mailboxes themselves. O(actors); meaningful only while the runtime is quiet.

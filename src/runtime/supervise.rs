@@ -109,6 +109,10 @@ impl Core {
                 || self.change(pid, |c| c.is_suspended()).unwrap_or(false))
     }
 
+    pub(super) fn restarts_of(&self, pid: Pid) -> u64 {
+        self.supervision.state.lock().tree.restarts_of(pid)
+    }
+
     /// Asks the tree, then carries out what it commands.
     pub(super) fn with_tree<R>(&self, ask: impl FnOnce(&mut Tree) -> R) -> R {
         let answer = {
@@ -447,6 +451,12 @@ impl super::Runtime {
     #[must_use]
     pub fn child_pids(&self) -> Vec<Pid> {
         self.core.with_tree(|t| t.children(&Path::nowhere())).unwrap_or_default()
+    }
+
+    /// Every supervisor and its children at this moment, in path order; the global one is at `/`.
+    #[must_use]
+    pub fn supervision_tree(&self) -> Vec<crate::supervision::tree::Snapshot> {
+        self.core.supervision.state.lock().tree.snapshot()
     }
 
     /// Calls `hook` with everything that a supervisor does. It runs on the thread that does it and must not block.

@@ -320,6 +320,13 @@ impl Tree {
         Some(sup.children.iter().filter_map(live).collect())
     }
 
+    /// How often the supervised actor `pid` was restarted.
+    #[must_use]
+    pub fn restarts_of(&self, pid: Pid) -> u64 {
+        let all = self.of.get(&pid).into_iter().flatten();
+        all.filter_map(|id| self.children.get(id)).map(|c| c.restarts).sum()
+    }
+
     /// Every supervisor, its live children by name, and restarts within its window, in path order.
     #[must_use]
     pub fn snapshot(&self) -> Vec<Snapshot> {
