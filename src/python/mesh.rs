@@ -177,7 +177,10 @@ impl PyRuntime {
     }
 
     /// Listens for other nodes; answers the bound address.
-    #[pyo3(signature = (addr, *, secret=None, insecure=Flag(false), permissions=None))]
+    #[pyo3(
+        signature = (addr, *, secret=None, insecure=Flag(false), permissions=None),
+        text_signature = "($self, addr, *, secret=None, insecure=False, permissions=None)"
+    )]
     fn listen(
         &self,
         py: Python<'_>,
