@@ -48,7 +48,7 @@ export async function quiet(rt) {
   let metrics
   await eventually(() => {
     metrics = rt.getMetrics()
-    return metrics.queued === 0 && metrics.inFlight === 0
+    return metrics.queued + metrics.inFlight + metrics.parked === 0
   })
   assertBalanced(metrics)
   return metrics

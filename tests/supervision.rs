@@ -6,6 +6,7 @@ mod support;
 use iris::message::SupervisorEvent;
 use iris::runtime::{Backoff, ChildOptions, Restart, StartRequest, Strategy, SupervisorOptions};
 use iris::{Actor, Context, Crash, ErrorKind, ExitReason, Message, Pid, Runtime, SpawnOptions};
+use proptest::prelude::{ProptestConfig, prop, prop_assert, prop_assert_eq, proptest};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
@@ -329,7 +330,7 @@ fn fault_03_a_factory_that_fails_counts_as_a_failed_restart() {
     let options = child(Restart::Permanent, Strategy::One);
     rt.path_supervise_with_factory("/svc", pid, failing, options, sup).unwrap();
     rt.send(pid, b"boom");
-    rt.send(pid, b"kept");
+    assert!(rt.send_named("w", b"kept"));
     replaced(&rt, "w", pid);
     quiet(&rt);
     assert_eq!(tries.load(Ordering::Relaxed), 4);
@@ -501,26 +502,67 @@ fn closing_buries_what_is_parked() {
     rt.audit().unwrap();
 }
 
-#[test]
-fn restarts_leave_nothing_behind() {
-    let rt = runtime(1);
-    let log = Log::default();
-    rt.create_path_supervisor("/svc", many(u32::MAX)).unwrap();
-    let mut pid = supervised(&rt, "/svc", "w", &log, child(Restart::Permanent, Strategy::One));
-    let mut cycles = |n: usize| {
-        for _ in 0..n {
-            rt.send(pid, b"boom");
-            pid = replaced(&rt, "w", pid);
-            log.take();
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Send,
+    Boom,
+    Kill,
+    Stop,
+    Call,
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+    /// However it ends, in whatever state: only the messages that crash are lost, and the books balance.
+    #[test]
+    fn the_books_balance_over_any_history_of_restarts(
+        steps in prop::collection::vec(
+            prop::sample::select(vec![
+                Step::Send, Step::Send, Step::Send, Step::Boom, Step::Kill, Step::Stop, Step::Call,
+            ]),
+            1..60,
+        ),
+        capacity in prop::option::of(1u32..8),
+    ) {
+        let rt = Runtime::new(iris::Config {
+            workers: 2,
+            default_capacity: capacity,
+            ..iris::Config::default()
+        })
+        .unwrap();
+        rt.create_path_supervisor("/svc", many(u32::MAX)).unwrap();
+        let log = Log::default();
+        supervised(&rt, "/svc", "w", &log, child(Restart::Permanent, Strategy::One));
+        let (mut fine, mut bad, mut calls) = (0, 0, Vec::new());
+        for step in steps {
+            match step {
+                Step::Send => fine += u64::from(rt.send_named("w", b"x")),
+                Step::Boom => bad += u64::from(rt.send_named("w", b"boom")),
+                Step::Kill => drop(rt.whereis("w").map(|pid| rt.kill(pid))),
+                Step::Stop => drop(rt.whereis("w").map(|pid| rt.stop(pid))),
+                Step::Call => {
+                    if let Some(pid) = rt.whereis("w")
+                        && let Ok(call) = rt.call(pid, b"x", PATIENCE)
+                    {
+                        fine += 1;
+                        calls.push(call);
+                    }
+                }
+            }
         }
-    };
-    cycles(500);
-    let before = support::rss();
-    cycles(3_000);
-    assert!(support::rss() < before + (4 << 20), "from {before} to {}", support::rss());
-    quiet(&rt);
-    assert_eq!(rt.metrics().names, 1);
-    rt.close(PATIENCE).unwrap();
+        until("nothing is parked", || rt.metrics().books.parked == 0);
+        quiet(&rt);
+        let m = rt.metrics().books;
+        prop_assert_eq!(m.handled, fine, "{:?}", m);
+        prop_assert_eq!(m.dead.iter().sum::<u64>(), bad);
+        prop_assert_eq!(log.take().iter().filter(|l| *l == "w:x").count() as u64, fine);
+        let wait = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        for call in calls {
+            prop_assert!(wait.block_on(call).is_ok());
+        }
+        prop_assert_eq!(rt.metrics().open_calls, 0);
+        rt.close(PATIENCE).unwrap();
+    }
 }
 
 #[test]

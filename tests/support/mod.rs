@@ -45,7 +45,8 @@ pub fn until(what: &str, mut done: impl FnMut() -> bool) {
 pub fn quiet(rt: &Runtime) {
     until("the runtime is quiet", || {
         let m = rt.metrics();
-        m.books.queued == 0 && m.books.in_flight == 0 && m.ending == 0
+        let held = m.books.queued + m.books.in_flight + m.books.parked;
+        held == 0 && m.ending == 0
     });
     rt.audit().expect("the books balance");
 }
