@@ -2,6 +2,8 @@
 //!
 //! `cargo run --example supervised`
 
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
 use iris::{
     Actor, ChildSpec, Config, Context, Crash, CrashInfo, Message, Runtime, SupervisorOptions,
 };
