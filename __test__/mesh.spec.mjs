@@ -212,6 +212,27 @@ test('garbage is closed, and others are served', async (t) => {
   assert.equal((await a.call(proxy, 'x')).toString(), 'x')
 })
 
+test('fault 43: a process without file descriptors gets a typed error, and goes on', async () => {
+  const { exit, stdout, stderr } = await run(`
+    import { closeSync, openSync } from 'node:fs'
+    const rt = new NodeRuntime({ logger: null })
+    const b = new NodeRuntime({ logger: null })
+    await b.listen('127.0.0.1:0')
+    const open = []
+    try { for (;;) open.push(openSync('/dev/null')) } catch {}
+    const codes = []
+    for (const ask of [() => rt.listen('127.0.0.1:0'), () => b.listen('127.0.0.1:0'), () => b.resolveRemote('127.0.0.1:9', 'x')]) {
+      try { await ask() } catch (e) { codes.push(e.code) }
+    }
+    for (const fd of open) closeSync(fd)
+    await rt.listen('127.0.0.1:0')
+    console.log(codes.join())
+    await Promise.all([rt.close(), b.close()])
+  `)
+  const code = 'ERR_IRIS_AT_CAPACITY'
+  assert.deepEqual([exit, stdout.trim(), stderr], [0, [code, code, code].join(), ''])
+})
+
 test('a process that listens lives, and one that sent something sends it before it ends', async (t) => {
   const rt = runtime(t)
   const got = deferred()

@@ -110,6 +110,23 @@ fn a_partition_within_the_window_is_survived() {
     assert_eq!(c.a.mesh_metrics().lost, 0);
 }
 
+/// Loss is TCP's to mend: it shows as delay, and as cuts when there is too much of it.
+#[test]
+fn fault_25_a_slow_and_lossy_wire_is_slower_and_correct() {
+    let c = cutting();
+    c.wire.delay(200);
+    for n in 0_u64..2000 {
+        assert!(c.a.send(c.to, &n.to_le_bytes()));
+        if n % 500 == 250 {
+            c.wire.cut();
+        }
+    }
+    let echo = c.a.resolve_remote(&c.wire.address, "echo", LONG).unwrap().unwrap();
+    assert_eq!(&*c.a.call_blocking(echo, b"x", LONG).unwrap(), b"x");
+    until("all have come", || c.got.load(Ordering::SeqCst) == 2000);
+    assert!(!c.wrong.load(Ordering::SeqCst), "in order, none twice");
+}
+
 #[test]
 fn fault_26_simultaneous_connects_leave_one_link() {
     for _ in 0..20 {

@@ -14,6 +14,8 @@ struct State {
     /// Bytes go nowhere: to the server, to the client.
     hold: [AtomicBool; 2],
     accepted: AtomicUsize,
+    /// Each read waits so long, in milliseconds.
+    delay: AtomicUsize,
 }
 
 /// See the module.
@@ -71,6 +73,11 @@ impl Proxy {
         self.state.hold[1].store(to_client, Ordering::SeqCst);
     }
 
+    /// How long each read waits before it goes on.
+    pub(crate) fn delay(&self, ms: usize) {
+        self.state.delay.store(ms, Ordering::SeqCst);
+    }
+
     pub(crate) fn accepted(&self) -> usize {
         self.state.accepted.load(Ordering::SeqCst)
     }
@@ -79,6 +86,10 @@ impl Proxy {
 fn pump(mut from: TcpStream, mut into: TcpStream, state: &State, way: usize) {
     let mut buffer = vec![0; 32 << 10];
     while let Ok(n) = from.read(&mut buffer) {
+        let delay = state.delay.load(Ordering::SeqCst);
+        if delay != 0 {
+            thread::park_timeout(Duration::from_millis(delay as u64));
+        }
         while n != 0 && state.hold[way].load(Ordering::SeqCst) {
             thread::park_timeout(Duration::from_millis(2));
         }
