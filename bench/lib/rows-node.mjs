@@ -100,7 +100,8 @@ export const nodeMore = [
     unit: 'ms',
     metric: 'p50',
     lower: true,
-    listed: { settimeout: 11.6 },
+    // Not scaled: how late a timer is follows from its grid and the loop's slices, not from the speed of a peer.
+    listed: {},
     must: 2,
     goal: 1,
   },
@@ -111,7 +112,7 @@ export const nodeMore = [
     unit: 'ms',
     metric: 'p99',
     lower: true,
-    listed: { settimeout: 24.8 },
+    listed: {},
     must: 5,
     goal: 2,
   },
