@@ -92,6 +92,7 @@ demo: build ## The main job on real input, in Node and in Python (FILE=... for a
 	node examples/node/pipeline.mjs $(FILE)
 	$(VENV)/python examples/python/pipeline.py $(FILE)
 	node examples/node/mesh.mjs $(VENV)/python
+	node examples/node/resilient-service/main.mjs
 
 # --- test ----------------------------------------------------------------------------------------
 
