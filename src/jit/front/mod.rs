@@ -1,2 +1,4 @@
 //! The front ends: source to IR. Each builds with `ModuleBuilder` and `FuncBuilder` and knows its language's rules; what
 //! comes after knows neither language.
+
+pub mod python;
