@@ -50,7 +50,8 @@ const UNSAFE: &[&str] = &[
     "jit/imports.rs",
     "jit/kernel.rs",
 ];
-const THREADS: &[&str] = &["sync.rs", "scheduler/", "timer/", "python/lane.rs", "mesh/transport/"];
+const THREADS: &[&str] =
+    &["sync.rs", "scheduler/", "timer/", "python/lane.rs", "python/jit_map.rs", "mesh/transport/"];
 const SOCKETS: &[&str] = &["mesh/transport/"];
 const CLOCK: &[&str] = &["clock.rs"];
 const CODEGEN: &[&str] = &["jit/codegen.rs", "jit/code.rs"];

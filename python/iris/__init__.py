@@ -32,6 +32,13 @@ from iris._iris import (
     SupervisionEvent,
     __version__,
 )
+from iris._offload import (
+    get_jit_logging,
+    get_quantum_speculation,
+    offload,
+    set_jit_logging,
+    set_quantum_speculation,
+)
 from iris._pool import Pool
 from iris._supervise import Supervisor
 from iris._types import (
@@ -98,4 +105,9 @@ __all__ = [
     "__version__",
     "codecs",
     "errors",
+    "get_jit_logging",
+    "get_quantum_speculation",
+    "offload",
+    "set_jit_logging",
+    "set_quantum_speculation",
 ]

@@ -265,3 +265,99 @@ pub(super) fn is_main_interpreter(_py: Python<'_>) -> bool {
     // SAFETY: the thread is attached (`_py`), so it has an interpreter; asking for its number has no other condition.
     unsafe { ffi::PyInterpreterState_GetID(ffi::PyInterpreterState_Get()) == 0 }
 }
+
+#[cfg(feature = "jit")]
+pub(super) use lending::{Lent, lend};
+
+#[cfg(feature = "jit")]
+mod lending {
+    use crate::runtime::offload::Buffer;
+    use crate::runtime::offload::ir::Elem;
+    use pyo3::buffer::{ElementType, PyUntypedBuffer};
+    use pyo3::prelude::*;
+
+    /// A buffer that an object lends for as long as this lives: it cannot be resized meanwhile.
+    pub(in crate::python) struct Lent {
+        _export: PyUntypedBuffer,
+        pub(in crate::python) buffer: Buffer,
+        pub(in crate::python) dimensions: usize,
+        bytes: usize,
+        writable: bool,
+    }
+
+    /// Lends a contiguous buffer of elements that offload knows, in the machine's byte order.
+    pub(in crate::python) fn lend(obj: &Bound<'_, PyAny>) -> Option<Lent> {
+        let export = PyUntypedBuffer::get(obj).ok()?;
+        if !export.is_c_contiguous() {
+            return None;
+        }
+        let elem = match (ElementType::from_format(export.format()), export.item_size()) {
+            (ElementType::Float { bytes: 8 }, 8) => Elem::F64,
+            (ElementType::Float { bytes: 4 }, 4) => Elem::F32,
+            (ElementType::SignedInteger { bytes: 8 }, 8) => Elem::I64,
+            (ElementType::SignedInteger { bytes: 4 }, 4) => Elem::I32,
+            (ElementType::SignedInteger { bytes: 2 }, 2) => Elem::I16,
+            (ElementType::SignedInteger { bytes: 1 }, 1) => Elem::I8,
+            (ElementType::UnsignedInteger { bytes: 8 }, 8) => Elem::U64,
+            (ElementType::UnsignedInteger { bytes: 4 }, 4) => Elem::U32,
+            (ElementType::UnsignedInteger { bytes: 2 }, 2) => Elem::U16,
+            (ElementType::UnsignedInteger { bytes: 1 }, 1) => Elem::U8,
+            (ElementType::Bool, 1) => Elem::Bool,
+            _ => return None,
+        };
+        let bytes = export.len_bytes();
+        let writable = !export.readonly();
+        let ptr = export.buf_ptr().cast::<u8>();
+        // SAFETY: the export is held by the same struct, so its elements stay allocated where they are; a C-contiguous export
+        // is one row of them, and `writable` is what the exporter says. Who uses `buffer` holds the struct.
+        let buffer = unsafe { Buffer::new(ptr, bytes / elem.size(), elem, writable) };
+        let dimensions = export.dimensions();
+        Some(Lent { _export: export, buffer, dimensions, bytes, writable })
+    }
+
+    impl Lent {
+        /// The extent in each dimension.
+        pub(in crate::python) fn shape(&self) -> &[usize] {
+            self._export.shape()
+        }
+
+        /// The same memory with elements of another type of the same size.
+        pub(in crate::python) fn retyped(&self, elem: Elem) -> Buffer {
+            if elem.size() != self.buffer.elem().size() {
+                return self.buffer;
+            }
+            // SAFETY: as in `lend`: the same bytes, as many elements of the same size.
+            unsafe { Buffer::new(self.buffer.as_ptr(), self.buffer.len(), elem, self.writable) }
+        }
+
+        pub(in crate::python) fn writable(&self) -> bool {
+            self.writable
+        }
+
+        /// A copy of all bytes.
+        pub(in crate::python) fn save(&self) -> Vec<u8> {
+            let mut copy = vec![0; self.bytes];
+            if self.bytes > 0 {
+                // SAFETY: `bytes` bytes are lent at this address (see `lend`), and the copy is memory of its own.
+                unsafe {
+                    std::ptr::copy_nonoverlapping(
+                        self.buffer.as_ptr(),
+                        copy.as_mut_ptr(),
+                        self.bytes,
+                    );
+                }
+            }
+            copy
+        }
+
+        /// Puts a copy back.
+        pub(in crate::python) fn restore(&self, copy: &[u8]) {
+            if self.writable && copy.len() == self.bytes && self.bytes > 0 {
+                // SAFETY: as in `save`, and the exporter lets us write.
+                unsafe {
+                    std::ptr::copy_nonoverlapping(copy.as_ptr(), self.buffer.as_ptr(), self.bytes);
+                }
+            }
+        }
+    }
+}

@@ -34,6 +34,14 @@ mod futures;
 mod handler;
 mod home;
 mod info;
+#[cfg(feature = "jit")]
+mod jit;
+#[cfg(feature = "jit")]
+mod jit_map;
+#[cfg(feature = "jit")]
+mod jit_run;
+#[cfg(feature = "jit")]
+mod jit_values;
 mod lane;
 mod mailbox;
 #[cfg(feature = "mesh")]
@@ -82,5 +90,7 @@ fn iris_module(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("ERROR_CODES", codes)?;
     m.add_function(wrap_pyfunction!(process::at_exit, m)?)?;
     m.add_function(wrap_pyfunction!(process::after_fork_in_child, m)?)?;
+    #[cfg(feature = "jit")]
+    jit::register(m)?;
     Ok(())
 }

@@ -1,0 +1,540 @@
+//! `JitFunction`: an offloaded Python function. It runs native code where a specialisation fits the arguments, and the
+//! Python function itself in every other case.
+//!
+//! ```text
+//!  call -> kinds of the arguments -> a variant (compiled once) -> native
+//!             |                         |                          \ left: Python runs the call from its start
+//!             | keywords, odd types     | does not compile: Python, with the reason in explain()
+//!             v
+//!          Python
+//! ```
+//!
+//! Names are resolved by `python/iris/_offload.py` (a [`Plan`]); each call checks that they still mean the same.
+
+use super::errors::fail;
+use super::jit_map;
+use super::jit_run::{Run, Variant};
+use super::jit_values::{self, Argument};
+use crate::error::ErrorKind;
+use crate::runtime::offload::front::python::{Builtin, Entry, Kind, Math, Program, specialise};
+use crate::runtime::offload::{Kernel, Limits, Options};
+use pyo3::PyTraverseError;
+use pyo3::gc::PyVisit;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyString, PyTuple};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Specialisations of one function; further shapes of arguments run in Python.
+const MAX_VARIANTS: usize = 16;
+
+static LOGGING: AtomicBool = AtomicBool::new(false);
+static INTERPRET: AtomicBool = AtomicBool::new(false);
+static QUANTUM: AtomicBool = AtomicBool::new(false);
+
+/// Something that a name meant when the plan was made.
+struct Guard {
+    /// The namespaces in which it is looked up, the first that has it counts: `globals`, then `builtins`; or a cell.
+    places: Vec<Py<PyAny>>,
+    name: Py<PyString>,
+    expected: Py<PyAny>,
+}
+
+impl Guard {
+    fn now<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        lookup(py, &self.places, &self.name)
+    }
+}
+
+fn lookup<'py>(
+    py: Python<'py>,
+    places: &[Py<PyAny>],
+    name: &Py<PyString>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    for place in places {
+        let place = place.bind(py);
+        let found = match place.cast_exact::<PyDict>() {
+            Ok(dict) => dict.get_item(name)?,
+            Err(_) => place.getattr(name).ok(),
+        };
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
+}
+
+/// What the names of a function mean, and its code.
+pub(super) struct Plan {
+    pub(super) program: Program,
+    guards: Vec<Guard>,
+    /// Where the numbers among the globals are found.
+    hidden: Vec<(Vec<Py<PyAny>>, Py<PyString>)>,
+    /// What runs in Python: the function, or where it calls itself a copy that calls the copy.
+    pub(super) fallback: Py<PyAny>,
+    /// Why nothing compiles.
+    pub(super) reason: Option<String>,
+}
+
+impl Plan {
+    /// Whether all names mean what they meant.
+    #[inline]
+    pub(super) fn holds(&self, py: Python<'_>) -> PyResult<bool> {
+        for guard in &self.guards {
+            if !guard.now(py)?.is_some_and(|o| o.is(&guard.expected)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The numeric globals; `None` if one is no number any more.
+    pub(super) fn hidden<'py>(&self, py: Python<'py>) -> PyResult<Option<Vec<Bound<'py, PyAny>>>> {
+        self.hidden.iter().map(|(places, name)| lookup(py, places, name)).collect()
+    }
+
+    pub(super) fn hides(&self) -> bool {
+        !self.hidden.is_empty()
+    }
+}
+
+#[derive(Default)]
+struct State {
+    plan: Option<Arc<Plan>>,
+    variants: Vec<Arc<Variant>>,
+    maps: Vec<Arc<jit_map::MapVariant>>,
+    rebuilt: u32,
+}
+
+/// A function that `iris.offload(strategy='jit')` made.
+#[pyclass(module = "iris._iris", name = "JitFunction", frozen, dict, weakref)]
+pub(super) struct JitFunction {
+    func: Py<PyAny>,
+    resolve: Py<PyAny>,
+    params: Vec<Py<PyString>>,
+    state: Mutex<State>,
+    hot: Mutex<Option<Arc<Variant>>>,
+    python_calls: AtomicU64,
+}
+
+impl JitFunction {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hot(&self) -> MutexGuard<'_, Option<Arc<Variant>>> {
+        self.hot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn python<'py>(
+        &self,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.python_calls.fetch_add(1, Ordering::Relaxed);
+        self.func.bind(args.py()).call(args, kwargs)
+    }
+
+    /// The plan, made anew if a name has changed its meaning. `None` if names change all the time.
+    fn plan(&self, slf: &Bound<'_, Self>) -> PyResult<Option<Arc<Plan>>> {
+        let py = slf.py();
+        let plan = self.state().plan.clone();
+        if let Some(plan) = plan
+            && plan.holds(py)?
+        {
+            return Ok(Some(plan));
+        }
+        {
+            let mut state = self.state();
+            state.variants.clear();
+            state.maps.clear();
+            state.rebuilt += 1;
+            if state.rebuilt > 64 {
+                return Ok(None);
+            }
+        }
+        *self.hot() = None;
+        let resolved = self.resolve.bind(py).call1((self.func.bind(py),))?;
+        let plan = Arc::new(read_plan(&resolved, &self.func)?);
+        if LOGGING.load(Ordering::Relaxed)
+            && let Some(reason) = &plan.reason
+        {
+            log(py, &format!("{}: python: {reason}", self.name(py)))?;
+        }
+        self.state().plan = Some(Arc::clone(&plan));
+        Ok(Some(plan))
+    }
+
+    fn name(&self, py: Python<'_>) -> String {
+        self.func.bind(py).getattr("__name__").map_or_else(|_| "?".into(), |n| n.to_string())
+    }
+
+    /// The variant for these kinds, compiled now if it is new.
+    fn variant(
+        &self,
+        py: Python<'_>,
+        plan: &Arc<Plan>,
+        args: &[Kind],
+        hidden: &[Kind],
+    ) -> PyResult<Option<Arc<Variant>>> {
+        let found = |state: &State| {
+            state.variants.iter().find(|v| v.args == args && v.hidden == hidden).cloned()
+        };
+        {
+            let state = self.state();
+            if let Some(variant) = found(&state) {
+                return Ok(Some(variant));
+            }
+            if state.variants.len() >= MAX_VARIANTS {
+                return Ok(None);
+            }
+        }
+        let made = crate::clock::Clock::real();
+        let compiled = py.detach(|| {
+            specialise(&plan.program, args, hidden, &Limits::DEFAULT)
+                .and_then(|s| {
+                    let interpret = INTERPRET.load(Ordering::Relaxed);
+                    let options = Options { interpret, ..Options::default() };
+                    Kernel::compile(s.module.clone(), &options).map(|kernel| (s, kernel))
+                })
+                .map_err(|e| e.to_string())
+        });
+        let variant =
+            Arc::new(Variant::new(Arc::clone(plan), args, hidden, compiled, made.now_ns()));
+        if LOGGING.load(Ordering::Relaxed) {
+            log(py, &format!("{}{}", self.name(py), variant.describe()))?;
+        }
+        let mut state = self.state();
+        if found(&state).is_none() {
+            state.variants.push(Arc::clone(&variant));
+        }
+        Ok(Some(variant))
+    }
+
+    #[cold]
+    fn slow<'py>(
+        slf: &Bound<'py, Self>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let this = slf.get();
+        let Some(bound) = this.bind(args, kwargs)? else { return this.python(args, kwargs) };
+        let Some(plan) = this.plan(slf)? else { return this.python(args, kwargs) };
+        if plan.reason.is_some() {
+            return this.python(args, kwargs);
+        }
+        let Some(hidden) = plan.hidden(py)? else { return this.python(args, kwargs) };
+        let Some(numbers) = hidden.iter().map(jit_values::number).collect::<Option<Vec<_>>>()
+        else {
+            return this.python(args, kwargs);
+        };
+        let mut arguments = Vec::with_capacity(bound.len());
+        for (arg, usage) in bound.iter().zip(&plan.program.functions[0].usage) {
+            match Argument::of(arg, usage.array)? {
+                Some(argument) => arguments.push(argument),
+                None => return this.python(args, kwargs),
+            }
+        }
+        let usage = &plan.program.functions[0].usage;
+        let mapped = arguments.iter().zip(usage).any(|(a, u)| a.is_buffer() && !u.array);
+        if mapped {
+            if arguments.iter().zip(usage).any(|(_, u)| u.array) {
+                return this.python(args, kwargs);
+            }
+            return jit_map::call(this, py, &plan, &bound, &arguments, &numbers);
+        }
+        let mut kinds = Vec::with_capacity(arguments.len());
+        let mut buffers = 0;
+        for argument in &arguments {
+            match argument.kind(&mut buffers) {
+                Some(kind) => kinds.push(kind),
+                None => return this.python(args, kwargs),
+            }
+        }
+        let hidden: Vec<Kind> = numbers.iter().map(|n| n.kind.clone()).collect();
+        let Some(variant) = this.variant(py, &plan, &kinds, &hidden)? else {
+            return this.python(args, kwargs);
+        };
+        if variant.compiled.is_err() || variant.is_off() {
+            return this.python(args, kwargs);
+        }
+        if buffers == 0 {
+            *this.hot() = Some(Arc::clone(&variant));
+        }
+        let tuple = PyTuple::new(py, &bound)?;
+        Run { variant: &variant, py }.with_buffers(&tuple, &arguments, &numbers)
+    }
+
+    /// The arguments in order; `None` where the call does not fit, which Python then says.
+    fn bind<'py>(
+        &self,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Option<Vec<Bound<'py, PyAny>>>> {
+        let py = args.py();
+        let mut bound: Vec<Bound<'py, PyAny>> = args.iter().collect();
+        let mut used = 0;
+        if bound.len() > self.params.len() {
+            return Ok(None);
+        }
+        if bound.len() < self.params.len() {
+            let defaults = self.func.bind(py).getattr("__defaults__")?;
+            let defaults = defaults.cast::<PyTuple>().ok();
+            let count = defaults.map_or(0, |d| d.len());
+            for at in bound.len()..self.params.len() {
+                let given = match kwargs {
+                    Some(kwargs) => kwargs.get_item(&self.params[at])?,
+                    None => None,
+                };
+                if let Some(value) = given {
+                    used += 1;
+                    bound.push(value);
+                } else if at + count >= self.params.len()
+                    && let Some(defaults) = defaults
+                {
+                    bound.push(defaults.get_item(at + count - self.params.len())?);
+                } else {
+                    return Ok(None);
+                }
+            }
+        }
+        let all_used = kwargs.is_none_or(|k| k.len() == used);
+        Ok(all_used.then_some(bound))
+    }
+
+    /// The variant of a map, compiled now if it is new.
+    pub(super) fn map_variant(
+        &self,
+        key: &jit_map::MapKey,
+        make: impl FnOnce() -> jit_map::MapVariant,
+    ) -> Arc<jit_map::MapVariant> {
+        if let Some(found) = self.state().maps.iter().find(|m| m.key == *key) {
+            return Arc::clone(found);
+        }
+        let made = Arc::new(make());
+        let mut state = self.state();
+        if state.maps.len() < MAX_VARIANTS {
+            state.maps.push(Arc::clone(&made));
+        }
+        made
+    }
+}
+
+#[pymethods]
+impl JitFunction {
+    #[new]
+    fn new(func: Py<PyAny>, resolve: Py<PyAny>, params: Vec<Py<PyString>>) -> Self {
+        Self {
+            func,
+            resolve,
+            params,
+            state: Mutex::default(),
+            hot: Mutex::default(),
+            python_calls: AtomicU64::new(0),
+        }
+    }
+
+    #[pyo3(signature = (*args, **kwargs))]
+    fn __call__<'py>(
+        slf: &Bound<'py, Self>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let this = slf.get();
+        if kwargs.is_none() && args.len() == this.params.len() {
+            let hot = this.hot().clone();
+            if let Some(variant) = hot
+                && let Some(answer) = (Run { variant: &variant, py: slf.py() }).scalar(args)?
+            {
+                return Ok(answer);
+            }
+        }
+        Self::slow(slf, args, kwargs)
+    }
+
+    fn __get__<'py>(
+        slf: &Bound<'py, Self>,
+        instance: Option<&Bound<'py, PyAny>>,
+        _owner: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        match instance {
+            Some(instance) if !instance.is_none() => {
+                let method = slf.py().import("types")?.getattr("MethodType")?;
+                method.call1((slf, instance))
+            }
+            _ => Ok(slf.as_any().clone()),
+        }
+    }
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        slf.get().func.bind(slf.py()).getattr("__qualname__")
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let name = slf.get().func.bind(slf.py()).getattr("__qualname__")?;
+        Ok(format!("<offloaded function {name}>"))
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.func)?;
+        visit.call(&self.resolve)?;
+        if let Ok(state) = self.state.try_lock()
+            && let Some(plan) = &state.plan
+            && Arc::strong_count(plan) == 1
+        {
+            visit.call(&plan.fallback)?;
+            for guard in &plan.guards {
+                visit.call(&guard.expected)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What became of the function, as text: whether it runs natively and why not, one line a specialisation.
+    fn explain<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        slf.py().import("iris._offload")?.getattr("explain")?.call1((slf,))
+    }
+
+    /// What became of the function: a dict that `explain()` prints.
+    fn _report<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyDict>> {
+        let py = slf.py();
+        let this = slf.get();
+        let plan = this.plan(slf)?;
+        let report = PyDict::new(py);
+        let reason = match &plan {
+            Some(plan) => plan.reason.clone(),
+            None => Some("its globals change too often".to_owned()),
+        };
+        report.set_item("reason", reason)?;
+        report.set_item("python_calls", this.python_calls.load(Ordering::Relaxed))?;
+        let variants = PyList::empty(py);
+        let (all, maps) = {
+            let state = this.state();
+            (state.variants.clone(), state.maps.clone())
+        };
+        for variant in all {
+            variants.append(variant.report(py)?)?;
+        }
+        for map in maps {
+            variants.append(map.report(py)?)?;
+        }
+        report.set_item("variants", variants)?;
+        Ok(report)
+    }
+}
+
+/// A name's kind and what belongs to it: `("builtin", "abs")`.
+type Named = (String, String);
+/// A tree, its names, the defaults of its last parameters.
+type Function = (String, HashMap<String, Named>, Vec<Named>);
+/// Where a name is looked up, and the name.
+type Place = (Vec<Py<PyAny>>, Py<PyString>);
+/// Functions, guards, numeric globals, what runs in Python, whether `sum` compensates, why nothing compiles.
+type Resolved = (
+    Vec<Function>,
+    Vec<(Vec<Py<PyAny>>, Py<PyString>, Py<PyAny>)>,
+    Vec<Place>,
+    Py<PyAny>,
+    bool,
+    Option<String>,
+);
+
+/// Reads what `_offload.resolve` answers: a reason, or `(functions, guards, hidden, fallback, compensated)`.
+fn read_plan(resolved: &Bound<'_, PyAny>, func: &Py<PyAny>) -> PyResult<Plan> {
+    let py = resolved.py();
+    let mut plan = Plan {
+        program: Program::default(),
+        guards: Vec::new(),
+        hidden: Vec::new(),
+        fallback: func.clone_ref(py),
+        reason: None,
+    };
+    let (functions, guards, hidden, fallback, compensated, reason): Resolved =
+        resolved.extract()?;
+    plan.guards = guards
+        .into_iter()
+        .map(|(places, name, expected)| Guard { places, name, expected })
+        .collect();
+    plan.hidden = hidden;
+    plan.fallback = fallback;
+    plan.reason = reason;
+    plan.program.compensated_sum = compensated;
+    if plan.reason.is_some() {
+        return Ok(plan);
+    }
+    for (tree, names, defaults) in functions {
+        let names = names
+            .into_iter()
+            .filter_map(|(name, (kind, payload))| Some((name, entry(&kind, &payload)?)))
+            .collect();
+        let defaults = defaults.iter().map(|(kind, payload)| entry(kind, payload)).collect();
+        if let Err(error) = plan.program.add(&tree, &names, defaults, &Limits::DEFAULT) {
+            plan.reason = Some(error.to_string());
+            break;
+        }
+    }
+    Ok(plan)
+}
+
+fn entry(kind: &str, payload: &str) -> Option<Entry> {
+    match kind {
+        "number" => payload.parse().ok().map(Entry::Number),
+        "function" => payload.parse().ok().map(Entry::Function),
+        "builtin" => Builtin::named(payload).map(Entry::Builtin),
+        "module" => Some(Entry::MathModule),
+        "math" => Math::named(payload).map(Entry::Math),
+        "none" => Some(Entry::None),
+        _ => None,
+    }
+}
+
+fn log(py: Python<'_>, line: &str) -> PyResult<()> {
+    py.import("iris._offload")?.getattr("log")?.call1((line,)).map(drop)
+}
+
+/// Whether compilations are logged.
+#[pyfunction]
+#[pyo3(signature = (on))]
+pub(super) fn jit_logging(on: Option<bool>) -> bool {
+    match on {
+        Some(on) => LOGGING.swap(on, Ordering::Relaxed),
+        None => LOGGING.load(Ordering::Relaxed),
+    }
+}
+
+/// Whether new kernels are interpreted instead of compiled: for tests.
+#[pyfunction]
+pub(super) fn jit_interpret(on: bool) -> bool {
+    INTERPRET.swap(on, Ordering::Relaxed)
+}
+
+/// Whether quantum speculation is on.
+#[pyfunction]
+#[pyo3(signature = (on))]
+pub(super) fn jit_quantum(on: Option<bool>) -> bool {
+    match on {
+        Some(on) => QUANTUM.swap(on, Ordering::Relaxed),
+        None => QUANTUM.load(Ordering::Relaxed),
+    }
+}
+
+/// The bits of libm's answer, for the comparison with the interpreter's `math`.
+#[pyfunction]
+pub(super) fn jit_libm(py: Python<'_>, name: &str, x: f64, y: f64) -> PyResult<f64> {
+    use crate::runtime::offload::ir::Import;
+    let import = Import::ALL.iter().find(|i| i.name() == name);
+    let unknown = || fail(py, ErrorKind::InvalidArgument, format!("no function `{name}` of libm"));
+    import.map(|i| i.call(x, y)).ok_or_else(unknown)
+}
+
+/// Adds the classes and functions of offload to the module.
+pub(super) fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add_class::<JitFunction>()?;
+    m.add_function(wrap_pyfunction!(jit_logging, m)?)?;
+    m.add_function(wrap_pyfunction!(jit_interpret, m)?)?;
+    m.add_function(wrap_pyfunction!(jit_quantum, m)?)?;
+    m.add_function(wrap_pyfunction!(jit_libm, m)?)?;
+    Ok(())
+}
