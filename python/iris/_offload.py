@@ -1,6 +1,6 @@
-"""`iris.offload`: functions at native speed that never answer differently from the undecorated ones.
+"""`iris.offload`: functions at native speed that answer like the undecorated ones.
 
-See docs/jit.md. The native half is `src/python/jit.rs`; here names are resolved and reports are written.
+See docs/jit.md. The native half is `src/python/jit.rs`; names are resolved here.
 """
 
 from __future__ import annotations
@@ -175,13 +175,11 @@ class _Resolver:
         return found
 
     def fallback(self, func: types.FunctionType) -> Callable[..., Any]:
-        """What runs in Python: copies that call each other, for functions that call themselves through a name."""
+        """What runs in Python: where functions call each other, copies that call the copies."""
         if not any(self.cells):
             return func
         made: dict[types.FunctionType, types.FunctionType] = {}
-        boxes: dict[types.FunctionType, Callable[..., Any]] = {}
-        for called in self.index:
-            boxes[called] = called
+        boxes: dict[types.FunctionType, Callable[..., Any]] = {f: f for f in self.index}
         for called, number in self.index.items():
             try:
                 made[called] = _source.rebuild(
@@ -210,7 +208,7 @@ def _look_up(func: types.FunctionType, name: str) -> tuple[list[object] | None, 
         except ValueError:
             return None, None
     builtin = func.__globals__.get("__builtins__", builtins)
-    space = builtin if isinstance(builtin, dict) else vars(builtin)
+    space = cast("dict[str, object]", builtin if isinstance(builtin, dict) else vars(builtin))
     if name in func.__globals__:
         return [func.__globals__, space], func.__globals__[name]
     if name in space:
@@ -228,7 +226,7 @@ def _function_of(value: object) -> types.FunctionType | None:
 
 
 def resolve(func: Any) -> tuple[Any, ...]:
-    """What the native half needs to know of a function; its last item is the reason why it does not compile."""
+    """What the native half needs to know of a function; last, why it does not compile."""
     resolver = _Resolver()
     reason = None
     fallback = func
@@ -256,16 +254,19 @@ def resolve(func: Any) -> tuple[Any, ...]:
 
 
 def new_like(model: Any, container: str, code: str, count: int) -> Any:
-    """An uninitialised container like `model` for `count` results: `d` floats, `q` ints, `?` bools."""
+    """A container like `model` for `count` results: `d` floats, `q` ints, `?` bools."""
     if container == "numpy":
         numpy = sys.modules["numpy"]
-        return numpy.empty(model.shape, {"d": numpy.float64, "q": numpy.int64, "?": numpy.bool_}[code])
+        return numpy.empty(
+            model.shape, {"d": numpy.float64, "q": numpy.int64, "?": numpy.bool_}[code]
+        )
     from array import array
 
     made = array("b" if code == "?" else code, bytes((1 if code == "?" else 8) * count))
     if container == "array":
         return made
-    return memoryview(made).cast("B").cast(code) if count else memoryview(made)
+    view: Any = memoryview(made)
+    return view.cast("B").cast(code) if count else view
 
 
 def map_elements(
@@ -318,14 +319,14 @@ def offload(
 ) -> Any:
     """Runs a function at native speed (`jit`) or on a pool of the core's actors (`actor`).
 
-    The decorated function never answers differently from the undecorated one: same value, same type, same exception. What
-    does not compile runs in Python, and `fn.explain()` says why.
+    The decorated function never answers differently from the undecorated one: same value, same
+    type, same exception. What does not compile runs in Python, and `fn.explain()` says why.
 
     Args:
         fn: The function, where the decorator is used without parentheses.
         strategy: `"jit"` or `"actor"`.
-        return_type: What the function returns, for readers and for `explain()`: `"float"`, `"int"`, `"bool"`, `"tuple"`,
-            `"list"`, `"array"` or `"None"`. It converts nothing.
+        return_type: What the function returns, for readers and for `explain()`: `"float"`,
+            `"int"`, `"bool"`, `"tuple"`, `"list"`, `"array"` or `"None"`. It converts nothing.
         options: Options of the strategy `"actor"`.
 
     Raises:
@@ -342,9 +343,7 @@ def offload(
         if not callable(func):
             raise errors.InvalidType(f"offload takes a function, not {type(func).__name__}")
         if strategy == "actor":
-            from iris import _offload_actor
-
-            return cast("Callable[P, R]", _offload_actor.wrap(func, return_type, **options))
+            raise errors.InvalidArgument("strategy 'actor' is not in this build yet")
         if options:
             raise errors.InvalidArgument(f"strategy 'jit' has no option {next(iter(options))!r}")
         return cast("Callable[P, R]", _jit(func, return_type))
@@ -353,6 +352,9 @@ def offload(
 
 
 def _jit(func: Any, return_type: str | None) -> Any:
+    if not hasattr(_iris, "JitFunction"):  # built without the feature `jit`
+        func.explain = lambda: f"{func.__qualname__}: python: iris was built without offload"
+        return func
     code = getattr(func, "__code__", None)
     params = list(code.co_varnames[: code.co_argcount]) if code is not None else []
     made = _iris.JitFunction(func, resolve, params)
@@ -370,7 +372,7 @@ def explain(function: Any) -> str:
     if report["reason"] is not None:
         return f"{name}: python: {report['reason']}"
     lines = [f"{name}: jit, {len(report['variants'])} specialisation(s)"]
-    declared = vars(function).get("_return_type")
+    declared: str | None = getattr(function, "_return_type", None)
     for v in report["variants"]:
         line = f"  ({', '.join(v['args'])})"
         if v.get("returns"):
@@ -413,7 +415,7 @@ def get_jit_logging() -> bool:
 
 
 def set_quantum_speculation(on: bool) -> None:
-    """Lets hot functions keep several variants and run the fastest, like `IRIS_JIT_QUANTUM=1`. Off by default.
+    """Asks for quantum speculation, like `IRIS_JIT_QUANTUM=1`: noted, without effect yet.
 
     Raises:
         InvalidType: `on` is not a bool.
@@ -422,7 +424,7 @@ def set_quantum_speculation(on: bool) -> None:
 
 
 def get_quantum_speculation() -> bool:
-    """Whether hot functions keep several variants."""
+    """Whether quantum speculation was asked for."""
     return _iris.jit_quantum(None)
 
 

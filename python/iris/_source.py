@@ -1,8 +1,8 @@
 """The source of a function, as the tree that `src/jit/front/python/tree.rs` reads.
 
-The parser is CPython's own, so that a function means here what it means to the interpreter that runs it. Before a tree
-is trusted it is compiled, and its code compared with the function's: a file that was edited since it was imported, a
-decorator in between or a lambda beside another one cannot slip in.
+The parser is CPython's own, so that a function means here what it means to the interpreter. Before
+a tree is trusted it is compiled, and its code compared with the function's: a file that was edited
+since it was imported, a decorator in between or another lambda of the line cannot slip in.
 """
 
 from __future__ import annotations
@@ -15,7 +15,12 @@ import types
 from typing import Any
 
 _FUTURE = 0x1FF0000 | 0x20000
-_DESUGARED = {ast.Not: "not", ast.USub: "neg", ast.UAdd: "pos", ast.Invert: "inv"}
+_DESUGARED: dict[type[ast.unaryop], str] = {
+    ast.Not: "not",
+    ast.USub: "neg",
+    ast.UAdd: "pos",
+    ast.Invert: "inv",
+}
 MAX_SOURCE = 64 * 1024
 
 
@@ -65,7 +70,9 @@ def parse(func: types.FunctionType) -> Parsed:
     try:
         lines, first = inspect.getsourcelines(code)
     except (OSError, TypeError, IndexError, SyntaxError):
-        raise Unsupported("its source is not available (REPL, exec, or a file that is gone)") from None
+        raise Unsupported(
+            "its source is not available (REPL, exec, or a file that is gone)"
+        ) from None
     source = textwrap.dedent("".join(lines))
     if len(source) > MAX_SOURCE:
         raise Unsupported(f"its source is larger than {MAX_SOURCE} bytes")
@@ -94,7 +101,7 @@ def _parse(source: str) -> ast.Module:
         except (RecursionError, MemoryError):
             raise Unsupported("its source is nested too deeply") from None
     at = source.find("lambda")
-    for end in range(len(source), at, -1) if 0 <= at and len(source) < 2_000 else ():
+    for end in range(len(source), at, -1) if at >= 0 and len(source) < 2_000 else ():
         try:
             return ast.parse("(" + source[at:end] + ")")
         except (SyntaxError, ValueError):
@@ -117,14 +124,16 @@ def _wrapped(
     `by_global`: the function finds its own name among the globals, not in a cell.
     """
     if isinstance(node, ast.Lambda):
-        inner: ast.stmt = ast.Return(ast.copy_location(ast.Lambda(_bare(node.args), node.body), node))
+        inner: ast.stmt = ast.Return(
+            ast.copy_location(ast.Lambda(_bare(node.args), node.body), node)
+        )
         last: list[ast.stmt] = []
     else:
         inner = ast.copy_location(
             ast.FunctionDef(node.name, _bare(node.args), node.body, [], None, None), node
         )
         if hasattr(inner, "type_params"):
-            inner.type_params = []
+            setattr(inner, "type_params", [])  # noqa: B010 - from Python 3.12 on
         last = [ast.Return(ast.Name(node.name, ast.Load()))]
         if by_global:
             last.insert(0, ast.Global([node.name]))
@@ -140,10 +149,12 @@ def _wrapped(
         None,
     )
     if hasattr(outer, "type_params"):
-        outer.type_params = []
+        setattr(outer, "type_params", [])  # noqa: B010 - from Python 3.12 on
     module = ast.fix_missing_locations(ast.Module([outer], []))
     flags = func.__code__.co_flags & _FUTURE
-    return compile(module, func.__code__.co_filename, "exec", flags, dont_inherit=True)
+    filename = func.__code__.co_filename
+    made: types.CodeType = compile(module, filename, "exec", flags, dont_inherit=True)
+    return made
 
 
 def _bare(args: ast.arguments) -> ast.arguments:
@@ -201,7 +212,7 @@ def _same_constant(a: object, b: object) -> bool:
 
 
 def rebuild(parsed: Parsed, cells: dict[str, Any]) -> types.FunctionType:
-    """The same function, whose names in `cells` are variables with these values; its own name is itself."""
+    """The same function with `cells` as variables of an outer scope; its own name is itself."""
     func = parsed.func
     names = tuple(n for n in (*func.__code__.co_freevars, *cells) if n != func.__name__)
     names = tuple(dict.fromkeys(names))
@@ -260,7 +271,9 @@ def _statement(node: ast.stmt) -> str:
         case ast.Assign(targets, value):
             return f"(= {at} {_expr(value)} [{' '.join(map(_target, targets))}])"
         case ast.AnnAssign(target, _, None, _):
-            return f"(pass {at})" if isinstance(target, ast.Name) else _bad(node, "a bare annotation")
+            return (
+                f"(pass {at})" if isinstance(target, ast.Name) else _bad(node, "a bare annotation")
+            )
         case ast.AnnAssign(target, _, value, _) if value is not None:
             return f"(= {at} {_expr(value)} [{_target(target)}])"
         case ast.AugAssign(target, op, value):
@@ -315,7 +328,11 @@ def _constant(node: ast.Constant) -> str:
     if isinstance(value, bool):
         return f"(b {at} {int(value)})"
     if isinstance(value, int):
-        return f"(i {at} {value})" if -(2**63) <= value < 2**63 else _bad(node, "a literal beyond 64 bits")
+        return (
+            f"(i {at} {value})"
+            if -(2**63) <= value < 2**63
+            else _bad(node, "a literal beyond 64 bits")
+        )
     if isinstance(value, float):
         return f"(f {at} {struct.pack('>d', value).hex()})"
     return _bad(node, f"a constant of type {type(value).__name__} does not compile")

@@ -135,9 +135,9 @@ class Generator:
                 self.names.remove(target)
         elif kind == 9 and self.loops < 2:
             self.loops += 1
-            self.put(indent, "n = 0")
-            self.put(indent, f"while n < {r.randrange(5)}:")
-            self.put(indent + 1, "n += 1")
+            self.put(indent, f"n{self.loops} = 0")
+            self.put(indent, f"while n{self.loops} < {r.randrange(5)}:")
+            self.put(indent + 1, f"n{self.loops} += 1")
             self.block(indent + 1, depth - 1)
         elif kind == 10:
             self.put(indent, f"x, y = {self.expr(2)}, {self.expr(2)}")
@@ -149,7 +149,10 @@ class Generator:
         self.put(0, f"def {name}(x, y, z):")
         self.block(1, 2)
         result = self.expr(3)
-        self.put(1, f"return ({result}, {self.expr(1)})" if self.rng.random() < 0.1 else f"return {result}")
+        self.put(
+            1,
+            f"return ({result}, {self.expr(1)})" if self.rng.random() < 0.1 else f"return {result}",
+        )
         return "\n".join(self.lines) + "\n"
 
 

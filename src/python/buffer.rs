@@ -267,7 +267,7 @@ pub(super) fn is_main_interpreter(_py: Python<'_>) -> bool {
 }
 
 #[cfg(feature = "jit")]
-pub(super) use lending::{Lent, lend};
+pub(super) use lending::{Loan, lend};
 
 #[cfg(feature = "jit")]
 mod lending {
@@ -277,7 +277,7 @@ mod lending {
     use pyo3::prelude::*;
 
     /// A buffer that an object lends for as long as this lives: it cannot be resized meanwhile.
-    pub(in crate::python) struct Lent {
+    pub(in crate::python) struct Loan {
         _export: PyUntypedBuffer,
         pub(in crate::python) buffer: Buffer,
         pub(in crate::python) dimensions: usize,
@@ -286,7 +286,7 @@ mod lending {
     }
 
     /// Lends a contiguous buffer of elements that offload knows, in the machine's byte order.
-    pub(in crate::python) fn lend(obj: &Bound<'_, PyAny>) -> Option<Lent> {
+    pub(in crate::python) fn lend(obj: &Bound<'_, PyAny>) -> Option<Loan> {
         let export = PyUntypedBuffer::get(obj).ok()?;
         if !export.is_c_contiguous() {
             return None;
@@ -312,10 +312,10 @@ mod lending {
         // is one row of them, and `writable` is what the exporter says. Who uses `buffer` holds the struct.
         let buffer = unsafe { Buffer::new(ptr, bytes / elem.size(), elem, writable) };
         let dimensions = export.dimensions();
-        Some(Lent { _export: export, buffer, dimensions, bytes, writable })
+        Some(Loan { _export: export, buffer, dimensions, bytes, writable })
     }
 
-    impl Lent {
+    impl Loan {
         /// The extent in each dimension.
         pub(in crate::python) fn shape(&self) -> &[usize] {
             self._export.shape()

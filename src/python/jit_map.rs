@@ -3,7 +3,7 @@
 //! The answer is what applying the function to each element gives. Where native code leaves, Python does that element and
 //! native code goes on behind it, in order: so the first exception is the one that wins.
 
-use super::buffer::{Lent, lend};
+use super::buffer::{Loan, lend};
 use super::errors::fail;
 use super::jit::{JitFunction, Plan};
 use super::jit_run::{Signals, spell};
@@ -117,7 +117,7 @@ pub(super) fn call<'py>(
     arguments: &[Argument],
     hidden: &[Number],
 ) -> PyResult<Bound<'py, PyAny>> {
-    let mut first: Option<(usize, Container, &Lent)> = None;
+    let mut first: Option<(usize, Container, &Loan)> = None;
     let mut kinds = Vec::new();
     let mut inputs = Vec::new();
     let mut words = vec![0, 0];

@@ -1,6 +1,6 @@
 //! One specialisation, and a call of it.
 
-use super::buffer::Lent;
+use super::buffer::Loan;
 use super::jit::Plan;
 use super::jit_values::{self, Argument, Number};
 use crate::clock::Clock;
@@ -217,7 +217,7 @@ impl<'py> Run<'_, 'py> {
         args: &Bound<'py, PyTuple>,
         words: &[u64],
         buffers: &[Buffer],
-        lent: &[&Lent],
+        lent: &[&Loan],
     ) -> PyResult<Bound<'py, PyAny>> {
         let variant = self.variant;
         let Ok((specialised, kernel)) = &variant.compiled else {
@@ -234,7 +234,7 @@ impl<'py> Run<'_, 'py> {
             budget.depth = recursion_left(self.py)?;
         }
         // What a call that leaves has written is taken back before Python does it all again.
-        let saved: Vec<Vec<u8>> = written().map(Lent::save).collect();
+        let saved: Vec<Vec<u8>> = written().map(Loan::save).collect();
         let writes = !saved.is_empty();
         let mut stopped = None;
         let patient = writes || variant.long.load(Ordering::Relaxed);

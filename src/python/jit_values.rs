@@ -1,6 +1,6 @@
 //! Arguments as kinds and bits, results as Python objects.
 
-use super::buffer::{Lent, lend};
+use super::buffer::{Loan, lend};
 use crate::runtime::offload::Frame;
 use crate::runtime::offload::front::python::Kind;
 use pyo3::IntoPyObjectExt;
@@ -54,7 +54,7 @@ pub(super) enum Container {
 /// An argument of a call.
 pub(super) enum Argument {
     Number(Number),
-    Buffer { container: Container, lent: Lent },
+    Buffer { container: Container, lent: Loan },
 }
 
 impl Argument {
