@@ -51,6 +51,7 @@ __all__ = [
     "Context",
     "DeadLetter",
     "ExitInfo",
+    "JitFunction",
     "Mailbox",
     "PoolCore",
     "PySystemMessage",
@@ -59,6 +60,10 @@ __all__ = [
     "__version__",
     "after_fork_in_child",
     "at_exit",
+    "jit_interpret",
+    "jit_libm",
+    "jit_logging",
+    "jit_quantum",
 ]
 
 __version__: str
@@ -1994,6 +1999,7 @@ class Runtime:
         """The number of this runtime in its process, from 1."""
     def _audit(self) -> None: ...
 
+@final
 class JitFunction:
     """A function that `iris.offload` made; it answers like the function that it was made from."""
 
@@ -2001,7 +2007,7 @@ class JitFunction:
         cls, func: Callable[..., Any], resolve: Callable[..., Any], params: list[str]
     ) -> Self: ...
     def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
-    def __get__(self, instance: object, _owner: object) -> Any: ...
+    def __get__(self, instance: object, owner: object = None, /) -> Any: ...
     def __reduce__(self) -> str: ...
     def explain(self) -> str:
         """Whether it runs natively, and why not, as text: one line a specialisation."""
