@@ -759,9 +759,13 @@ export interface LaneMetrics {
   longestHoldMs: number
 }
 
-/** Where failures are logged: `console`, a pino logger, or anything with an `error` function. */
+/**
+ * Where failures are logged: `console`, or anything with an `error` function. A pino logger (it has `child` and `bindings`) gets
+ * the fields `actor`, `reason` and `err` before the text of a crash. If it throws, `console` is told instead.
+ */
 export interface Logger {
-  error(message: string): void
+  // biome-ignore lint/suspicious/noExplicitAny: pino's own type takes objects, strings and more.
+  error(...args: any[]): void
 }
 
 /** How a runtime is set up. */
@@ -785,6 +789,11 @@ export interface RuntimeOptions {
   onCrash?: ((report: CrashReport) => unknown) | null | undefined
   /** Called for every mailbox that comes to another level; see {@link NodeRuntime.onPressure}. */
   onPressure?: PressureHook | null | undefined
+  /**
+   * `true`: the handlers of push and virtual actors run in the OpenTelemetry context in which their message was sent.
+   * Needs the package `@opentelemetry/api`. Default `false`, at no cost.
+   */
+  tracing?: boolean | undefined
 }
 
 /** What other nodes may do here; what is not said is allowed. */
@@ -1558,6 +1567,11 @@ export interface AttachOptions {
   onCrash?: ((report: CrashReport) => unknown) | null | undefined
   /** Called for every mailbox that comes to another level; see {@link NodeRuntime.onPressure}. */
   onPressure?: PressureHook | null | undefined
+  /**
+   * `true`: the handlers of push and virtual actors spawned here run in the OpenTelemetry context in which their message was sent.
+   * Needs the package `@opentelemetry/api`. Default `false`, at no cost.
+   */
+  tracing?: boolean | undefined
 }
 
 /** What went wrong, in one word; docs/errors.md has a line for each. */

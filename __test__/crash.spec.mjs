@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import vm from 'node:vm'
+import pino from 'pino'
 import { quiet, runtime, turn } from './support.mjs'
 
 class Evil {
@@ -290,6 +291,58 @@ describe('a crash', () => {
     await quiet(rt)
     assert.equal(lines.length, 1)
     assert.match(lines[0], /boom/)
+  })
+
+  test('goes to a pino logger as fields, with what was thrown as err', async (t) => {
+    const lines = []
+    const logger = pino({}, { write: (line) => lines.push(JSON.parse(line)) })
+    const rt = runtime(t, { logger: logger.child({ service: 'x' }) })
+    const ended = []
+    for (const value of [
+      new RangeError('boom'),
+      'a string',
+      new Evil(),
+      new EvilError(),
+      hostile,
+    ]) {
+      const pid = rt.spawn(() => {
+        throw value
+      })
+      rt.send(pid, '')
+      await rt.join(pid)
+      ended.push(pid)
+    }
+    await quiet(rt)
+    assert.deepEqual(
+      lines.map(({ actor, reason, service, level }) => [actor, reason, service, level]),
+      ended.map((pid) => [pid, 'crash', 'x', 50]),
+    )
+    const [{ err, msg, pid }] = lines
+    assert.equal(pid, process.pid, "pino's own field")
+    assert.deepEqual([err.type, err.message], ['RangeError', 'boom'])
+    assert.match(err.stack, /crash\.spec/)
+    assert.equal(msg, `iris: actor ${ended[0]} ended with crash: RangeError: boom`)
+    assert.equal(lines[1].err.message, 'thrown: a string')
+    assert.equal(lines[4].err.message, 'thrown: a value that cannot be shown')
+  })
+
+  test('is said on the console if the logger throws', async (t) => {
+    const lines = []
+    t.mock.method(console, 'error', (line) => lines.push(line))
+    const error = () => {
+      throw new Error('logger')
+    }
+    for (const logger of [{ error }, { error, child() {}, bindings() {} }]) {
+      const rt = runtime(t, { logger })
+      const pid = rt.spawn(() => {
+        throw new Error('boom')
+      })
+      rt.send(pid, '')
+      await rt.join(pid)
+      await quiet(rt)
+    }
+    assert.equal(lines.length, 2)
+    for (const line of lines) assert.match(line, /ended with crash: Error: boom[\s\S]*crash\.spec/)
   })
 
   test('of a handler that overflows the stack is a crash like others', async (t) => {

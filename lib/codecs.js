@@ -6,6 +6,7 @@
 const v8 = require('node:v8')
 const { toBytes } = require('./bytes.js')
 const { makeError, outOfRange, wrongType } = require('./errors.js')
+const { traced } = require('./telemetry.js')
 
 /** Bytes as they are: what every actor speaks that does not say. */
 const raw = { name: 'raw', encode: (message) => message, decode: (data) => data }
@@ -31,7 +32,10 @@ const structured = {
 const codecs = new Map([raw, json, structured].map((codec) => [codec.name, codec]))
 
 const printable = (name) =>
-  name.length > 0 && Buffer.byteLength(name) <= 255 && !/\p{C}/u.test(name)
+  name.length > 0 &&
+  !name.startsWith(TRACED) &&
+  Buffer.byteLength(name) <= 255 &&
+  !/\p{C}/u.test(name)
 
 /** Makes a codec known by its name on this thread; the same one again is fine. */
 function registerCodec(codec) {
@@ -56,12 +60,39 @@ function registerCodec(codec) {
 /** The codec of a name; `whose` says in the error who speaks it. */
 function getCodec(name, whose = '') {
   if (typeof name !== 'string') throw wrongType('name', 'a string', name)
-  const codec = codecs.get(name)
+  const codec = codecs.get(name) ?? tracedCodecs.get(name)
   if (codec !== undefined) return codec
+  if (name.startsWith(TRACED)) {
+    const inner = name.slice(TRACED.length)
+    return tracing(inner === raw.name ? undefined : getCodec(inner, whose))
+  }
   throw makeError(
     'ERR_IRIS_NO_SUCH_CODEC',
     `${whose}no codec ${JSON.stringify(name)} is registered on this thread (there are ${codecNames().join(', ')}); registerCodec makes one known`,
   )
+}
+
+/** Before the name of the codec of an actor that runs in the context of who sends to it. */
+const TRACED = 'traced+'
+const tracedCodecs = new Map()
+
+/** `codec`, with the sender's trace context beside each message. */
+function tracing(codec) {
+  const name = TRACED + (codec ?? raw).name
+  let made = tracedCodecs.get(name)
+  if (made === undefined) {
+    made = traced(name, codec)
+    tracedCodecs.set(name, made)
+  }
+  return made
+}
+
+/** The codec's name as users know it; `null`: bytes as they are. */
+function plainName(name) {
+  if (typeof name !== 'string') return null
+  if (!name.startsWith(TRACED)) return name
+  const inner = name.slice(TRACED.length)
+  return inner === raw.name ? null : inner
 }
 
 /** The names of all codecs that this thread knows. */
@@ -81,16 +112,25 @@ const forActor = (codec) => (codec === raw ? undefined : codec)
 const encode = (codec, message) => toBytes(codec.encode(message), `what codec ${codec.name} made`)
 
 /** A reply as bytes: nothing is 0 bytes. */
-const encodeReply = (codec, reply) => (reply === undefined ? EMPTY : encode(codec, reply))
-const decodeReply = (codec, bytes) => (bytes.length === 0 ? undefined : codec.decode(bytes))
+function encodeReply(codec, reply) {
+  if (codec.traced !== true) return reply === undefined ? EMPTY : encode(codec, reply)
+  if (codec.inner !== undefined) return encodeReply(codec.inner, reply)
+  return reply === undefined || reply === null ? EMPTY : toBytes(reply, 'a reply')
+}
+
+function decodeReply(codec, bytes) {
+  if (codec.traced !== true) return bytes.length === 0 ? undefined : codec.decode(bytes)
+  return codec.inner === undefined ? bytes : decodeReply(codec.inner, bytes)
+}
 
 const EMPTY = Buffer.alloc(0)
 
 /** A handler of messages as a handler of bytes; what the runtime itself tells is not encoded. */
-const decoding = (codec, handler) =>
-  codec === undefined
-    ? handler
-    : (message, ctx) => handler(Buffer.isBuffer(message) ? codec.decode(message) : message, ctx)
+function decoding(codec, handler) {
+  if (codec === undefined) return handler
+  if (codec.traced === true) return codec.bind(handler)
+  return (message, ctx) => handler(Buffer.isBuffer(message) ? codec.decode(message) : message, ctx)
+}
 
 module.exports = {
   registerCodec,
@@ -101,4 +141,6 @@ module.exports = {
   encodeReply,
   decodeReply,
   decoding,
+  tracing,
+  plainName,
 }

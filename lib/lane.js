@@ -16,6 +16,7 @@
 //   watching.js  monitors with callbacks
 //   supervisors.js  factories of supervised actors
 //   mesh.js      other nodes
+//   telemetry.js  trace contexts (OpenTelemetry), as a codec
 //   hold.js      what keeps the process alive
 //   buffers.js   buffers that wait to be sent
 //   failures.js  what crashed actors threw

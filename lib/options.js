@@ -4,6 +4,7 @@
 // typing error is not a default.
 
 const { outOfRange, wrongType } = require('./errors.js')
+const telemetry = require('./telemetry.js')
 
 const MAX_TIMER = 2 ** 53
 const MAX_BUDGET = 1_000_000
@@ -192,7 +193,10 @@ function ofThread(o, logger) {
   if (o.logger !== undefined && o.logger !== null && typeof o.logger.error !== 'function') {
     throw wrongType('logger', 'null or an object with an error function', o.logger)
   }
+  const tracing = optional(o.tracing, flag, 'tracing') ?? false
+  if (tracing) telemetry.load()
   return {
+    tracing,
     timeSliceMs: slice,
     callTimeoutMs: optional(o.callTimeoutMs, millis, 'callTimeoutMs') ?? 5000,
     logger: o.logger === undefined ? logger : o.logger,
@@ -201,7 +205,7 @@ function ofThread(o, logger) {
   }
 }
 
-const OF_THREAD = ['timeSliceMs', 'callTimeoutMs', 'logger', 'onCrash', 'onPressure']
+const OF_THREAD = ['timeSliceMs', 'callTimeoutMs', 'logger', 'onCrash', 'onPressure', 'tracing']
 
 /** The options of a runtime. */
 function runtime(value) {

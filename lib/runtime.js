@@ -5,7 +5,7 @@ const { VERSION } = require('../binding.js')
 const { Lane } = require('./lane.js')
 const { Pool } = require('./pool.js')
 const { Staff, Thread, Threads, moduleUrl } = require('./threads.js')
-const { codecOption } = require('./codecs.js')
+const { codecOption, plainName, tracing } = require('./codecs.js')
 const { closed, crashText, makeError, outOfRange, wrongType } = require('./errors.js')
 const { carryOut, plan } = require('./supervisors.js')
 const { isBytes, toBytes } = require('./bytes.js')
@@ -58,7 +58,7 @@ function actorInfo(pid, fields, behaviorVersion) {
     ageMs,
     names,
     paths,
-    codec: codec ?? null,
+    codec: plainName(codec),
     behaviorVersion,
     lane: lane === undefined ? null : { lane, host },
     parent: parent ?? null,
@@ -118,6 +118,35 @@ function checkThreaded({ budget, capacity, reentrant, system, overflow, target, 
   return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined))
 }
 
+/** Whether a logger takes fields before the text, as pino's do. */
+function takesFields(logger) {
+  try {
+    return typeof logger?.bindings === 'function' && typeof logger.child === 'function'
+  } catch {
+    return false
+  }
+}
+
+/** What an actor threw as an error that any serializer can show: it may have thrown anything. */
+function errorOf({ error, message, stack }) {
+  const shown = new Error(message)
+  shown.stack = stack ?? message
+  try {
+    return error instanceof Error && error.stack === stack ? error : shown
+  } catch {
+    return shown
+  }
+}
+
+/** The user's logger has failed: what it should have said is not lost. */
+function complain(text) {
+  try {
+    console.error(text)
+  } catch {
+    // There is nowhere left to say it.
+  }
+}
+
 class NodeRuntime {
   #lane
   #attached
@@ -128,12 +157,15 @@ class NodeRuntime {
   #staff = new Staff()
   #onCrash
   #logger
+  /** Whether handlers run in the trace context of who sends to them. */
+  #tracing
 
   constructor(options, join, id) {
     this.#attached = join === JOIN
     const o = this.#attached ? check.attach(id, options) : check.runtime(options)
     this.#onCrash = o.onCrash
     this.#logger = o.logger
+    this.#tracing = o.tracing
     this.#lane = new Lane(
       this,
       o,
@@ -240,6 +272,7 @@ class NodeRuntime {
         throw makeError('ERR_IRIS_NO_SUCH_ACTOR', `the overflow target ${target} is no live actor`)
       }
     }
+    if (this.#tracing) codec = tracing(codec)
     const pid =
       make === undefined
         ? this.#lane.spawn(handler, budget, capacity, reentrant, parent, system, codec)
@@ -897,7 +930,13 @@ class NodeRuntime {
   #crashed(info) {
     const { pid, reason, message, stack, error } = info
     const report = { pid, reason, message: message ?? reason, stack, error }
-    this.#log(`iris: actor ${pid} ended with ${reason}: ${stack ?? report.message}`)
+    const text = `iris: actor ${pid} ended with ${reason}: `
+    if (takesFields(this.#logger)) {
+      const fields = { actor: pid, reason, err: errorOf(report) }
+      this.#log(text + report.message, fields, stack)
+    } else {
+      this.#log(text + (stack ?? report.message))
+    }
     this.#tellHook(report)
   }
 
@@ -918,11 +957,13 @@ class NodeRuntime {
     }
   }
 
-  #log(text) {
+  /** Logs; `fields` are for loggers that take them. */
+  #log(text, fields, stack = text) {
     try {
-      this.#logger?.error(text)
+      if (fields === undefined) this.#logger?.error(text)
+      else this.#logger.error(fields, text)
     } catch {
-      // A logger that throws has nowhere left to say so.
+      complain(stack === text ? text : `${text}\n${stack}`)
     }
   }
 }
