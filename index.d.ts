@@ -1600,6 +1600,7 @@ export type IrisErrorCode =
   | 'ERR_IRIS_NOT_PERMITTED'
   | 'ERR_IRIS_TOO_LARGE'
   | 'ERR_IRIS_IO'
+  | 'ERR_IRIS_NOT_COMPILABLE'
   | 'ERR_IRIS_INTERNAL'
 
 /**
@@ -1627,3 +1628,123 @@ export function codecNames(): string[]
 
 /** The version of the native core. */
 export const version: string
+
+/** The typed arrays of numbers, which kernels take. */
+export type NumberArray =
+  | Float64Array
+  | Float32Array
+  | Int32Array
+  | Uint32Array
+  | Int16Array
+  | Uint16Array
+  | Int8Array
+  | Uint8Array
+  | Uint8ClampedArray
+
+export interface MapOptions<Out extends NumberArray = NumberArray> {
+  /** The class of the result. Default: the class of the first array. */
+  output?: new (
+    length: number,
+  ) => Out
+  /** Takes the arrays' memory instead of copying it, and hands it back as `inputs`. */
+  transfer?: boolean
+  /** Ends the run; the promise rejects with `ERR_IRIS_ABORTED`. */
+  signal?: AbortSignal
+}
+
+export interface ReduceOptions {
+  /** As for `map`. */
+  transfer?: boolean
+  /** As for `map`. */
+  signal?: AbortSignal
+  /** You promise that any grouping gives the same: several threads take part. Default: as far as iris can prove it. */
+  associative?: boolean
+}
+
+/** What a run with `transfer` answers: the result, and the inputs' memory under new arrays. */
+export interface Transferred<T> {
+  result: T
+  inputs: NumberArray[]
+}
+
+/** A function that was compiled; see docs/jit.md. */
+export interface Kernel<Fn extends (...args: never[]) => unknown> {
+  /** Calls it in place. */
+  (...args: Parameters<Fn>): ReturnType<Fn>
+  /** Applies it to each element of the arrays, off the event loop; numbers are the same for every element. */
+  map<Out extends NumberArray = NumberArray>(
+    ...args: [...(NumberArray | number | boolean)[], MapOptions<Out> & { transfer: true }]
+  ): Promise<Transferred<Out>>
+  map<First extends NumberArray>(
+    first: First,
+    ...more: (NumberArray | number | boolean)[]
+  ): Promise<First>
+  map<Out extends NumberArray = NumberArray>(
+    ...args: [...(NumberArray | number | boolean)[], MapOptions<Out>]
+  ): Promise<Out>
+  map(...args: (NumberArray | number | boolean)[]): Promise<NumberArray>
+  /** Reduces an array, as its method does, off the event loop. */
+  reduce(
+    array: NumberArray,
+    initial: number | undefined,
+    options: ReduceOptions & { transfer: true },
+  ): Promise<Transferred<number>>
+  reduce(array: NumberArray, initial?: number, options?: ReduceOptions): Promise<number>
+  /** What became of it: one line for each kind of arguments. */
+  explain(): string
+}
+
+/** A function that runs on a pool of Workers. */
+export interface ActorFunction<Fn extends (...args: never[]) => unknown> {
+  /** Runs it on one of them; arguments and result are cloned. */
+  (...args: Parameters<Fn>): Promise<Awaited<ReturnType<Fn>>>
+  /** The state of the pool, as text. */
+  explain(): string
+  /** Ends the pool: calls that wait or run reject. */
+  close(): Promise<void>
+}
+
+export interface JitOptions {
+  strategy?: 'jit'
+  /** Allows functions of `Math` whose last bit engines choose (`sin`, `exp`, `**`). Default false. */
+  approxMath?: boolean
+  /** Runs the interpreter of the compiler instead of machine code: for tests. Default false. */
+  interpret?: boolean
+}
+
+export interface ActorOptions {
+  strategy: 'actor'
+  /** Workers, 1 to 256. Default: one a core. */
+  pool?: number
+  /** Calls that may wait; more reject with `ERR_IRIS_MAILBOX_FULL`. Default 1,024. */
+  queue?: number
+  /** Milliseconds from the call to its answer; then it rejects, and a Worker that runs it is replaced. Default: no end. */
+  timeoutMs?: number
+}
+
+/**
+ * A function at native speed (`jit`), or on a pool of Workers (`actor`).
+ *
+ * @throws `ERR_IRIS_NOT_COMPILABLE` with `line` and `column` where the function is outside of what compiles.
+ */
+export function offload<Fn extends (...args: never[]) => unknown>(
+  fn: Fn,
+  options: ActorOptions,
+): ActorFunction<Fn>
+export function offload(
+  module: string | URL,
+  options: ActorOptions,
+): ActorFunction<(...args: never[]) => unknown>
+export function offload<Fn extends (...args: never[]) => unknown>(
+  fn: Fn,
+  options?: JitOptions,
+): Kernel<Fn>
+
+/** Logs each compilation to standard error, like `IRIS_JIT_LOG=1`. */
+export function setJitLogging(on: boolean): void
+/** Whether compilations are logged. */
+export function getJitLogging(): boolean
+/** Lets kernels measure machine code against V8 on real calls and run the faster, like `IRIS_JIT_QUANTUM=1`. */
+export function setQuantumSpeculation(on: boolean): void
+/** Whether kernels do that. */
+export function getQuantumSpeculation(): boolean

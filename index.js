@@ -3,6 +3,13 @@
 const { VERSION } = require('./binding.js')
 const { codecNames, getCodec, registerCodec } = require('./lib/codecs.js')
 const { IrisError } = require('./lib/errors.js')
+const {
+  getJitLogging,
+  getQuantumSpeculation,
+  offload,
+  setJitLogging,
+  setQuantumSpeculation,
+} = require('./lib/offload.js')
 const { NodeRuntime } = require('./lib/runtime.js')
 const { SystemMessage } = require('./lib/system.js')
 
@@ -13,5 +20,10 @@ module.exports = {
   registerCodec,
   getCodec,
   codecNames,
+  offload,
+  setJitLogging,
+  getJitLogging,
+  setQuantumSpeculation,
+  getQuantumSpeculation,
   version: VERSION,
 }

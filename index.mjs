@@ -7,6 +7,11 @@ export const {
   registerCodec,
   getCodec,
   codecNames,
+  offload,
+  setJitLogging,
+  getJitLogging,
+  setQuantumSpeculation,
+  getQuantumSpeculation,
   version,
 } = iris
 export default iris

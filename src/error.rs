@@ -74,6 +74,8 @@ kinds! {
     TooLarge = "ERR_IRIS_TOO_LARGE",
     /// The operating system refused (an address in use, a missing right).
     Io = "ERR_IRIS_IO",
+    /// The source of a function is outside of what offload takes.
+    NotCompilable = "ERR_IRIS_NOT_COMPILABLE",
     /// A bug in iris: report it.
     Internal = "ERR_IRIS_INTERNAL",
 }

@@ -343,7 +343,9 @@ def offload(
         if not callable(func):
             raise errors.InvalidType(f"offload takes a function, not {type(func).__name__}")
         if strategy == "actor":
-            raise errors.InvalidArgument("strategy 'actor' is not in this build yet")
+            from iris import _offload_actor
+
+            return cast("Callable[P, R]", _offload_actor.wrap(func, return_type, **options))
         if options:
             raise errors.InvalidArgument(f"strategy 'jit' has no option {next(iter(options))!r}")
         return cast("Callable[P, R]", _jit(func, return_type))

@@ -26,6 +26,7 @@ __all__ = [
     "NoSuchActor",
     "NoSuchBuffer",
     "NoSuchCodec",
+    "NotCompilable",
     "NotLocal",
     "NotPermitted",
     "RuntimeClosed",
@@ -197,6 +198,12 @@ class Io(IrisError, OSError):
     """The operating system refused: an address in use, a missing right."""
 
     code = "ERR_IRIS_IO"
+
+
+class NotCompilable(IrisError, ValueError):
+    """The source of a function is outside of what offload takes."""
+
+    code = "ERR_IRIS_NOT_COMPILABLE"
 
 
 class Internal(IrisError, RuntimeError):

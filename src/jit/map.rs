@@ -148,7 +148,7 @@ pub fn elementwise(module: &Module, inputs: &[Input], output: Output) -> Result<
 }
 
 /// Copies the blocks of `callee` into `f`, its parameters set from `args`; `ret` ends each block that returned.
-fn inline(
+pub(super) fn inline(
     f: &mut FuncBuilder,
     m: &mut ModuleBuilder,
     callee: &Func,
@@ -211,7 +211,7 @@ fn renumber(m: &mut ModuleBuilder, exit: ExitId, reg: &dyn Fn(Reg) -> Reg) -> Ex
 }
 
 /// Sends calls of function 0 to `copy`; whether there were any.
-fn redirect(module: &mut Module, copy: FuncId) -> bool {
+pub(super) fn redirect(module: &mut Module, copy: FuncId) -> bool {
     let mut called = false;
     let blocks = module.funcs.iter_mut().flat_map(|f| &mut f.blocks);
     for Block { term, .. } in blocks {

@@ -4,7 +4,7 @@
 //!  front/python.rs, front/javascript.rs    source -> IR           builder.rs   how they write it
 //!  ir.rs, ops.rs                           the typed IR, its operations
 //!  check.rs                                types, order, limits   error.rs     why not, with line and column
-//!  map.rs                                  a function -> a loop over buffers, still IR
+//!  map.rs, fold.rs                         a function -> a loop over buffers, still IR
 //!  interp.rs, num.rs                       the specification: what every operation means
 //!  imports.rs                              the closed table of libm
 //!  codegen.rs, code.rs                     IR -> Cranelift -> executable memory
@@ -18,6 +18,7 @@ pub mod check;
 mod code;
 mod codegen;
 pub mod error;
+pub mod fold;
 pub mod front;
 pub mod imports;
 mod interp;

@@ -14,6 +14,7 @@
 //!  watching.rs monitors, links
 //!  virtuals.rs virtual actors
 //!  buffers.rs  buffers that are sent without a copy; lent.rs: their memory
+//!  jit.rs      offloaded functions
 //!  entries.rs  the rest
 //! ```
 
@@ -24,6 +25,8 @@ mod buffers;
 mod entries;
 mod face;
 mod hot;
+#[cfg(feature = "jit")]
+mod jit;
 mod lent;
 mod linger;
 mod mailbox;

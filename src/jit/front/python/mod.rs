@@ -10,8 +10,8 @@ mod kinds;
 mod lower;
 mod ops;
 mod special;
-pub mod tree;
 
+pub use super::tree;
 pub use env::{Builtin, Entry, Math, Program, PyFn, Usage};
 pub use kinds::Kind;
 pub use special::{Specialised, specialise};

@@ -1,4 +1,4 @@
-//! A Python function as `python/iris/_source.py` serialises it from CPython's own `ast`: nested lists of atoms.
+//! A function as `python/iris/_source.py` and `lib/kernel-source.js` serialise it: nested lists of atoms.
 //!
 //! `(kind line column field...)`; names and numbers are atoms, floats are their bits in hexadecimal after an `f`.
 

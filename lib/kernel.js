@@ -1,0 +1,383 @@
+'use strict'
+
+// `offload(fn, { strategy: 'jit' })`: a function that is compiled for the kinds of its arguments, called in place, and mapped
+// or reduced over typed arrays off the loop.
+
+const { availableParallelism } = require('node:os')
+const binding = require('../binding.js')
+const { aborted, makeError, outOfRange, wrongType } = require('./errors.js')
+const { treeOf, unsupported } = require('./kernel-source.js')
+
+/** Typed arrays that kernels take; the place is the code of src/node/jit.rs. */
+const ARRAYS = [
+  undefined,
+  undefined,
+  Float64Array,
+  Float32Array,
+  Int32Array,
+  Uint32Array,
+  Int16Array,
+  Uint16Array,
+  Int8Array,
+  Uint8Array,
+  Uint8ClampedArray,
+]
+const CODES = new Map(ARRAYS.flatMap((type, code) => (type ? [[type.name, code]] : [])))
+const NUMBER = 0
+const BOOL = 1
+/** Compilations that a function keeps; what comes after runs in V8. */
+const MOST_VARIANTS = 16
+/** Calls of each variant before quantum speculation decides, and elements from which a map is worth threads. */
+const SAMPLES = 8
+const MANY = 1 << 17
+
+const TypedArray = Object.getPrototypeOf(Int8Array)
+const nameOf = Object.getOwnPropertyDescriptor(TypedArray.prototype, Symbol.toStringTag).get
+
+/** The code of an argument; -1: kernels do not take it. */
+function codeOf(value) {
+  if (typeof value === 'number') return NUMBER
+  if (typeof value === 'boolean') return BOOL
+  return CODES.get(nameOf.call(value)) ?? -1
+}
+
+const isShared = (array) => array.buffer instanceof SharedArrayBuffer
+
+const log = (line) => process.stderr.write(`iris.jit: ${line}\n`)
+
+/** What `explain` and the log call an argument. */
+const word = (code) => (code === NUMBER ? 'number' : code === BOOL ? 'boolean' : ARRAYS[code].name)
+
+/** One compilation. */
+class Variant {
+  calls = 0
+  native
+  milliseconds = 0
+  reason = undefined
+  /** Nanoseconds a call by way, while quantum speculation measures. */
+  times = { kernel: [], v8: [] }
+  best = undefined
+
+  constructor(label, plan, interpret) {
+    this.label = label
+    const begun = performance.now()
+    try {
+      this.native = new binding.JitKernel({ ...plan, interpret })
+    } catch (error) {
+      this.reason = refused(error)
+    }
+    this.milliseconds = performance.now() - begun
+    if (binding.jitLogging()) log(this.describe())
+  }
+
+  get runs() {
+    if (this.native === undefined) return 'v8'
+    return this.native.native ? 'native' : 'interpreted'
+  }
+
+  describe() {
+    const why = this.reason === undefined ? '' : ` (${this.reason.message})`
+    return `${this.label}: ${this.runs}${why}; compiled in ${this.milliseconds.toFixed(1)} ms; ${this.calls} calls`
+  }
+}
+
+/** An error of the compiler. */
+function refused(error) {
+  const found = /^(\w+) (\d+) (\d+) ([\s\S]*)$/.exec(error.message)
+  if (found === null) return makeError('ERR_IRIS_INTERNAL', error.message)
+  const [, kind, line, column, message] = found
+  if (kind === 'internal') return makeError('ERR_IRIS_INTERNAL', message)
+  const at = line === '0' ? {} : { line: Number(line), column: Number(column) - 1 }
+  return unsupported(message, at)
+}
+
+class Offloaded {
+  #fn
+  #name
+  #source
+  #options
+  #variants = new Map()
+  #inV8 = 0
+
+  constructor(fn, options) {
+    this.#fn = fn
+    this.#name = fn.name || 'anonymous'
+    this.#options = options
+    this.#source = treeOf(fn)
+    // What no kind of arguments could make compile is said at once.
+    const codes = Array(this.#source.params).fill(NUMBER)
+    const trial = this.#variant('call', codes)
+    if (trial.reason !== undefined && !/typed array|elements|`length`/.test(trial.reason.message)) {
+      throw trial.reason
+    }
+    if (trial.reason !== undefined) this.#variants.clear()
+  }
+
+  #variant(mode, codes, output = 0) {
+    const key = `${mode} ${output} ${codes.join()}`
+    let variant = this.#variants.get(key)
+    if (variant === undefined) {
+      if (this.#variants.size >= MOST_VARIANTS) return undefined
+      const { approxMath = false, interpret = false } = this.#options
+      const kinds = codes.map(word).join(', ')
+      const label = `${this.#name} ${mode}(${kinds})${mode === 'map' ? ` -> ${word(output)}` : ''}`
+      const { tree } = this.#source
+      const plan = { tree, args: codes, mode, output, approximate: approxMath }
+      variant = new Variant(label, plan, interpret)
+      this.#variants.set(key, variant)
+    }
+    return variant
+  }
+
+  /** `kernel(...args)`. */
+  call(self, args) {
+    const { params } = this.#source
+    const codes = []
+    const scalars = []
+    const arrays = []
+    let known = args.length >= params
+    for (let i = 0; i < params && known; i++) {
+      const code = codeOf(args[i])
+      if (code < 0) known = false
+      codes.push(code)
+      if (code < 2) scalars.push(Number(args[i]))
+      else arrays.push(args[i])
+    }
+    const variant = known ? this.#variant('call', codes) : undefined
+    if (variant?.native === undefined) {
+      this.#inV8++
+      return Reflect.apply(this.#fn, self, args)
+    }
+    variant.calls++
+    if (binding.jitQuantum()) return this.#race(variant, self, args, scalars, arrays)
+    return variant.native.call(scalars, arrays)
+  }
+
+  /** Quantum speculation: each way is measured on real calls, then the faster one runs. */
+  #race(variant, self, args, scalars, arrays) {
+    const { times } = variant
+    const way = variant.best ?? (times.kernel.length <= times.v8.length ? 'kernel' : 'v8')
+    const begun = variant.best === undefined ? process.hrtime.bigint() : undefined
+    try {
+      return way === 'kernel'
+        ? variant.native.call(scalars, arrays)
+        : Reflect.apply(this.#fn, self, args)
+    } finally {
+      if (begun !== undefined) {
+        times[way].push(Number(process.hrtime.bigint() - begun))
+        if (times.v8.length >= SAMPLES) {
+          variant.best = median(times.kernel) <= median(times.v8) ? 'kernel' : 'v8'
+          if (binding.jitLogging()) log(`${variant.label}: ${variant.best} wins`)
+        }
+      }
+    }
+  }
+
+  /** `kernel.map(...arrays and scalars, options?)`. */
+  async map(args) {
+    const { inputs, options } = split(args, ['output', 'transfer', 'signal'])
+    const { params } = this.#source
+    if (inputs.length < params || inputs.length === 0) {
+      throw outOfRange(
+        'the number of arguments of map',
+        `${Math.max(params, 1)} or more`,
+        inputs.length,
+      )
+    }
+    const used = inputs.slice(0, Math.max(params, 1))
+    const codes = used.map((value, i) => checked(value, `argument ${i} of map`))
+    const first = used.find((_, i) => codes[i] >= 2)
+    if (first === undefined) {
+      throw wrongType('one argument of map', 'a typed array', used[0])
+    }
+    const count = first.length
+    for (const [i, value] of used.entries()) {
+      if (codes[i] >= 2 && value.length !== count) {
+        throw outOfRange(
+          `argument ${i} of map`,
+          `${count} elements long, as the first array is`,
+          value.length,
+        )
+      }
+    }
+    const output = outputOf(
+      options.output,
+      codes.find((code) => code >= 2),
+    )
+    signalOf(options.signal)
+    const variant = this.#variant('map', codes.slice(0, params), output)
+    if (variant === undefined) throw tooMany()
+    if (variant.native === undefined) throw variant.reason
+    const arrays = used.filter((_, i) => codes[i] >= 2)
+    const lent = lend(arrays, options.transfer ?? false)
+    const result = new ARRAYS[output](count)
+    const scalars = used
+      .slice(0, params)
+      .filter((_, i) => codes[i] < 2)
+      .map(Number)
+    const mapped = lent.slice(0, codes.slice(0, params).filter((code) => code >= 2).length)
+    variant.calls++
+    const done = await withStop(options.signal, (stop) =>
+      variant.native.map(scalars, [...mapped, result], threads(count), stop),
+    )
+    if (!done) throw aborted(options.signal ?? { reason: undefined })
+    return options.transfer ? { result, inputs: lent } : result
+  }
+
+  /** `kernel.reduce(array, initial?, options?)`. */
+  async reduce(args) {
+    const { inputs, options } = split(args, ['transfer', 'signal', 'associative'])
+    const [array, initial] = inputs
+    const { params, associative } = this.#source
+    if (params < 2 || params > 3) {
+      throw outOfRange('the function of reduce', '(accumulator, element) or with the index', params)
+    }
+    const code = checked(array, 'array')
+    if (code < 2) throw wrongType('array', 'a typed array', array)
+    if (initial !== undefined && typeof initial !== 'number') {
+      throw wrongType('initial', 'a number', initial)
+    }
+    if (options.associative !== undefined && typeof options.associative !== 'boolean') {
+      throw wrongType('associative', 'a boolean', options.associative)
+    }
+    signalOf(options.signal)
+    if (initial === undefined && array.length === 0) {
+      // As the method of arrays.
+      throw new TypeError('Reduce of empty array with no initial value')
+    }
+    const variant = this.#variant('reduce', [code])
+    if (variant === undefined) throw tooMany()
+    if (variant.native === undefined) throw variant.reason
+    const integers = code > 3 && (initial === undefined || Number.isSafeInteger(initial))
+    const splits =
+      params === 2 &&
+      (options.associative === true ||
+        associative === 'always' ||
+        (associative === 'integers' && integers))
+    const combine = splits ? this.#variant('call', [NUMBER, NUMBER]) : undefined
+    const [lent] = lend([array], options.transfer ?? false)
+    variant.calls++
+    const start = initial === undefined ? 1 : 0
+    const count = threads(lent.length)
+    const result = await withStop(options.signal, (stop) =>
+      variant.native.reduce(lent, start, initial ?? lent[0], count, combine?.native, stop),
+    )
+    if (result === undefined) throw aborted(options.signal ?? { reason: undefined })
+    return options.transfer ? { result, inputs: [lent] } : result
+  }
+
+  explain() {
+    const lines = [`${this.#name}: jit, ${this.#variants.size} specialisation(s)`]
+    for (const variant of this.#variants.values()) {
+      const { times, best } = variant
+      let line = `  ${variant.describe()}`
+      if (best !== undefined) {
+        line += `; quantum: ${best} (kernel ${median(times.kernel)} ns, v8 ${median(times.v8)} ns)`
+      }
+      lines.push(line)
+    }
+    if (this.#inV8 > 0)
+      lines.push(`  ${this.#inV8} calls ran in V8: arguments that kernels do not take`)
+    return lines.join('\n')
+  }
+}
+
+const median = (times) => [...times].sort((a, b) => a - b)[times.length >> 1]
+
+const tooMany = () =>
+  makeError(
+    'ERR_IRIS_AT_CAPACITY',
+    `a kernel keeps at most ${MOST_VARIANTS} compilations; offload the function again for other types`,
+  )
+
+function checked(value, what) {
+  const code = codeOf(value)
+  if (code < 0) throw wrongType(what, 'a number or a typed array of numbers', value)
+  return code
+}
+
+function outputOf(output, first) {
+  if (output === undefined) return first
+  const code = ARRAYS.indexOf(output)
+  if (typeof output === 'function' && code >= 2) return code
+  throw wrongType('output', 'a typed array class, as Float64Array', output)
+}
+
+function signalOf(signal) {
+  if (signal === undefined) return
+  if (!(signal instanceof AbortSignal)) throw wrongType('signal', 'an AbortSignal', signal)
+  if (signal.aborted) throw aborted(signal)
+}
+
+/** Options are the last argument if it is an object that is no typed array. */
+function split(args, allowed) {
+  const last = args.at(-1)
+  if (typeof last !== 'object' || last === null || nameOf.call(last) !== undefined) {
+    return { inputs: args, options: {} }
+  }
+  const proto = Object.getPrototypeOf(last)
+  if (proto !== Object.prototype && proto !== null) return { inputs: args, options: {} }
+  for (const name of Object.keys(last)) {
+    if (!allowed.includes(name)) {
+      throw outOfRange('an option', `one of ${allowed.join(', ')}`, name)
+    }
+  }
+  const { transfer } = last
+  if (transfer !== undefined && typeof transfer !== 'boolean') {
+    throw wrongType('transfer', 'a boolean', transfer)
+  }
+  return { inputs: args.slice(0, -1), options: last }
+}
+
+/**
+ * Arrays that nobody else reaches while threads read them: shared memory as it is, else a copy, or with `transfer` the
+ * memory itself under a new array.
+ */
+function lend(arrays, transfer) {
+  if (!transfer) return arrays.map((array) => (isShared(array) ? array : array.slice()))
+  // Measured before: a transferred array has neither place nor length.
+  const places = arrays.map(({ buffer, byteOffset, length }) => ({ buffer, byteOffset, length }))
+  const buffers = [...new Set(arrays.filter((a) => !isShared(a)).map((a) => a.buffer))]
+  let moved
+  try {
+    moved = structuredClone(buffers, { transfer: buffers })
+  } catch (error) {
+    throw makeError('ERR_IRIS_INVALID_TYPE', 'the memory of an array cannot be transferred', {
+      cause: error,
+    })
+  }
+  return arrays.map((array, i) => {
+    if (isShared(array)) return array
+    const { buffer, byteOffset, length } = places[i]
+    return new ARRAYS[codeOf(array)](moved[buffers.indexOf(buffer)], byteOffset, length)
+  })
+}
+
+const threads = (count) => (count >= MANY ? availableParallelism() : 1)
+
+async function withStop(signal, run) {
+  const stop = new binding.JitStop()
+  const raise = () => stop.raise()
+  signal?.addEventListener('abort', raise, { once: true })
+  try {
+    return await run(stop)
+  } finally {
+    signal?.removeEventListener('abort', raise)
+  }
+}
+
+/** A kernel: a function with `map`, `reduce` and `explain`. */
+function kernelOf(fn, options) {
+  const offloaded = new Offloaded(fn, options)
+  const kernel = function (...args) {
+    return offloaded.call(this, args)
+  }
+  Object.defineProperty(kernel, 'name', { value: fn.name, configurable: true })
+  Object.defineProperty(kernel, 'length', { value: fn.length, configurable: true })
+  kernel.map = (...args) => offloaded.map(args)
+  kernel.reduce = (...args) => offloaded.reduce(args)
+  kernel.explain = () => offloaded.explain()
+  return kernel
+}
+
+module.exports = { kernelOf }

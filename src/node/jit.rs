@@ -1,0 +1,505 @@
+//! Offload: kernels made from JavaScript functions. lib/kernel-source.js parses, lib/kernel.js decides what runs where.
+
+use super::raw::{Lease, with_arrays};
+use crate::runtime::offload::front::javascript::{Arg, Array, Node, Result_, compile, parse};
+use crate::runtime::offload::ir::{Elem, Fit, Module};
+use crate::runtime::offload::map::{Input, Output, elementwise};
+use crate::runtime::offload::{
+    Budget, Buffer, Frame, Hook, JitError, JitErrorKind, Kernel, Limits, Options, Outcome, fold,
+};
+use crate::sync::{mpsc, start_thread};
+use napi::bindgen_prelude::{AsyncTask, Either3, Object};
+use napi::{Env, Status, Task};
+use napi_derive::napi;
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+static LOGGING: AtomicBool = AtomicBool::new(false);
+static QUANTUM: AtomicBool = AtomicBool::new(false);
+
+/// Back-edges between two looks at the signal: a map has one for 4,096 elements.
+const FUEL: u64 = 256;
+/// Elements that a thread takes at once, and that it must have to be worth starting.
+const GRAIN: usize = 1 << 16;
+
+/// Sets or asks whether compilations are logged, in this process.
+#[napi]
+pub fn jit_logging(on: Option<bool>) -> bool {
+    set(&LOGGING, on)
+}
+
+/// Sets or asks whether hot kernels keep several variants, in this process.
+#[napi]
+pub fn jit_quantum(on: Option<bool>) -> bool {
+    set(&QUANTUM, on)
+}
+
+fn set(flag: &AtomicBool, on: Option<bool>) -> bool {
+    if let Some(on) = on {
+        flag.store(on, Ordering::Relaxed);
+    }
+    flag.load(Ordering::Relaxed)
+}
+
+/// What a compilation is to make.
+#[napi(object)]
+pub struct JitPlan {
+    /// The function, as lib/kernel-source.js writes it.
+    pub tree: String,
+    /// A code for each argument: 0 number, 1 boolean, from 2 on a typed array (`array`).
+    pub args: Vec<u32>,
+    /// `call`, `map` (arrays are mapped over) or `reduce` (`args[0]` is the array).
+    pub mode: String,
+    /// The array that a map fills.
+    pub output: u32,
+    /// Whether functions are allowed that engines round differently.
+    pub approximate: bool,
+    /// Whether the interpreter is to run it (tests).
+    pub interpret: bool,
+}
+
+/// A compiled function.
+#[napi]
+pub struct JitKernel {
+    kernel: Kernel,
+}
+
+#[napi]
+impl JitKernel {
+    /// Compiles; an error's message is `kind line column message`.
+    #[napi(constructor)]
+    pub fn new(plan: JitPlan) -> napi::Result<Self> {
+        let kernel = make(&plan).map_err(|e| {
+            let kind = match e.kind {
+                JitErrorKind::Invalid | JitErrorKind::Backend => "internal",
+                JitErrorKind::Limit => "limit",
+                JitErrorKind::Syntax | JitErrorKind::Unsupported => "unsupported",
+            };
+            let text = format!("{kind} {} {} {}", e.pos.line, e.pos.column, e.message);
+            napi::Error::new(Status::GenericFailure, text)
+        })?;
+        Ok(Self { kernel })
+    }
+
+    /// Whether machine code runs; else the interpreter.
+    #[napi(getter)]
+    pub fn native(&self) -> bool {
+        self.kernel.is_native()
+    }
+
+    /// Bytes of machine code.
+    #[napi(getter)]
+    pub fn code_size(&self) -> f64 {
+        self.kernel.code_size() as f64
+    }
+
+    /// What it answers: 1 a number, 2 a boolean, 4 undefined, added up.
+    #[napi(getter)]
+    pub fn returns(&self) -> u32 {
+        let shapes = &self.kernel.module().entry().shapes;
+        shapes.iter().fold(0, |all, shape| all | shape_code(shape))
+    }
+
+    /// Calls it in place: the numbers and booleans of the call, then its typed arrays.
+    #[napi(ts_return_type = "number | boolean | undefined")]
+    pub fn call(
+        &self,
+        env: Env,
+        scalars: Vec<f64>,
+        arrays: Vec<Object<'_>>,
+    ) -> napi::Result<Either3<f64, bool, ()>> {
+        let params = &self.kernel.module().entry().regs;
+        let bits: Vec<u64> = scalars.iter().zip(params).map(|(x, ty)| bits_of(*x, *ty)).collect();
+        with_arrays(&env, &arrays, |buffers| {
+            FRAME.with_borrow_mut(|frame| {
+                let budget = Budget { fuel: u64::MAX >> 1, ..Budget::default() };
+                let outcome = self
+                    .kernel
+                    .call(&bits, buffers, budget, frame, &mut ())
+                    .map_err(|e| failed(&e))?;
+                let Outcome::Returned(shape) = outcome else { return Err(left()) };
+                let shape = &self.kernel.module().entry().shapes[shape as usize];
+                let value = frame.values.first().copied().unwrap_or(0);
+                Ok(match shape_code(shape) {
+                    1 => Either3::A(f64::from_bits(value)),
+                    2 => Either3::B(value != 0),
+                    _ => Either3::C(()),
+                })
+            })
+        })
+        .unwrap_or_else(|| Err(napi::Error::from_reason("a typed array was expected")))
+    }
+
+    /// Runs a map (inputs, then the output; `scalars` as in the call) off the loop; `threads` at most. Answers whether it came
+    /// to its end.
+    #[napi(ts_return_type = "Promise<boolean>")]
+    pub fn map(
+        &self,
+        env: Env,
+        scalars: Vec<f64>,
+        arrays: Vec<Object<'_>>,
+        threads: u32,
+        stop: &JitStop,
+    ) -> napi::Result<AsyncTask<MapWork>> {
+        let params = self.kernel.module().entry().regs.get(2..).unwrap_or_default();
+        let scalars = scalars.iter().zip(params).map(|(x, ty)| bits_of(*x, *ty)).collect();
+        let lease = lease(&env, arrays)?;
+        watch(&env, &stop.flag);
+        Ok(AsyncTask::new(MapWork {
+            job: Job { kernel: self.kernel.clone(), lease, threads, stop: Arc::clone(&stop.flag) },
+            scalars,
+        }))
+    }
+
+    /// Runs a reduction off the loop, from element `start` on. With `combine`, a kernel of two numbers that is associative
+    /// for these elements, several threads take part. Answers `undefined` if it was stopped.
+    #[napi(ts_return_type = "Promise<number | undefined>")]
+    pub fn reduce(
+        &self,
+        env: Env,
+        array: Object<'_>,
+        start: f64,
+        initial: f64,
+        threads: u32,
+        combine: Option<&JitKernel>,
+        stop: &JitStop,
+    ) -> napi::Result<AsyncTask<ReduceWork>> {
+        let lease = lease(&env, vec![array])?;
+        watch(&env, &stop.flag);
+        Ok(AsyncTask::new(ReduceWork {
+            job: Job { kernel: self.kernel.clone(), lease, threads, stop: Arc::clone(&stop.flag) },
+            start: start as usize,
+            initial,
+            combine: combine.map(|k| k.kernel.clone()),
+        }))
+    }
+}
+
+/// Stops a run off the loop.
+#[napi]
+pub struct JitStop {
+    flag: Arc<AtomicBool>,
+}
+
+#[napi]
+impl JitStop {
+    /// Not raised.
+    #[napi(constructor)]
+    #[allow(clippy::new_without_default, reason = "JavaScript's constructor")]
+    pub fn new() -> Self {
+        Self { flag: Arc::new(AtomicBool::new(false)) }
+    }
+
+    /// The run leaves at its next poll.
+    #[napi]
+    pub fn raise(&self) {
+        self.flag.store(true, Ordering::Relaxed);
+    }
+}
+
+thread_local! {
+    static FRAME: RefCell<Frame> = RefCell::new(Frame::default());
+    /// The runs of this environment: when it ends, they stop.
+    static RUNNING: RefCell<Option<Running>> = const { RefCell::new(None) };
+}
+
+type Running = Arc<Mutex<Vec<Weak<AtomicBool>>>>;
+
+fn watch(env: &Env, flag: &Arc<AtomicBool>) {
+    RUNNING.with_borrow_mut(|slot| {
+        if slot.is_none() {
+            let running = Running::default();
+            let ending = Arc::clone(&running);
+            let stop = move |running: Running| {
+                let running = running.lock().unwrap_or_else(PoisonError::into_inner);
+                running.iter().filter_map(Weak::upgrade).for_each(|flag| {
+                    flag.store(true, Ordering::Relaxed);
+                });
+            };
+            if env.add_env_cleanup_hook(ending, stop).is_ok() {
+                *slot = Some(running);
+            }
+        }
+        if let Some(running) = slot {
+            let mut running = running.lock().unwrap_or_else(PoisonError::into_inner);
+            running.retain(|flag| flag.strong_count() > 0);
+            running.push(Arc::downgrade(flag));
+        }
+    });
+}
+
+fn lease(env: &Env, arrays: Vec<Object<'_>>) -> napi::Result<Lease> {
+    Lease::of(env, arrays).ok_or_else(|| napi::Error::from_reason("a typed array was expected"))
+}
+
+fn failed(e: &JitError) -> napi::Error {
+    napi::Error::from_reason(format!("offload failed: {e}"))
+}
+
+fn left() -> napi::Error {
+    napi::Error::from_reason("a kernel left where none can (a bug in iris)")
+}
+
+fn shape_code(shape: &[crate::runtime::offload::ir::Ty]) -> u32 {
+    match shape.first() {
+        Some(crate::runtime::offload::ir::Ty::F64) => 1,
+        Some(_) => 2,
+        None => 4,
+    }
+}
+
+fn bits_of(x: f64, ty: crate::runtime::offload::ir::Ty) -> u64 {
+    if ty == crate::runtime::offload::ir::Ty::Bool { u64::from(x != 0.0) } else { x.to_bits() }
+}
+
+// --- compiling -----------------------------------------------------------------------------------
+
+fn array(code: u32) -> Option<Array> {
+    let plain = |elem| Some(Array { elem, clamped: false });
+    match code {
+        2 => plain(Elem::F64),
+        3 => plain(Elem::F32),
+        4 => plain(Elem::I32),
+        5 => plain(Elem::U32),
+        6 => plain(Elem::I16),
+        7 => plain(Elem::U16),
+        8 => plain(Elem::I8),
+        9 => plain(Elem::U8),
+        10 => Some(Array { elem: Elem::U8, clamped: true }),
+        _ => None,
+    }
+}
+
+fn arg(code: u32) -> Arg {
+    match array(code) {
+        Some(array) => Arg::Array(array),
+        None if code == 1 => Arg::Bool,
+        None => Arg::Number,
+    }
+}
+
+fn make(plan: &JitPlan) -> Result<Kernel, JitError> {
+    let limits = Limits::DEFAULT;
+    if plan.tree.len() > 16 * limits.source {
+        return Err(JitError::limit(Default::default(), "the source is too long"));
+    }
+    let tree = parse(&plan.tree, 4 * limits.nesting)?;
+    let module = match plan.mode.as_str() {
+        "map" => map_module(&tree, plan, &limits)?,
+        "reduce" => {
+            let count = tree.fields.first().map_or(2, |params| match params {
+                crate::runtime::offload::front::javascript::Item::List(params) => params.len(),
+                _ => 2,
+            });
+            let args = vec![Arg::Number; count.clamp(2, 3)];
+            let module = compile(&tree, &args, Result_::Value, plan.approximate, &limits)?;
+            if module.entry().shapes.iter().any(|s| shape_code(s) != 1) {
+                return Err(JitError::unsupported(
+                    tree.pos,
+                    "a reduction's function must answer a number on every path",
+                ));
+            }
+            let elem = plan.args.first().and_then(|code| array(*code));
+            fold::left(&module, elem.map_or(Elem::F64, |array| array.elem))?
+        }
+        _ => {
+            let args: Vec<Arg> = plan.args.iter().map(|code| arg(*code)).collect();
+            compile(&tree, &args, Result_::Value, plan.approximate, &limits)?
+        }
+    };
+    Kernel::compile(module, &Options { limits, interpret: plan.interpret })
+}
+
+fn map_module(tree: &Node, plan: &JitPlan, limits: &Limits) -> Result<Module, JitError> {
+    let output =
+        array(plan.output).ok_or_else(|| JitError::invalid("a map needs an array to fill"))?;
+    let args: Vec<Arg> =
+        plan.args.iter().map(|code| if *code == 1 { Arg::Bool } else { Arg::Number }).collect();
+    let module = compile(tree, &args, Result_::Element(output), plan.approximate, limits)?;
+    let inputs: Vec<Input> = plan
+        .args
+        .iter()
+        .map(|code| array(*code).map_or(Input::Scalar, |array| Input::Buffer(array.elem)))
+        .collect();
+    elementwise(&module, &inputs, Output { elem: output.elem, shape: 0, fit: Fit::Wrap })
+}
+
+// --- off the loop --------------------------------------------------------------------------------
+
+struct Job {
+    kernel: Kernel,
+    lease: Lease,
+    threads: u32,
+    stop: Arc<AtomicBool>,
+}
+
+struct Stop(Arc<AtomicBool>);
+
+impl Hook for Stop {
+    fn poll(&mut self) -> Option<u64> {
+        (!self.0.load(Ordering::Relaxed)).then_some(FUEL)
+    }
+}
+
+impl Job {
+    /// Calls `piece(number of the grain)` for every grain, on this thread and on others; comes back when all have ended.
+    fn spread(&self, grains: usize, piece: impl Fn(usize) + Send + Sync + 'static) {
+        let next = Arc::new(AtomicUsize::new(0));
+        let piece = Arc::new(piece);
+        let work = move || {
+            loop {
+                let grain = next.fetch_add(1, Ordering::Relaxed);
+                if grain >= grains {
+                    return;
+                }
+                piece(grain);
+            }
+        };
+        let (ended, all_ended) = mpsc::channel::<()>();
+        for _ in 1..(self.threads as usize).min(grains) {
+            let (work, ended) = (work.clone(), ended.clone());
+            let body = move || {
+                // Dropped behind the work, even if it panics.
+                let _ended = ended;
+                work();
+            };
+            if !start_thread("iris-offload".into(), None, body) {
+                break;
+            }
+        }
+        drop(ended);
+        work();
+        // Fails when the last of them has dropped its end.
+        let _ = all_ended.recv();
+    }
+}
+
+/// A map off the loop.
+pub struct MapWork {
+    job: Job,
+    scalars: Vec<u64>,
+}
+
+impl Task for MapWork {
+    type Output = bool;
+    type JsValue = bool;
+
+    fn compute(&mut self) -> napi::Result<bool> {
+        let job = &self.job;
+        let count = job.lease.buffers.last().map_or(0, Buffer::len);
+        let (kernel, buffers) = (job.kernel.clone(), job.lease.buffers.clone());
+        let (stop, scalars) = (Arc::clone(&job.stop), self.scalars.clone());
+        let broken = Arc::new(AtomicBool::new(false));
+        let bad = Arc::clone(&broken);
+        job.spread(count.div_ceil(GRAIN), move |grain| {
+            if stop.load(Ordering::Relaxed) {
+                return;
+            }
+            let (from, to) = (grain * GRAIN, ((grain + 1) * GRAIN).min(count));
+            let mut args = vec![from as u64, to as u64];
+            args.extend(&scalars);
+            let budget = Budget { fuel: FUEL, ..Budget::default() };
+            let mut hook = Stop(Arc::clone(&stop));
+            let run = kernel.call(&args, &buffers, budget, &mut Frame::default(), &mut hook);
+            if !matches!(run, Ok(Outcome::Returned(_))) && !stop.load(Ordering::Relaxed) {
+                bad.store(true, Ordering::Relaxed);
+            }
+        });
+        if broken.load(Ordering::Relaxed) {
+            return Err(left());
+        }
+        Ok(!job.stop.load(Ordering::Relaxed))
+    }
+
+    fn resolve(&mut self, _env: Env, output: bool) -> napi::Result<bool> {
+        Ok(output)
+    }
+}
+
+/// A reduction off the loop.
+pub struct ReduceWork {
+    job: Job,
+    start: usize,
+    initial: f64,
+    combine: Option<Kernel>,
+}
+
+/// `None`: stopped, or it left.
+fn folded(
+    kernel: &Kernel,
+    buffers: &[Buffer],
+    range: std::ops::Range<usize>,
+    acc: f64,
+    stop: &Arc<AtomicBool>,
+) -> Option<f64> {
+    let args = [range.start as u64, range.end as u64, acc.to_bits()];
+    let budget = Budget { fuel: FUEL * 4_096, ..Budget::default() };
+    let (mut frame, mut hook) = (Frame::default(), Stop(Arc::clone(stop)));
+    match kernel.call(&args, buffers, budget, &mut frame, &mut hook) {
+        Ok(Outcome::Returned(_)) => frame.values.first().map(|bits| f64::from_bits(*bits)),
+        _ => None,
+    }
+}
+
+impl Task for ReduceWork {
+    type Output = Option<f64>;
+    type JsValue = Either3<f64, (), ()>;
+
+    fn compute(&mut self) -> napi::Result<Option<f64>> {
+        let job = &self.job;
+        let count = job.lease.buffers.first().map_or(0, Buffer::len);
+        let left_to_do = count.saturating_sub(self.start);
+        let result = match &self.combine {
+            Some(combine) if left_to_do > 2 * GRAIN && job.threads > 1 => {
+                self.parallel(combine, count)
+            }
+            _ => {
+                let range = self.start.min(count)..count;
+                folded(&job.kernel, &job.lease.buffers, range, self.initial, &job.stop)
+            }
+        };
+        if result.is_none() && !job.stop.load(Ordering::Relaxed) {
+            return Err(left());
+        }
+        Ok(result)
+    }
+
+    fn resolve(&mut self, _env: Env, output: Option<f64>) -> napi::Result<Self::JsValue> {
+        Ok(output.map_or(Either3::B(()), Either3::A))
+    }
+}
+
+impl ReduceWork {
+    /// Every grain is folded from its own first element, the results one after the other.
+    fn parallel(&self, combine: &Kernel, count: usize) -> Option<f64> {
+        let job = &self.job;
+        let (start, grains) = (self.start, (count - self.start).div_ceil(GRAIN));
+        let parts = Arc::new(Mutex::new(vec![None; grains]));
+        let (kernel, buffers) = (job.kernel.clone(), job.lease.buffers.clone());
+        let (stop, filled) = (Arc::clone(&job.stop), Arc::clone(&parts));
+        job.spread(grains, move |grain| {
+            if stop.load(Ordering::Relaxed) {
+                return;
+            }
+            let from = start + grain * GRAIN;
+            let to = (from + GRAIN).min(count);
+            let first = buffers[0].get(from as i64).map(|bits| match buffers[0].elem().range() {
+                Some(_) => bits.cast_signed() as f64,
+                None => f64::from_bits(bits),
+            });
+            let part =
+                first.and_then(|first| folded(&kernel, &buffers, from + 1..to, first, &stop));
+            filled.lock().unwrap_or_else(PoisonError::into_inner)[grain] = part;
+        });
+        let parts = parts.lock().unwrap_or_else(PoisonError::into_inner);
+        parts.iter().try_fold(self.initial, |acc, part| {
+            let args = [acc.to_bits(), (*part)?.to_bits()];
+            let mut frame = Frame::default();
+            match combine.call(&args, &[], Budget::default(), &mut frame, &mut ()) {
+                Ok(Outcome::Returned(_)) => frame.values.first().map(|bits| f64::from_bits(*bits)),
+                _ => None,
+            }
+        })
+    }
+}
