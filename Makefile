@@ -130,7 +130,7 @@ lint: lint-rust lint-js lint-python tsc ## fmt, clippy, rustdoc, biome, tsc, ruf
 lint-rust: .stamps/venv
 	cargo fmt --check
 	cargo clippy --quiet $(LOCKED) --no-default-features --all-targets -- -D warnings
-	cargo clippy --quiet $(LOCKED) --features node --all-targets --target-dir target/node -- -D warnings
+	cargo clippy --quiet $(LOCKED) --features node,jit --all-targets --target-dir target/node -- -D warnings
 	cargo clippy --quiet $(LOCKED) --features python --all-targets --target-dir target/python -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --quiet $(LOCKED) --no-deps
 

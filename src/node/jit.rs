@@ -155,6 +155,10 @@ impl JitKernel {
     /// Runs a reduction off the loop, from element `start` on. With `combine`, a kernel of two numbers that is associative
     /// for these elements, several threads take part. Answers `undefined` if it was stopped.
     #[napi(ts_return_type = "Promise<number | undefined>")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "one call from lib/kernel.js, no object made for it"
+    )]
     pub fn reduce(
         &self,
         env: Env,
