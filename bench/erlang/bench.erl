@@ -2,7 +2,7 @@
 %% Prints {"metric":..,"value":..,"unit":..}, as the other programs of bench/ do; BENCH_MIN_MS as there.
 -module(bench).
 -export([main/1]).
--export([init/1, handle_call/3, handle_cast/2]).
+-export([init/1, handle_call/3, handle_cast/2, handle_info/2, start_crasher/1]).
 -behaviour(gen_server).
 
 main([Work | Args]) ->
@@ -31,7 +31,13 @@ run("call", [N]) ->
     rated(N, fun(M) -> timed(fun() -> call_n(Echo, payload(), M) end) end, "call/s");
 run("call1000", [N, Size]) ->
     {ok, Echo} = gen_server:start(?MODULE, echo, []),
-    rated(N, fun(M) -> call_at_once(Echo, M, Size) end, "call/s").
+    rated(N, fun(M) -> call_at_once(Echo, M, Size) end, "call/s");
+run("restart", [N]) -> restart(N);
+run("recovery", [N]) -> recovery(N);
+run("kept", [N]) -> kept(N);
+run("monitor", [N]) ->
+    Other = spawn(fun() -> receive stop -> ok end end),
+    rated(N, fun(M) -> timed(fun() -> monitor_n(Other, M) end) end, "monitor/s").
 
 %% Clock, figures ------------------------------------------------------------
 now_ns() -> erlang:monotonic_time(nanosecond).
@@ -228,6 +234,82 @@ call_at_once(Echo, N, Size) ->
     end),
     Took * N div (Each * Size).
 
-init(echo) -> {ok, echo}.
+%% Supervision ---------------------------------------------------------------------
+%% The supervisor looks through the restarts of its last second on every restart: bursts of N, with that second over before each.
+supervised(Arg) ->
+    logger:set_primary_config(level, none),
+    {ok, Sup} = supervisor:start_link(?MODULE, supervisor),
+    {ok, _} = supervisor:start_child(Sup, [Arg]),
+    receive {up, Pid} -> Pid end.
+
+restart(N) ->
+    Burst = fun(_, {First, Spent}) ->
+        timer:sleep(1100),
+        Start = now_ns(),
+        Last = crash_n(First, N),
+        {Last, Spent + now_ns() - Start}
+    end,
+    {_, Spent} = lists:foldl(Burst, {supervised(self()), 0}, lists:seq(1, 3)),
+    emit("rate", 3 * N * 1.0e9 / Spent, "restart/s").
+
+crash_n(Pid, 0) -> Pid;
+crash_n(Pid, N) ->
+    Pid ! crash,
+    receive {up, Next} -> crash_n(Next, N - 1) end.
+
+%% From the crash until the replacement has handled a message, which is sent when it is known.
+recovery(N) ->
+    Once = fun(_, {Pid, Times}) ->
+        Start = now_ns(),
+        Pid ! crash,
+        receive {up, Next} -> Next ! {echo, self()} end,
+        receive got -> ok end,
+        {Next, [now_ns() - Start | Times]}
+    end,
+    {_, Times} = lists:foldl(Once, {supervised(self()), []}, lists:seq(1, N)),
+    Sorted = lists:sort(Times),
+    io:format("{\"metric\":\"p50\",\"value\":~.3f,\"unit\":\"us\"}~n", [lists:nth((N + 1) div 2, Sorted) / 1000]).
+
+%% N messages to a registered child, of which every hundredth crashes it: what is in the mailbox then is lost.
+kept(N) ->
+    Handled = counters:new(1, []),
+    _ = supervised({named, Handled, self()}),
+    Message = fun(I) ->
+        case I rem 100 of
+            50 -> crash;
+            _ -> {msg, payload()}
+        end
+    end,
+    _ = [catch (crasher ! Message(I)) || I <- lists:seq(1, N)],
+    timer:sleep(300),
+    emit("kept", counters:get(Handled, 1), "msg").
+
+monitor_n(_, 0) -> ok;
+monitor_n(Pid, N) ->
+    erlang:demonitor(erlang:monitor(process, Pid)),
+    monitor_n(Pid, N - 1).
+
+start_crasher(Arg) -> gen_server:start_link(?MODULE, {crasher, Arg}, []).
+
+init(supervisor) ->
+    Child = #{id => child, start => {?MODULE, start_crasher, []}, restart => permanent},
+    {ok, {#{strategy => simple_one_for_one, intensity => 1000000, period => 1}, [Child]}};
+init({crasher, {named, Handled, To}}) ->
+    register(crasher, self()),
+    To ! {up, self()},
+    {ok, Handled};
+init({crasher, To}) ->
+    To ! {up, self()},
+    {ok, none};
+init(echo) ->
+    {ok, echo}.
 handle_call({echo, Data}, _From, State) -> {reply, Data, State}.
 handle_cast(_, State) -> {noreply, State}.
+handle_info(crash, _) -> erlang:error(boom);
+handle_info({echo, To}, State) ->
+    To ! got,
+    {noreply, State};
+handle_info({msg, _}, Handled) ->
+    counters:add(Handled, 1, 1),
+    {noreply, Handled};
+handle_info(_, State) -> {noreply, State}.

@@ -9,7 +9,7 @@ const timers = {
   systems: ['iris', 'settimeout'],
 }
 
-const crossing = { systems: ['iris', 'postmessage', 'sab'], full: true }
+const crossing = { systems: ['iris', 'postmessage', 'piscina', 'sab'], full: true }
 
 /** Messages that are filled, sent and seen: without a copy, and with `send`. */
 const buffers = (name, size, n, goal) => ({
@@ -140,6 +140,19 @@ export const nodeMore = [
     listed: { postmessage: 62 },
     must: 65,
     goal: 10,
+  },
+  {
+    id: 'cores',
+    work: 'cores',
+    title: 'two CPU-bound actors on two threads, against one',
+    unit: 'x',
+    metric: 'ratio',
+    n: [20, 10],
+    systems: ['iris', 'piscina'],
+    listed: {},
+    must: { times: 0.9, of: 'piscina' },
+    goal: 1.9,
+    full: true,
   },
   {
     id: 'pull',

@@ -47,6 +47,7 @@ export const systems = {
   net: { label: 'net, a write each', needs: null, start: remote('net') },
   'net-batch': { label: 'net, batched', needs: null, ceiling: true, start: remote('net-batch') },
   postmessage: { label: 'postMessage', needs: null, start: node('postmessage') },
+  piscina: { label: 'piscina', needs: 'Node peers', start: node('piscina') },
   sab: { label: 'shared ring', needs: null, ceiling: true, start: node('sab') },
   settimeout: { label: 'setTimeout', needs: null, start: node('settimeout') },
   nact: { label: 'nact', needs: 'Node peers', start: node('nact') },

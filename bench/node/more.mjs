@@ -147,6 +147,20 @@ async function workerPing(system, n) {
   emit('p99', percentile(times, 0.99), 'us')
 }
 
+/** The same work for one thread and for two, in turn; the best of each, as others may want the cores as well. */
+async function cores(system, n) {
+  const both = [await system.burners(1), await system.burners(2)]
+  const best = [Infinity, Infinity]
+  for (let round = 0; round < 8; round++) {
+    for (const [i, burn] of both.entries()) {
+      const start = now()
+      await burn(n)
+      if (round > 0) best[i] = Math.min(best[i], now() - start)
+    }
+  }
+  emit('ratio', best[0] / best[1], 'x')
+}
+
 /** `delay(ms, due, fired)` calls `fired(due)` after that time. */
 async function timers(system, n) {
   const round = async (count) => {
@@ -183,4 +197,4 @@ export const rated = {
   workertell: [workerTell, 'msg/s'],
 }
 
-export const measured = { timers, workerping: workerPing }
+export const measured = { timers, workerping: workerPing, cores }

@@ -1,7 +1,8 @@
 // Works of supervision: restarts, recovery, look-ups among a million, monitors. As in more.mjs.
-import { deferred, emit, payload, percentile } from './common.mjs'
+import { deferred, emit, payload, percentile, sleep } from './common.mjs'
 
 const now = () => performance.now()
+const turn = () => new Promise((resolve) => setImmediate(resolve))
 
 /** Crash, restart, crash ...: each replacement is sent the next crash as it begins. */
 function restart(system) {
@@ -25,6 +26,16 @@ async function recovery(system, n) {
   }
   emit('p50', percentile(times, 0.5), 'us')
   emit('p99', percentile(times, 0.99), 'us')
+}
+
+/** `n` messages to a name, of which every hundredth crashes: how many of the others are handled. */
+async function kept(system, n) {
+  const { send, handled } = await system.keeping()
+  for (let i = 1; i <= n; i++) send(i % 100 === 50)
+  await turn()
+  // Over when nothing more is handled for a while; who has lost some is not waited for.
+  for (let seen = -1; seen < handled(); await sleep(300)) seen = handled()
+  emit('kept', handled(), 'msg')
 }
 
 const MANY = 1_000_000
@@ -84,7 +95,7 @@ export const rated = {
   monitor: [monitor, 'monitor/s'],
 }
 
-export const measured = { recovery }
+export const measured = { recovery, kept }
 
 const boom = new Uint8Array(1)
 
@@ -117,6 +128,18 @@ export function ofIris(rt) {
         rt.sendNamed('/crasher', boom)
         return done.promise
       }
+    },
+    keeping() {
+      const message = payload()
+      let handled = 0
+      supervise('/keeping', () =>
+        rt.spawn((data) => {
+          if (data.length === 1) throw new Error('boom')
+          handled++
+        }),
+      )
+      const send = (crash) => rt.sendNamed('/keeping', crash ? boom : message)
+      return { send, handled: () => handled }
     },
     recovering() {
       const message = payload()
@@ -168,6 +191,14 @@ export function ofNact(system, spawn, dispatch) {
         dispatch(actor, 0)
         return done.promise
       }
+    },
+    keeping() {
+      let handled = 0
+      const actor = make('keeping', (message) => {
+        if (message === 0) throw new Error('boom')
+        handled++
+      })
+      return { send: (crash) => dispatch(actor, crash ? 0 : 1), handled: () => handled }
     },
     recovering() {
       let done

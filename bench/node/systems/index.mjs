@@ -4,6 +4,7 @@ const load = {
   iris: async () => (await import('./iris.mjs')).default(),
   'iris-copy': async () => (await import('./iris.mjs')).copying(),
   postmessage: async () => (await import('./threads.mjs')).postMessage(),
+  piscina: async () => (await import('./piscina.mjs')).default(),
   sab: async () => (await import('./threads.mjs')).ring(),
   settimeout: async () => (await import('./threads.mjs')).timeouts(),
   nact: async () => (await import('./nact.mjs')).default(),

@@ -36,6 +36,14 @@ async function crossing(rt) {
   }
 }
 
+/** Actors of `spawnThreaded`, which share tasks of arithmetic in turn. */
+async function burners(rt, threads) {
+  const pids = await rt.spawnThreaded(new URL('burn.mjs', import.meta.url), { threads })
+  const message = payload()
+  return (tasks) =>
+    Promise.all(Array.from({ length: tasks }, (_, i) => rt.call(pids[i % threads], message, 60)))
+}
+
 /** A message of `size` bytes that nobody copies. */
 function fillAndSend(rt) {
   return (pid, size) => {
@@ -57,6 +65,7 @@ export default function iris() {
     fillAndSend: fillAndSend(rt),
     ...ofIris(rt),
     crossing: () => crossing(rt),
+    burners: (threads) => burners(rt, threads),
     timers(fired) {
       const message = payload()
       const view = new DataView(message.buffer)

@@ -1,0 +1,2 @@
+// What piscina runs in its thread: the task comes back.
+export default (message) => message
