@@ -159,6 +159,7 @@ def test_fault_13_a_swap_that_raises_changes_nothing_and_neither_does_rollback(
     rt.hot_swap(pid, raises)
     with pytest.raises(errors.HandlerFailed):
         rt.call_blocking(pid, b"")
+    rt.join(pid, 60)  # the caller hears of the failure before the actor's end is on record
     with pytest.raises(errors.NoSuchActor):
         rt.hot_swap(pid, lambda msg: None)
     check_books(rt)
