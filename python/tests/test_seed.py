@@ -66,6 +66,7 @@ send_remote(addr: str, pid: int, data: bytes)
 monitor_remote(addr: str, pid: int)
 """
 
+
 def asked_for(line: str) -> tuple[str, list[str], dict[str, object]]:
     """The name of a call, its parameters in order, and the defaults of some."""
     [call] = ast.parse(f"def {line}: ...").body
