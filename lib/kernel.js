@@ -48,6 +48,14 @@ const log = (line) => process.stderr.write(`iris.jit: ${line}\n`)
 /** What `explain` and the log call an argument. */
 const word = (code) => (code === NUMBER ? 'number' : code === BOOL ? 'boolean' : ARRAYS[code].name)
 
+function run({ native }, scalars, arrays) {
+  try {
+    return native.call(scalars, arrays)
+  } catch (error) {
+    throw refused(error)
+  }
+}
+
 /** One compilation. */
 class Variant {
   calls = 0
@@ -150,7 +158,7 @@ class Offloaded {
     }
     variant.calls++
     if (binding.jitQuantum()) return this.#race(variant, self, args, scalars, arrays)
-    return variant.native.call(scalars, arrays)
+    return run(variant, scalars, arrays)
   }
 
   /** Quantum speculation: each way is measured on real calls, then the faster one runs. */
@@ -159,9 +167,7 @@ class Offloaded {
     const way = variant.best ?? (times.kernel.length <= times.v8.length ? 'kernel' : 'v8')
     const begun = variant.best === undefined ? process.hrtime.bigint() : undefined
     try {
-      return way === 'kernel'
-        ? variant.native.call(scalars, arrays)
-        : Reflect.apply(this.#fn, self, args)
+      return way === 'kernel' ? run(variant, scalars, arrays) : Reflect.apply(this.#fn, self, args)
     } finally {
       if (begun !== undefined) {
         times[way].push(Number(process.hrtime.bigint() - begun))

@@ -242,7 +242,9 @@ fn failed(e: &JitError) -> napi::Error {
 }
 
 fn left() -> napi::Error {
-    napi::Error::from_reason("a kernel left where none can (a bug in iris)")
+    napi::Error::from_reason(
+        "unsupported 0 0 an element was stored under the index `undefined`: in V8 it becomes a property, a kernel cannot",
+    )
 }
 
 fn shape_code(shape: &[crate::runtime::offload::ir::Ty]) -> u32 {

@@ -72,6 +72,15 @@ impl Lower<'_> {
     pub(super) fn store(&mut self, array: usize, index: Val, value: Val) {
         let (id, kind) = (self.bufs[array].id, self.bufs[array].array);
         self.m.make_writable(id);
+        // Under the index `undefined` V8 makes a property; a kernel cannot, and says so.
+        let there = match index {
+            Val::Maybe(_, there) => Some(there),
+            Val::Undefined => Some(self.f.bool(false)),
+            _ => None,
+        };
+        if let Some(there) = there {
+            self.f.guard(there, true, self.never);
+        }
         let bits = self.stored(kind, value);
         let (inside, found) = self.inside(array, index);
         let [there, end] = std::array::from_fn(|_| self.f.block());
