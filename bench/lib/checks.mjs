@@ -27,6 +27,12 @@ export const checks = [
     command: node('churn.mjs'),
   },
   {
+    id: 'observed',
+    title: 'Node: a tell that is watched and traced (metrics must cost < 3 %)',
+    needs: 'iris for Node',
+    command: node('observed.mjs'),
+  },
+  {
     id: 'py-million',
     title: 'Python: 1,000,000 live actors',
     needs: 'iris for Python',
