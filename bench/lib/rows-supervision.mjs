@@ -15,10 +15,10 @@ export const supervisionRows = [
     // OTP's supervisor looks through its list of restarts on every restart: it is asked in bursts of 200.
     nOf: { erlang: [200, 200] },
     systems: ['iris', 'nact', 'erlang'],
-    quick: ['iris', 'nact'],
     listed: { nact: 89 * k },
     must: 100 * k,
     goal: 500 * k,
+    full: true,
   },
   {
     id: 'recovery',
