@@ -311,9 +311,15 @@ impl Shared {
     /// Tells the crash hook, or the log.
     pub(super) fn tell_failure(&self, py: Python<'_>, info: ExitInfo) {
         let hook = self.hook.lock().as_ref().map(|h| h.clone_ref(py));
-        let told = Bound::new(py, PyExitInfo::from(info)).and_then(|info| match &hook {
-            Some(hook) => hook.bind(py).call1((info,)),
-            None => py.import("iris._support")?.call_method1("log_crash", (info,)),
+        let told = Bound::new(py, PyExitInfo::from(info)).and_then(|info| {
+            let log = || py.import("iris._support")?.call_method1("log_crash", (&info,));
+            let Some(hook) = &hook else { return log() };
+            hook.bind(py).call1((&info,)).inspect_err(|_| {
+                // The failure itself must not vanish with the hook.
+                if let Err(e) = log() {
+                    e.write_unraisable(py, None);
+                }
+            })
         });
         if let Err(e) = told {
             e.write_unraisable(py, hook.as_ref().map(|h| h.bind(py)));

@@ -269,7 +269,11 @@ impl Host for MeshHost {
         }
     }
 
-    fn dead_letter(&self, _to: Pid, _payload: Payload, _reason: ExitReason) {}
+    fn dead_letter(&self, to: Pid, payload: Payload, reason: ExitReason) {
+        if let Some(core) = self.core() {
+            core.note_dead(to, reason, &Envelope { payload, sender: None, call: None });
+        }
+    }
 
     fn stalled(&self) -> Duration {
         let Some(core) = self.core() else { return Duration::ZERO };
