@@ -34,6 +34,27 @@ const replaced = (rt, name, old) =>
   eventually(() => rt.whereis(name) !== null && rt.whereis(name) !== old)
 
 describe('a restart', () => {
+  for (const [kind, wait] of [
+    ['a', () => {}],
+    ['an async', () => sleep(1)],
+  ]) {
+    test(`of a virtual actor that ${kind} hook ended waits for nothing`, async (t) => {
+      const rt = runtime(t, { stopTimeoutMs: 600_000 })
+      let starts = 0
+      const start = () => {
+        const nth = ++starts
+        const fail = () => {
+          if (nth < 3) throw new Error('boom')
+        }
+        const onActivate = () => wait()?.then(fail) ?? fail()
+        return rt.spawnVirtual(() => String(nth), { onActivate })
+      }
+      const sup = rt.supervise('/svc', [{ id: 'w', start }])
+      assert.equal(String(await rt.call(sup.whereis('w'), 'x', 30)), '3')
+      assert.equal((await quiet(rt)).parked, 0)
+    })
+  }
+
   test('faults 1 and 12: loses the message that crashed and no other', async (t) => {
     const reports = []
     const rt = runtime(t, { onCrash: (report) => reports.push(report) })
@@ -329,12 +350,32 @@ describe('a supervisor', () => {
     await eventually(() => log.length === 2 && sup.children.length === 3)
     assert.deepEqual(log, ['sibling', 'w'])
     assert.deepEqual(gaveUp, ['/top/sub'])
+    assert.deepEqual(rt.listChildren('/top'), [
+      ['/top/other', other],
+      ['/top/sub/sibling', sup.children[1]],
+      ['/top/sub/w', sup.children[2]],
+    ])
     assert.equal((await rt.join(sibling)).reason, 'shutdown')
     assert.equal(sup.whereis('other'), other)
     assert.equal(reports.length, 1)
     assert.match(reports[0], /\/top\/sub gave up.*boom/)
     await sup.stop()
     assert.deepEqual(rt.listActors(), [])
+  })
+
+  test('children that are started anew by an async start have their paths again', async (t) => {
+    const rt = runtime(t)
+    const { start } = workers(rt)
+    const slow = async () => {
+      await null
+      return start()
+    }
+    const specs = [{ id: 'sub', maxRestarts: 0, children: [{ id: 'w', start: slow }] }]
+    const sup = await rt.supervise('/top', specs)
+    const first = sup.whereis('sub/w')
+    rt.send(first, 'boom')
+    await eventually(() => ![first, null].includes(sup.whereis('sub/w')))
+    assert.equal(String(await rt.call(sup.whereis('sub/w'), 'x')), 'x')
   })
 
   test('with none above is gone; what was parked is dead', async (t) => {

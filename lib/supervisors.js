@@ -33,14 +33,15 @@ class Supervisors {
     this.#log = log
   }
 
-  /** Has `pid` replaced by what `factory` answers when it ends. */
-  supervise(path, pid, factory, strategy, restart, id) {
+  /** Has `pid` replaced by what `factory` answers when it ends; `at`: the path that each of them is registered under. */
+  supervise(path, pid, factory, strategy, restart, id, at) {
     const key = this.#next++
     const run = callersContext()
     const isAsync = factory instanceof AsyncFunction
     this.#factories.set(key, {
       factory: run === undefined ? factory : (old) => run(factory, old),
       isAsync,
+      at,
     })
     try {
       this.#native.superviseFactory(path, pid, key, strategy, restart, id)
@@ -69,8 +70,8 @@ class Supervisors {
       this.#failed(ticket, error)
       return
     }
-    if (typeof answer === 'number') this.#native.startOver(ticket, answer)
-    else this.#later(ticket, answer)
+    if (typeof answer === 'number') this.#started(ticket, answer, known.at)
+    else this.#later(ticket, answer, known.at)
   }
 
   #begin(factory, ticket, old) {
@@ -78,7 +79,7 @@ class Supervisors {
     return starts.run(ticket, factory, old)
   }
 
-  async #later(ticket, answer) {
+  async #later(ticket, answer, at) {
     this.#native.startAtHand(0)
     this.waiting++
     this.#hold.hold()
@@ -86,13 +87,25 @@ class Supervisors {
       const pid = isThenable(answer) ? await answer : answer
       if (this.#lane.disposed) return
       if (typeof pid !== 'number') throw new TypeError(`it must answer a pid, got ${describe(pid)}`)
-      this.#native.startOver(ticket, pid)
+      this.#started(ticket, pid, at)
     } catch (error) {
       if (!this.#lane.disposed) this.#failed(ticket, error)
     } finally {
       this.waiting--
       this.#hold.release()
     }
+  }
+
+  #started(ticket, pid, at) {
+    if (at !== undefined && this.#native.whereisPath(at) === null) {
+      try {
+        // Nobody hands the path over if its supervisor had given up.
+        this.#native.registerPath(at, pid)
+      } catch {
+        // It is another's by now, or the actor has ended: then the start fails below.
+      }
+    }
+    this.#native.startOver(ticket, pid)
   }
 
   #failed(ticket, error) {
@@ -249,7 +262,7 @@ function carryOut(runtime, lane, steps) {
       )
     }
     if (runtime.whereisPath(at) !== pid) runtime.registerPath(at, pid)
-    lane.supervisors.supervise(sup, pid, start, undefined, restart, id)
+    lane.supervisors.supervise(sup, pid, start, undefined, restart, id, at)
   }
   const step = (each) => {
     if (each.sup === undefined) {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Generator, Sequence
@@ -194,8 +195,23 @@ def _start(runtime: Runtime, path: str, at: str, name: str, spec: dict[str, Any]
         raise errors.NoSuchActor(f"start of child {name!r} answered pid {pid}, which is dead")
     if runtime.whereis_path(at) != pid:
         runtime.register_path(at, pid)
+
+    def enrolled(pid: Any) -> Any:
+        if runtime.whereis_path(at) is None:
+            # Nobody hands the path over if its supervisor had given up. Another's it stays, and no live pid fails later.
+            with contextlib.suppress(errors.IrisError):
+                runtime.register_path(at, pid)
+        return pid
+
+    async def later(answer: Awaitable[Any]) -> Any:
+        return enrolled(await answer)
+
+    def again() -> Any:
+        answer = start()
+        return later(answer) if inspect.isawaitable(answer) else enrolled(answer)
+
     runtime.path_supervise_with_factory(
-        path, pid, start, None, restart=spec.get("restart"), id=name
+        path, pid, again, None, restart=spec.get("restart"), id=name
     )
 
 

@@ -10,7 +10,8 @@
 //! one has got meanwhile. So for each sender the order holds, and nothing is lost or doubled.
 
 use super::core::{Core, Sent, Wake};
-use crate::actor::cell::{Cell, Extra, Keeper, Life, Sched};
+use crate::actor::activation::Phase;
+use crate::actor::cell::{Body, Cell, Extra, Keeper, Life, Sched};
 use crate::id::{CallId, Pid};
 use crate::mailbox::Mailbox;
 use crate::message::{Envelope, ExitReason, Payload};
@@ -98,7 +99,10 @@ impl Core {
     /// An actor ends and a replacement is to come: what it had queued stays in its cell. Answers the calls that fail, or
     /// may still do so.
     pub(super) fn park(&self, c: &mut Cell, extra: &mut Extra) {
-        let open_turn = c.sched == Sched::Running && !c.awaiting;
+        // A hook has taken no messages: there is nothing that a lane could give back after it.
+        let in_hook = matches!(&c.body, Body::Virtual(v)
+            if matches!(v.phase, Phase::Activating | Phase::Deactivating));
+        let open_turn = c.sched == Sched::Running && !c.awaiting && !in_hook;
         c.life = Life::Parked;
         if !open_turn {
             c.sched = Sched::Idle;

@@ -136,7 +136,8 @@ impl Runtime {
         start: &Start,
     ) -> Result<()> {
         let pid = start(self)?;
-        self.register_path(&format!("{at}/{id}"), pid)?;
+        let own = format!("{at}/{id}");
+        self.register_path(&own, pid)?;
         let last: Weak<Last> = Arc::downgrade(&self._last);
         let start = Arc::clone(start);
         let factory = move |r: StartRequest| {
@@ -145,6 +146,12 @@ impl Runtime {
             rt.set_start_at_hand(r.ticket);
             let outcome = catch_unwind(AssertUnwindSafe(|| start(&rt)));
             rt.set_start_at_hand(0);
+            if let Ok(Ok(pid)) = &outcome
+                && rt.whereis_path(&own).is_ok_and(|holder| holder.is_none())
+            {
+                // Nobody hands the path over if its supervisor had given up. Another's it stays.
+                let _ = rt.register_path(&own, *pid);
+            }
             let outcome = match outcome {
                 Ok(answer) => answer.map_err(|e| e.message().to_owned()),
                 Err(panic) => Err(format!(
