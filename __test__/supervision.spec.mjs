@@ -34,6 +34,33 @@ const replaced = (rt, name, old) =>
   eventually(() => rt.whereis(name) !== null && rt.whereis(name) !== old)
 
 describe('a restart', () => {
+  test('of a virtual actor that is stopped: its hook runs, and what waits is for the replacement', async (t) => {
+    const rt = runtime(t)
+    const log = []
+    const gate = deferred()
+    let starts = 0
+    const start = () => {
+      const nth = ++starts
+      const handler = async (message) => {
+        if (String(message) === 'first') await gate.promise
+        log.push(`${nth}:${message}`)
+        return message
+      }
+      return rt.spawnVirtual(handler, { onDeactivate: () => void log.push(`${nth} sleeps`) })
+    }
+    const sup = rt.supervise('/svc', [{ id: 'w', start }])
+    const pid = sup.whereis('w')
+    const calls = ['first', 'a'].map((message) => rt.call(pid, message, 30))
+    await eventually(() => rt.getMetrics().inFlight === 1)
+    rt.stop(pid)
+    assert.equal(rt.sendPath('/svc/w', 'b'), true)
+    gate.resolve()
+    await Promise.all(calls)
+    await eventually(() => log.length === 4)
+    assert.deepEqual(log, ['1:first', '1 sleeps', '2:a', '2:b'])
+    await quiet(rt)
+  })
+
   for (const [kind, wait] of [
     ['a', () => {}],
     ['an async', () => sleep(1)],

@@ -198,7 +198,7 @@ def _start(runtime: Runtime, path: str, at: str, name: str, spec: dict[str, Any]
 
     def enrolled(pid: Any) -> Any:
         if runtime.whereis_path(at) is None:
-            # Nobody hands the path over if its supervisor had given up. Another's it stays, and no live pid fails later.
+            # Nobody hands the path over if its supervisor had given up. Another's it stays.
             with contextlib.suppress(errors.IrisError):
                 runtime.register_path(at, pid)
         return pid

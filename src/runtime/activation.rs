@@ -41,7 +41,8 @@ impl Core {
     /// A virtual actor has come to its turn: the key of its handler, if it is to handle messages; otherwise its hook is due.
     #[inline(never)]
     pub(super) fn open_virtual(&self, c: &mut Cell, lane: &Arc<Lane>, pid: Pid) -> Option<u32> {
-        let waiting = !c.mailbox.is_empty();
+        // What waits in one that is stopping is for its replacement.
+        let waiting = !c.mailbox.is_empty() && !matches!(c.life, Life::Stopping(_));
         let Body::Virtual(v) = &mut c.body else { return None };
         let activate = match v.phase {
             Phase::Active => return Some(v.key),
