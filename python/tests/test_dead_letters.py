@@ -10,6 +10,7 @@ from iris import DeadLetter, Runtime, errors
 def test_dead_letters_go_to_the_hook_with_their_bytes(caplog: pytest.LogCaptureFixture) -> None:
     letters: list[DeadLetter] = []
     third = threading.Event()
+    begun = threading.Event()
     gate = threading.Event()
 
     def hook(letter: DeadLetter) -> None:
@@ -19,6 +20,7 @@ def test_dead_letters_go_to_the_hook_with_their_bytes(caplog: pytest.LogCaptureF
         raise RuntimeError("a hook that raises ends nothing")
 
     def crash(_: bytes) -> None:
+        begun.set()
         gate.wait()
         raise ValueError("no")
 
@@ -29,6 +31,7 @@ def test_dead_letters_go_to_the_hook_with_their_bytes(caplog: pytest.LogCaptureF
         rt.send(pid, b"second")
 
         def open_when_all_wait() -> None:
+            begun.wait()
             while rt.mailbox_size(pid) != 2:
                 time.sleep(0)
             gate.set()

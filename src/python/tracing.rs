@@ -115,9 +115,17 @@ impl PyRuntime {
 #[pymethods]
 impl PyRuntime {
     /// Says in what condition an actor is.
-    fn set_actor_health(&self, py: Python<'_>, pid: PidArg, health: &str) -> PyResult<()> {
+    fn set_actor_health(
+        &self,
+        py: Python<'_>,
+        pid: PidArg,
+        health: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
         let shared = self.open(py)?;
-        let health = Health::parse(health).or_raise(py)?;
+        let word = health
+            .extract::<String>()
+            .map_err(|_| fail(py, ErrorKind::InvalidType, "health must be a str"))?;
+        let health = Health::parse(&word).or_raise(py)?;
         shared.rt.set_actor_health(pid.known(py)?, health).or_raise(py)
     }
 

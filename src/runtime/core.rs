@@ -539,7 +539,8 @@ impl Core {
         self.check_open()?;
         Names::check(name)?;
         loop {
-            if let Some(holder) = self.names.get(name) {
+            let ended = self.names.get(name);
+            if let Some(holder) = ended {
                 if holder == pid && self.is_alive(pid) {
                     return Ok(());
                 }
@@ -555,7 +556,6 @@ impl Core {
                         format!("name {name:?} is kept for the replacement of pid {holder}"),
                     ));
                 }
-                self.names.release(name, holder);
             }
             let slot = self.slot(pid).ok_or_else(|| self.no_such_actor(pid))?;
             let mut c = slot.lock();
@@ -563,7 +563,12 @@ impl Core {
                 drop(c);
                 return Err(self.no_such_actor(pid));
             }
-            if self.names.claim(name, pid).is_none() {
+            // From hand to hand: whoever sends meanwhile finds one or the other.
+            let taken = match ended {
+                Some(holder) => self.names.transfer(name, holder, pid),
+                None => self.names.claim(name, pid).is_none(),
+            };
+            if taken {
                 c.extra().names.push(name.into());
                 return Ok(());
             }

@@ -11,7 +11,8 @@ impl Core {
     pub(super) fn register_path(&self, path: &Path, pid: Pid) -> Result<()> {
         self.check_open()?;
         loop {
-            if let Some(holder) = self.paths.get(path) {
+            let ended = self.paths.get(path);
+            if let Some(holder) = ended {
                 if holder == pid && self.is_alive(pid) {
                     return Ok(());
                 }
@@ -27,7 +28,6 @@ impl Core {
                         format!("path {path} is kept for the replacement of pid {holder}"),
                     ));
                 }
-                self.paths.release(path, holder);
             }
             let slot = self.slot(pid).ok_or_else(|| self.no_such_actor(pid))?;
             let mut c = slot.lock();
@@ -35,7 +35,12 @@ impl Core {
                 drop(c);
                 return Err(self.no_such_actor(pid));
             }
-            if self.paths.claim(path, pid).is_none() {
+            // From hand to hand: whoever sends meanwhile finds one or the other.
+            let taken = match ended {
+                Some(holder) => self.paths.transfer(path, holder, pid),
+                None => self.paths.claim(path, pid).is_none(),
+            };
+            if taken {
                 c.extra().paths.push(path.clone());
                 return Ok(());
             }
