@@ -101,6 +101,7 @@ test: lint test-rust $(if $(wildcard tests/model.rs),test-model) test-types test
 
 test-rust: ## cargo test of the core (unit, integration, doctests)
 	cargo test $(LOCKED)
+	cargo test $(LOCKED) --features jit --lib jit
 
 test-model: ## The core under shuttle's schedules (tests/model.rs)
 	CARGO_PROFILE_DEV_OPT_LEVEL=1 RUSTFLAGS='--cfg iris_shuttle' cargo test $(LOCKED) --target-dir target/model --test model
@@ -131,7 +132,7 @@ lint-rust: .stamps/venv
 	cargo fmt --check
 	cargo clippy --quiet $(LOCKED) --no-default-features --all-targets -- -D warnings
 	cargo clippy --quiet $(LOCKED) --features node,jit --all-targets --target-dir target/node -- -D warnings
-	cargo clippy --quiet $(LOCKED) --features python --all-targets --target-dir target/python -- -D warnings
+	cargo clippy --quiet $(LOCKED) --features python,jit --all-targets --target-dir target/python -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --quiet $(LOCKED) --no-deps
 
 lint-js: .stamps/npm

@@ -84,6 +84,8 @@ class _Resolver:
             raise _source.Unsupported("it calls too many functions")
         number = self.index[func] = len(self.functions)
         parsed = _source.parse(func)
+        # Reloaders (IPython's autoreload) put new code into the old function.
+        self.guards.append(([func], "__code__", func.__code__))
         self.functions.append(("", {}, []))
         self.parsed.append(parsed)
         self.cells.append({})
@@ -225,7 +227,7 @@ def _function_of(value: object) -> types.FunctionType | None:
     return None
 
 
-def resolve(func: Any) -> tuple[Any, ...]:
+def resolve(params: list[str], func: Any) -> tuple[Any, ...]:
     """What the native half needs to know of a function; last, why it does not compile."""
     resolver = _Resolver()
     reason = None
@@ -233,6 +235,8 @@ def resolve(func: Any) -> tuple[Any, ...]:
     try:
         if not isinstance(func, types.FunctionType):
             raise _source.Unsupported(f"{type(func).__name__} is not a Python function")
+        if _params(func) != params:
+            raise _source.Unsupported("its code was replaced by one with other parameters")
         resolver.add(func)
         fallback = resolver.fallback(func)
     except _source.Unsupported as e:
@@ -267,6 +271,16 @@ def new_like(model: Any, container: str, code: str, count: int) -> Any:
         return made
     view: Any = memoryview(made)
     return view.cast("B").cast(code) if count else view
+
+
+def compact(array: Any) -> Any:
+    """A copy without gaps, in the machine's byte order, of an array that a map reads; or None."""
+    if type(array).__name__ == "ndarray" and array.ndim and array.dtype.kind in "biuf":
+        return sys.modules["numpy"].ascontiguousarray(array, array.dtype.newbyteorder("="))
+    if type(array) is memoryview and array.ndim == 1 and array.format in tuple("bBhHiIlLqQfd?"):
+        view: Any = memoryview(array.tobytes())
+        return view.cast(array.format) if len(array) else array
+    return None
 
 
 def map_elements(
@@ -357,14 +371,21 @@ def _jit(func: Any, return_type: str | None) -> Any:
     if not hasattr(_iris, "JitFunction"):  # built without the feature `jit`
         func.explain = lambda: f"{func.__qualname__}: python: iris was built without offload"
         return func
-    code = getattr(func, "__code__", None)
-    params = list(code.co_varnames[: code.co_argcount]) if code is not None else []
-    made = _iris.JitFunction(func, resolve, params)
-    functools.update_wrapper(made, func)
+    params = _params(func)
+    made = _iris.JitFunction(func, functools.partial(resolve, params), params)
+    for name in functools.WRAPPER_ASSIGNMENTS:  # not update_wrapper: `__wrapped__` is a property
+        if hasattr(func, name):
+            setattr(made, name, getattr(func, name))
+    vars(made).update({k: v for k, v in getattr(func, "__dict__", {}).items() if k != "__wrapped__"})
     vars(made)["_return_type"] = return_type
     if _iris.jit_logging(None):
         made._report()  # says at once why it does not compile
     return made
+
+
+def _params(func: Any) -> list[str]:
+    code = getattr(func, "__code__", None)
+    return list(code.co_varnames[: code.co_argcount]) if code is not None else []
 
 
 def explain(function: Any) -> str:
@@ -389,8 +410,8 @@ def explain(function: Any) -> str:
         if declared is not None and v.get("returns") and v["returns"] != [declared]:
             line += f"; declared {declared}"
         lines.append(line)
-    if report["python_calls"]:
-        lines.append(f"  {report['python_calls']} calls ran in Python")
+    for why, count in report["python_calls"].items():
+        lines.append(f"  {count} calls ran in Python: {why}")
     return "\n".join(lines)
 
 

@@ -231,7 +231,11 @@ impl Kernel {
         let code = if options.interpret {
             Err(None)
         } else {
-            codegen::generate(&module).and_then(|machine| Code::map(&machine)).map_err(Some)
+            // A bug of the code generator must not cost the host its answer: what panics is interpreted.
+            let native = || codegen::generate(&module).and_then(|machine| Code::map(&machine));
+            catch_unwind(AssertUnwindSafe(native))
+                .unwrap_or_else(|_| Err(JitError::backend("the code generator panicked")))
+                .map_err(Some)
         };
         let shapes = module.funcs.iter().flat_map(|f| &f.shapes).map(|s| s.len());
         let exits = module.exits.iter().map(|e| e.state.len());

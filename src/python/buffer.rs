@@ -288,7 +288,9 @@ mod lending {
     /// Lends a contiguous buffer of elements that offload knows, in the machine's byte order.
     pub(in crate::python) fn lend(obj: &Bound<'_, PyAny>) -> Option<Loan> {
         let export = PyUntypedBuffer::get(obj).ok()?;
-        if !export.is_c_contiguous() {
+        // PyO3 reads `>d` and `c` as numbers of ours: the one is in the other byte order, the other gives `bytes`.
+        let own = matches!(export.format().to_bytes(), [kind] | [b'@', kind] if *kind != b'c');
+        if !own || !export.is_c_contiguous() {
             return None;
         }
         let elem = match (ElementType::from_format(export.format()), export.item_size()) {

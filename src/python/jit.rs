@@ -23,7 +23,7 @@ use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Specialisations of one function; further shapes of arguments run in Python.
@@ -115,7 +115,8 @@ pub(super) struct JitFunction {
     params: Vec<Py<PyString>>,
     state: Mutex<State>,
     hot: Mutex<Option<Arc<Variant>>>,
-    python_calls: AtomicU64,
+    /// Calls that ran in Python without a try at native code, by why.
+    python_calls: Mutex<Vec<(&'static str, u64)>>,
 }
 
 impl JitFunction {
@@ -127,12 +128,23 @@ impl JitFunction {
         self.hot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn python_calls(&self) -> MutexGuard<'_, Vec<(&'static str, u64)>> {
+        self.python_calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn python<'py>(
         &self,
         args: &Bound<'py, PyTuple>,
         kwargs: Option<&Bound<'py, PyDict>>,
+        why: &'static str,
     ) -> PyResult<Bound<'py, PyAny>> {
-        self.python_calls.fetch_add(1, Ordering::Relaxed);
+        {
+            let mut calls = self.python_calls();
+            match calls.iter_mut().find(|(known, _)| *known == why) {
+                Some((_, count)) => *count += 1,
+                None => calls.push((why, 1)),
+            }
+        }
         self.func.bind(args.py()).call(args, kwargs)
     }
 
@@ -220,28 +232,42 @@ impl JitFunction {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let this = slf.get();
-        let Some(bound) = this.bind(args, kwargs)? else { return this.python(args, kwargs) };
-        let Some(plan) = this.plan(slf)? else { return this.python(args, kwargs) };
+        let python = |why| this.python(args, kwargs, why);
+        let Some(mut bound) = this.bind(args, kwargs)? else {
+            return python("arguments that do not fit its parameters");
+        };
+        let Some(plan) = this.plan(slf)? else { return python("its globals change too often") };
         if plan.reason.is_some() {
-            return this.python(args, kwargs);
+            return python("it does not compile");
         }
-        let Some(hidden) = plan.hidden(py)? else { return this.python(args, kwargs) };
+        let Some(hidden) = plan.hidden(py)? else {
+            return python("a global that is gone");
+        };
         let Some(numbers) = hidden.iter().map(jit_values::number).collect::<Option<Vec<_>>>()
         else {
-            return this.python(args, kwargs);
+            return python("a global that is no number of 64 bits");
         };
         let mut arguments = Vec::with_capacity(bound.len());
-        for (arg, usage) in bound.iter().zip(&plan.program.functions[0].usage) {
-            match Argument::of(arg, usage.array)? {
+        for (arg, usage) in bound.iter_mut().zip(&plan.program.functions[0].usage) {
+            let mut argument = Argument::of(arg, usage.array)?;
+            if argument.is_none() && !usage.array {
+                // A map only reads: a copy will do for an array with gaps, or in the other byte order.
+                let copy = py.import("iris._offload")?.getattr("compact")?.call1((&*arg,))?;
+                argument = Argument::of(&copy, false)?;
+                *arg = copy;
+            }
+            match argument {
                 Some(argument) => arguments.push(argument),
-                None => return this.python(args, kwargs),
+                None => {
+                    return python("arguments that are no numbers of 64 bits or arrays of them");
+                }
             }
         }
         let usage = &plan.program.functions[0].usage;
         let mapped = arguments.iter().zip(usage).any(|(a, u)| a.is_buffer() && !u.array);
         if mapped {
             if arguments.iter().zip(usage).any(|(_, u)| u.array) {
-                return this.python(args, kwargs);
+                return python("an array both to index and to map over");
             }
             return jit_map::call(this, py, &plan, &bound, &arguments, &numbers);
         }
@@ -250,15 +276,18 @@ impl JitFunction {
         for argument in &arguments {
             match argument.kind(&mut buffers) {
                 Some(kind) => kinds.push(kind),
-                None => return this.python(args, kwargs),
+                None => return python("an array of several dimensions"),
             }
         }
         let hidden: Vec<Kind> = numbers.iter().map(|n| n.kind.clone()).collect();
         let Some(variant) = this.variant(py, &plan, &kinds, &hidden)? else {
-            return this.python(args, kwargs);
+            return python("more specialisations than are kept");
         };
-        if variant.compiled.is_err() || variant.is_off() {
-            return this.python(args, kwargs);
+        if variant.compiled.is_err() {
+            return python("a specialisation that does not compile");
+        }
+        if variant.is_off() {
+            return python("it left native code too often");
         }
         if buffers == 0 {
             *this.hot() = Some(Arc::clone(&variant));
@@ -276,6 +305,13 @@ impl JitFunction {
         let py = args.py();
         let mut bound: Vec<Bound<'py, PyAny>> = args.iter().collect();
         let mut used = 0;
+        let positional: usize = match kwargs {
+            Some(_) => match self.func.bind(py).getattr("__code__") {
+                Ok(code) => code.getattr("co_posonlyargcount")?.extract()?,
+                Err(_) => 0,
+            },
+            None => 0,
+        };
         if bound.len() > self.params.len() {
             return Ok(None);
         }
@@ -285,8 +321,8 @@ impl JitFunction {
             let count = defaults.map_or(0, |d| d.len());
             for at in bound.len()..self.params.len() {
                 let given = match kwargs {
-                    Some(kwargs) => kwargs.get_item(&self.params[at])?,
-                    None => None,
+                    Some(kwargs) if at >= positional => kwargs.get_item(&self.params[at])?,
+                    _ => None,
                 };
                 if let Some(value) = given {
                     used += 1;
@@ -332,7 +368,7 @@ impl JitFunction {
             params,
             state: Mutex::default(),
             hot: Mutex::default(),
-            python_calls: AtomicU64::new(0),
+            python_calls: Mutex::default(),
         }
     }
 
@@ -372,21 +408,32 @@ impl JitFunction {
         slf.get().func.bind(slf.py()).getattr("__qualname__")
     }
 
+    /// Not in the dict: PyO3 does not show that to the collector, and a function that calls itself would never go.
+    #[getter]
+    fn __wrapped__(&self, py: Python<'_>) -> Py<PyAny> {
+        self.func.clone_ref(py)
+    }
+
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
-        let name = slf.get().func.bind(slf.py()).getattr("__qualname__")?;
-        Ok(format!("<offloaded function {name}>"))
+        let func = slf.get().func.bind(slf.py());
+        match func.getattr("__qualname__") {
+            Ok(name) => Ok(format!("<offloaded function {name}>")),
+            Err(_) => Ok(format!("<offloaded {}>", func.repr()?)),
+        }
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.func)?;
         visit.call(&self.resolve)?;
+        // A plan is this function's alone, but for calls that run: they hold the function, so that it is reachable.
         if let Ok(state) = self.state.try_lock()
             && let Some(plan) = &state.plan
-            && Arc::strong_count(plan) == 1
         {
             visit.call(&plan.fallback)?;
-            for guard in &plan.guards {
-                visit.call(&guard.expected)?;
+            let guarded = plan.guards.iter().flat_map(|g| g.places.iter().chain([&g.expected]));
+            let hidden = plan.hidden.iter().flat_map(|(places, _)| places);
+            for object in guarded.chain(hidden) {
+                visit.call(object)?;
             }
         }
         Ok(())
@@ -408,7 +455,12 @@ impl JitFunction {
             None => Some("its globals change too often".to_owned()),
         };
         report.set_item("reason", reason)?;
-        report.set_item("python_calls", this.python_calls.load(Ordering::Relaxed))?;
+        let python_calls = PyDict::new(py);
+        let counted = this.python_calls().clone();
+        for (why, count) in counted {
+            python_calls.set_item(why, count)?;
+        }
+        report.set_item("python_calls", python_calls)?;
         let variants = PyList::empty(py);
         let (all, maps) = {
             let state = this.state();
