@@ -376,7 +376,8 @@ def _jit(func: Any, return_type: str | None) -> Any:
     for name in functools.WRAPPER_ASSIGNMENTS:  # not update_wrapper: `__wrapped__` is a property
         if hasattr(func, name):
             setattr(made, name, getattr(func, name))
-    vars(made).update({k: v for k, v in getattr(func, "__dict__", {}).items() if k != "__wrapped__"})
+    vars(made).update(getattr(func, "__dict__", {}))
+    vars(made).pop("__wrapped__", None)
     vars(made)["_return_type"] = return_type
     if _iris.jit_logging(None):
         made._report()  # says at once why it does not compile

@@ -439,6 +439,13 @@ impl JitFunction {
         Ok(())
     }
 
+    /// The plan of a recursive function expects the function itself: nobody else can break that cycle.
+    fn __clear__(&self) {
+        let state = std::mem::take(&mut *self.state());
+        let hot = self.hot().take();
+        drop((state, hot));
+    }
+
     /// What became of the function, as text: whether it runs natively and why not, one line a specialisation.
     fn explain<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         slf.py().import("iris._offload")?.getattr("explain")?.call1((slf,))
