@@ -118,10 +118,12 @@ def _wrapped(
     func: types.FunctionType,
     cells: tuple[str, ...],
     by_global: bool,
+    imported: bool,
 ) -> types.CodeType:
     """The module code that defines `node` inside of a function whose variables are `cells`.
 
     `by_global`: the function finds its own name among the globals, not in a cell.
+    `imported`: the modules that it uses are imported at the top of its file, not elsewhere.
     """
     if isinstance(node, ast.Lambda):
         inner: ast.stmt = ast.Return(
@@ -150,7 +152,12 @@ def _wrapped(
     )
     if hasattr(outer, "type_params"):
         setattr(outer, "type_params", [])  # noqa: B010 - from Python 3.12 on
-    module = ast.fix_missing_locations(ast.Module([outer], []))
+    # On CPython 3.11.7 `math.sqrt(x)` has other code where the file imports `math` at its top.
+    names = [
+        n for n in func.__code__.co_names if isinstance(func.__globals__.get(n), types.ModuleType)
+    ]
+    imports: list[ast.stmt] = [ast.Import([ast.alias(name)]) for name in names] if imported else []
+    module = ast.fix_missing_locations(ast.Module([outer, *imports], []))
     flags = func.__code__.co_flags & _FUTURE
     filename = func.__code__.co_filename
     made: types.CodeType = compile(module, filename, "exec", flags, dont_inherit=True)
@@ -187,10 +194,13 @@ def _compiles_to(node: ast.FunctionDef | ast.Lambda, func: types.FunctionType) -
         cells = func.__code__.co_freevars
         by_global = func.__code__.co_name not in cells
         cells = tuple(c for c in cells if c != func.__code__.co_name)
-        made = _find(_wrapped(node, func, cells, by_global), func.__code__.co_name)
+        for imported in (True, False):
+            made = _find(_wrapped(node, func, cells, by_global, imported), func.__code__.co_name)
+            if made is not None and _same(made, func.__code__):
+                return True
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
-        return False
-    return made is not None and _same(made, func.__code__)
+        pass
+    return False
 
 
 def _same(a: types.CodeType, b: types.CodeType) -> bool:
@@ -216,7 +226,7 @@ def rebuild(parsed: Parsed, cells: dict[str, Any]) -> types.FunctionType:
     func = parsed.func
     names = tuple(n for n in (*func.__code__.co_freevars, *cells) if n != func.__name__)
     names = tuple(dict.fromkeys(names))
-    code = _wrapped(parsed.node, func, names, False)
+    code = _wrapped(parsed.node, func, names, False, imported=False)
     space: dict[str, Any] = {}
     exec(code, func.__globals__, space)
     own = dict(zip(func.__code__.co_freevars, func.__closure__ or (), strict=True))

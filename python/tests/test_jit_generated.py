@@ -23,7 +23,7 @@ FUNCTIONS = 25
 def test_generated_functions_agree_three_ways() -> None:
     print(f"seed {SEED}", file=sys.stderr)
     rng = random.Random(SEED)
-    done = native = 0
+    done = native = tried = 0
     while done < CASES:
         seed = rng.getrandbits(48)
         with warnings.catch_warnings():
@@ -45,6 +45,8 @@ def test_generated_functions_agree_three_ways() -> None:
                 assert spec == expected, f"interpreter: {where}"
                 done += 1
             _iris.jit_interpret(False)
+            tried += 1
             native += any(v["runs"] == "native" for v in compiled._report()["variants"])
-        assert native > 0, "nothing compiled: the test would prove nothing"
-    print(f"{done} cases, {native} functions ran natively", file=sys.stderr)
+    print(f"{done} cases, {native} of {tried} functions ran natively", file=sys.stderr)
+    # 95 % did when this was written; below, the test would compare Python with itself.
+    assert native * 4 >= tried * 3, f"only {native} of {tried} functions compiled"
