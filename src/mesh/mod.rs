@@ -3,7 +3,7 @@
 //! ```text
 //!   runtime/mesh.rs   Host: what the mesh needs of the core          (level 5)
 //!   node.rs           listen, resolve, proxies, export, close        \
-//!   link.rs           tasks: accept, dial, carry, mend                | the I/O thread
+//!   link/             tasks: accept, dial, carry, mend               | the I/O thread
 //!   session/          one peer: proxies, credits, calls              /
 //!   peers.rs  stream/  detector.rs  secure.rs  wire/                 pure: no I/O, no clock
 //!   transport/        the only sockets, and the thread

@@ -1,0 +1,246 @@
+//! The life of a connection that carries a session, and what comes after it.
+
+use super::conn::Conn;
+use super::greet::dial_once;
+use crate::mesh::node::Node;
+use crate::mesh::session::{Session, Workspace};
+use crate::mesh::transport::{Address, driver};
+use crate::mesh::wire::greeting::{Greeting, Hello, Permissions, RefuseCode};
+use crate::mesh::wire::record::{self, LENGTH, Record};
+use crate::mesh::wire::{MAX_RECORD, Malformed};
+use crate::message::ExitReason;
+use crate::sync::atomic::Ordering;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
+
+/// Received bytes that are acknowledged at once; less waits for [`ACK_DELAY`] or the next record.
+const ACK_AT: u64 = 256 << 10;
+const ACK_DELAY: Duration = Duration::from_millis(20);
+/// How often actors that lag behind are looked at.
+const CREDIT_DELAY: Duration = Duration::from_millis(1);
+/// First and last wait between two tries to connect again.
+const REDIAL: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+
+/// Why a connection ended.
+#[derive(Debug)]
+enum Cut {
+    /// The other end closed it, or the system did.
+    Closed,
+    /// What came makes no sense.
+    Malformed(Malformed),
+    /// The peer has declared this node's incarnation down.
+    DeclaredDown(u64),
+    /// The peer said goodbye.
+    Goodbye,
+    /// The peer is silent.
+    Silent,
+    /// Another connection carries the session, or the session has ended.
+    Replaced,
+}
+
+impl From<Malformed> for Cut {
+    fn from(m: Malformed) -> Self {
+        Self::Malformed(m)
+    }
+}
+
+/// Lets a connection carry a session until it is cut, and sees to what comes then.
+pub(super) fn carry(
+    node: Arc<Node>,
+    mut conn: Conn,
+    session: Arc<Session>,
+    theirs: &Hello,
+    allowed: Permissions,
+    address: Option<Address>,
+) -> impl Future<Output = ()> + Send + use<> {
+    let number = session.attach(theirs, allowed, address.is_some(), address.as_ref());
+    async move {
+        let Some(number) = number else { return };
+        let cut = run(&node, &mut conn, &session, number).await;
+        drop(conn);
+        match cut {
+            Cut::Goodbye => node.over(&session, ExitReason::Disconnected),
+            Cut::Silent => node.over(&session, ExitReason::NodeDown),
+            Cut::DeclaredDown(incarnation) => node.declared_down(Some(&session), incarnation),
+            // A hole in the stream is the connection's fault; anything else in an authenticated stream is the peer's.
+            Cut::Malformed(m) if m != Malformed::Gap && m != Malformed::Kind(0) => {
+                node.over(&session, ExitReason::NodeDown);
+            }
+            Cut::Replaced => {
+                session.detach(number);
+            }
+            Cut::Closed | Cut::Malformed(_) if session.is_leaving() => {
+                node.over(&session, ExitReason::Disconnected);
+            }
+            Cut::Closed | Cut::Malformed(_) => {
+                if session.detach(number) {
+                    node.counts.cuts.fetch_add(1, Ordering::Relaxed);
+                    driver::task(mend(node, session, number));
+                }
+            }
+        }
+    }
+}
+
+/// Connects again, or waits for the other to, until the resume window is over.
+async fn mend(node: Arc<Node>, session: Arc<Session>, number: u64) {
+    let window = node.options().resume_window;
+    let again = async {
+        let mut pause = REDIAL.0;
+        loop {
+            if session.ended().is_some() || session.was_carried_since(number) || node.is_closed() {
+                return;
+            }
+            if let Some(address) = session.address() {
+                let deadline = node.options().handshake_timeout;
+                let _ = timeout(deadline, dial_once(&node, &address, Some(&session))).await;
+                if session.ended().is_some() || session.was_carried_since(number) {
+                    return;
+                }
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(REDIAL.1);
+        }
+    };
+    if timeout(window, again).await.is_err() && !session.was_carried_since(number) {
+        node.over(&session, ExitReason::NodeDown);
+    }
+}
+
+/// The life of a connection.
+async fn run(node: &Arc<Node>, conn: &mut Conn, session: &Arc<Session>, number: u64) -> Cut {
+    match run_until(node, conn, session, number).await {
+        Err(cut) => cut,
+        Ok(never) => match never {},
+    }
+}
+
+enum Never {}
+
+async fn run_until(
+    node: &Arc<Node>,
+    conn: &mut Conn,
+    session: &Arc<Session>,
+    number: u64,
+) -> Result<Never, Cut> {
+    let options = node.options();
+    let heartbeat = options.heartbeat;
+    let mut space = Workspace::default();
+    let closed = |_: io::Error| Cut::Closed;
+    let ping = |stalled| move |ack| Record::Ping { ack, stalled, stamp: 0 };
+    // The first record tells the other that this connection is the one.
+    session.control(
+        &mut conn.channel,
+        ping(node.host.stalled() >= options.stall),
+        &mut conn.out,
+    )?;
+    let mut said_ms = node.now_ms();
+    loop {
+        if session.ended().is_some() || !session.is_carrier(number) {
+            // What the other should know, goodbye for one, is on its way if there was room.
+            let _ = conn.write_some();
+            return Err(Cut::Replaced);
+        }
+        // Write as long as there is something and room for it.
+        loop {
+            if conn.out.is_empty() {
+                session.pump(number, &mut conn.channel, &mut space, &mut conn.out)?;
+                if conn.out.is_empty() {
+                    break;
+                }
+                said_ms = node.now_ms();
+            }
+            if !conn.write_some().map_err(closed)? {
+                break;
+            }
+        }
+        // Read what is there; a few buffers, then write again.
+        let mut quiet = false;
+        for _ in 0..4 {
+            let n = conn.read_some().map_err(closed)?;
+            if n == 0 {
+                quiet = true;
+                break;
+            }
+            take_records(conn, session, number)?;
+        }
+        if session.was_bidden_farewell() {
+            return Err(Cut::Goodbye);
+        }
+        if !quiet {
+            continue;
+        }
+        // Nobody is judged by what this node has not read yet.
+        if session.is_silent() {
+            return Err(Cut::Silent);
+        }
+        let lags = session.top_up();
+        let now = node.now_ms();
+        let since = Duration::from_millis(now.saturating_sub(said_ms));
+        if since >= heartbeat && conn.out.is_empty() {
+            session.control(
+                &mut conn.channel,
+                ping(node.host.stalled() >= options.stall),
+                &mut conn.out,
+            )?;
+            said_ms = now;
+            continue;
+        }
+        if session.untold() >= ACK_AT && conn.out.is_empty() {
+            session.control(&mut conn.channel, |ack| Record::Ack { ack }, &mut conn.out)?;
+            said_ms = now;
+            continue;
+        }
+        if conn.out.is_empty() && !session.sleep() {
+            continue;
+        }
+        let mut wait = heartbeat.saturating_sub(since).max(Duration::from_millis(1));
+        let silence = Duration::from_millis(session.silence_ms());
+        wait = wait.min(heartbeat.max(silence / 8));
+        let owes = session.untold() != 0 && conn.out.is_empty();
+        if owes {
+            wait = wait.min(ACK_DELAY);
+        }
+        if lags {
+            wait = wait.min(CREDIT_DELAY);
+        }
+        let blocked = !conn.out.is_empty();
+        let woken = tokio::select! {
+            biased;
+            r = conn.stream.readable() => { r.map_err(closed)?; true }
+            () = session.wake.notified() => true,
+            r = conn.stream.writable(), if blocked => { r.map_err(closed)?; true }
+            () = sleep(wait) => false,
+        };
+        if !woken && owes && conn.out.is_empty() {
+            session.control(&mut conn.channel, |ack| Record::Ack { ack }, &mut conn.out)?;
+            said_ms = node.now_ms();
+        }
+    }
+}
+
+/// Takes every whole record that was read.
+fn take_records(conn: &mut Conn, session: &Arc<Session>, number: u64) -> Result<(), Cut> {
+    while let Some(n) = record::split(&conn.read[conn.start..conn.end], MAX_RECORD)? {
+        let from = conn.start + LENGTH;
+        conn.start = from + n;
+        let plain = conn.channel.open(&conn.read[from..from + n], &mut conn.scratch)?;
+        // A refusal may come instead of the first record, never later.
+        if plain.first() == Some(&3)
+            && let Ok(Greeting::Refuse(r)) = Greeting::decode(plain)
+        {
+            return Err(match r.code {
+                RefuseCode::DeclaredDown => Cut::DeclaredDown(r.incarnation),
+                _ => Cut::Closed,
+            });
+        }
+        let question = session.receive(number, Record::decode(plain)?)?;
+        if let Some(stamp) = question {
+            let answer = |ack| Record::Pong { ack, stamp };
+            session.control(&mut conn.channel, answer, &mut conn.out)?;
+        }
+    }
+    Ok(())
+}
