@@ -54,7 +54,7 @@ const THREADS: &[&str] =
     &["sync.rs", "scheduler/", "timer/", "python/lane.rs", "python/jit_map.rs", "mesh/transport/"];
 const SOCKETS: &[&str] = &["mesh/transport/"];
 const CLOCK: &[&str] = &["clock.rs"];
-const CODEGEN: &[&str] = &["jit/codegen.rs", "jit/code.rs"];
+const CODEGEN: &[&str] = &["jit/codegen/", "jit/code.rs"];
 const FEATURES: &[&str] = &["lib.rs", "runtime/", "node/", "python/"];
 const NAPI: &[&str] = &["node/", "../build.rs"];
 const PYO3: &[&str] = &["python/"];

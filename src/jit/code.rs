@@ -1,6 +1,6 @@
 //! Executable memory: written, then made executable, never both; freed when dropped.
 
-#![allow(unsafe_code, reason = "turns bytes that codegen.rs made into a function, and calls it")]
+#![allow(unsafe_code, reason = "turns bytes that codegen made into a function, and calls it")]
 
 use super::codegen::Machine;
 use super::error::{JitError, Result};
@@ -15,6 +15,8 @@ pub(super) struct Code {
     entry: usize,
     /// Addresses of the functions that the code calls, 0 where nobody calls it.
     functions: Box<[usize]>,
+    /// Address of the poll, 0 where nothing polls.
+    poll: usize,
     size: usize,
 }
 
@@ -35,7 +37,8 @@ impl Code {
             .map_err(|e| failed("the instruction cache cannot be flushed", e))?;
         let base = pages.as_ptr() as usize;
         let functions = machine.functions.iter().map(|f| f.map_or(0, |at| base + at)).collect();
-        Ok(Self { pages, entry: machine.entry, functions, size: machine.bytes.len() })
+        let poll = machine.poll.map_or(0, |at| base + at);
+        Ok(Self { pages, entry: machine.entry, functions, poll, size: machine.bytes.len() })
     }
 
     /// Bytes of code.
@@ -48,6 +51,11 @@ impl Code {
         self.functions.as_ptr()
     }
 
+    /// What the code calls when its fuel is gone.
+    pub(super) fn poll(&self) -> usize {
+        self.poll
+    }
+
     /// Runs the entry.
     ///
     /// # Safety
@@ -55,7 +63,7 @@ impl Code {
     #[inline]
     pub(super) unsafe fn enter(&self, native: &mut Native) -> i64 {
         type Entry = unsafe extern "C" fn(*mut Native) -> i64;
-        // SAFETY: `entry` is where codegen.rs put a function of this signature in these pages, which are executable and
+        // SAFETY: `entry` is where codegen put a function of this signature in these pages, which are executable and
         // stay mapped as long as `self`.
         let entry =
             unsafe { std::mem::transmute::<*const u8, Entry>(self.pages.as_ptr().add(self.entry)) };

@@ -339,6 +339,7 @@ impl Kernel {
             args: args.as_ptr(),
             buffers: buffers.as_ptr(),
             functions: code.functions(),
+            poll: code.poll(),
             scratch: 0,
             host: (&raw mut host).cast(),
         };
@@ -370,6 +371,7 @@ pub(super) struct Native {
     args: *const u64,
     buffers: *const Buffer,
     functions: *const usize,
+    poll: usize,
     scratch: u64,
     host: *mut c_void,
 }
@@ -385,6 +387,7 @@ impl NativeLayout {
     pub(super) const ARGS: i32 = offset_of!(Native, args) as i32;
     pub(super) const BUFFERS: i32 = offset_of!(Native, buffers) as i32;
     pub(super) const FUNCTIONS: i32 = offset_of!(Native, functions) as i32;
+    pub(super) const POLL: i32 = offset_of!(Native, poll) as i32;
     pub(super) const SCRATCH: i32 = offset_of!(Native, scratch) as i32;
     /// The pointer stands at 0, the length at 8.
     pub(super) const BUFFER_SIZE: usize = size_of::<Buffer>();
@@ -505,11 +508,10 @@ unsafe extern "C" fn poll(native: *mut Native) -> u64 {
     let host = unsafe { host(native) };
     // A panic must not cross generated code; one that starts in the host's hook stops the call.
     let fuel = catch_unwind(AssertUnwindSafe(|| host.hook.poll())).unwrap_or(None);
-    if let Some(fuel) = fuel {
-        // SAFETY: as above.
-        unsafe { (*native).fuel = i64::try_from(fuel).unwrap_or(i64::MAX) };
-    }
-    u64::from(fuel.is_some())
+    let left = fuel.map_or(-1, |fuel| i64::try_from(fuel).unwrap_or(i64::MAX));
+    // SAFETY: as above.
+    unsafe { (*native).fuel = left };
+    u64::from(left >= 0)
 }
 
 unsafe extern "C" fn list_new(native: *mut Native) -> u64 {

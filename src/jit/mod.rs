@@ -7,7 +7,7 @@
 //!  map.rs, fold.rs                         a function -> a loop over buffers, still IR
 //!  interp.rs, num.rs                       the specification: what every operation means
 //!  imports.rs                              the closed table of libm
-//!  codegen.rs, code.rs                     IR -> Cranelift -> executable memory
+//!  codegen/, code.rs                       IR -> Cranelift -> executable memory
 //!  kernel.rs                               the compiled function: call it
 //! ```
 //!
