@@ -10,6 +10,7 @@ const k = 1e3
 
 // What `full` marks is left out of --quick.
 import { nodeMore } from './rows-node.mjs'
+import { offloadRows } from './rows-offload.mjs'
 import { pythonMore } from './rows-python.mjs'
 import { supervisionRows } from './rows-supervision.mjs'
 
@@ -282,10 +283,12 @@ export const rows = {
       goal: 300,
     },
   ],
+  offload: offloadRows,
 }
 
 export const titles = {
   node: 'Node: JavaScript actors on one event loop, 64-byte messages',
   python: 'Python: handlers on the interpreter lane, 64-byte messages',
+  offload: 'Offload: functions of numbers',
   rust: 'Rust: native actors on the core, 64-byte messages',
 }

@@ -44,14 +44,14 @@ function nodePeers() {
   )
 }
 
-function pythonPeers() {
+/** Installs what `name` lists into bench/.venv, on the interpreter that iris is measured on. */
+function pythonPackages(name) {
   const venv = path.join(bench, '.venv')
-  const wanted = path.join(bench, 'python/requirements.txt')
-  // The interpreter that iris is measured on, so that both sides run the same one.
+  const wanted = path.join(bench, 'python', name)
   const ours = path.join(root, '.venv/bin/python')
   const python = existsSync(ours) ? ours : onPath('python3.11') ? 'python3.11' : 'python3'
-  once(path.join(venv, '.bench-stamp'), [wanted], () => {
-    run(python, ['-m', 'venv', venv])
+  once(path.join(venv, `.${name}-stamp`), [wanted], () => {
+    if (!existsSync(path.join(venv, 'bin/pip'))) run(python, ['-m', 'venv', venv])
     run(path.join(venv, 'bin/python'), ['-m', 'pip', 'install', '-q', '-r', wanted])
   })
 }
@@ -98,7 +98,8 @@ const steps = {
   'iris for Node': irisForNode,
   'Node peers': nodePeers,
   'iris for Python': irisForPython,
-  'Python peers': pythonPeers,
+  'Python peers': () => pythonPackages('requirements.txt'),
+  numba: () => pythonPackages('requirements-numba.txt'),
   'Rust programs': rustPrograms,
   Erlang: erlangProgram,
 }

@@ -21,6 +21,11 @@ const python = (name, venv) => (work, n, size) => ({
   args: [path.join(bench, 'python/measure.py'), name, work, n, size].filter(Boolean),
 })
 
+const offload = (name, venv) => (work, n) => ({
+  command: path.join(venv, 'bin/python'),
+  args: [path.join(bench, 'python/offload.py'), name, work, n],
+})
+
 const rust =
   (name, env = {}) =>
   (work, n) => ({
@@ -93,6 +98,24 @@ export const systems = {
     needs: 'Python peers',
     start: python('pykka', path.join(bench, '.venv')),
   },
+  'off-iris': {
+    label: 'iris',
+    needs: 'iris for Python',
+    ours: true,
+    start: offload('iris', path.join(root, '.venv')),
+  },
+  numba: { label: 'numba', needs: 'numba', start: offload('numba', path.join(bench, '.venv')) },
+  'off-numpy': {
+    label: 'numpy',
+    needs: 'iris for Python',
+    start: offload('numpy', path.join(root, '.venv')),
+  },
+  'off-python': {
+    label: 'plain Python',
+    needs: 'iris for Python',
+    start: offload('python', path.join(root, '.venv')),
+  },
+  'js-loop': { label: 'plain JS on the loop', needs: null, start: node('js-loop') },
   'rs-iris': { label: 'iris', needs: 'Rust programs', ours: true, start: rust('iris') },
   tokio: { label: 'tokio mpsc', needs: 'Rust programs', start: rust('tokio') },
   'tokio-one': {

@@ -2,4 +2,4 @@
 // package cannot refer to itself as `iris` from here.
 import { createRequire } from 'node:module'
 
-export const { NodeRuntime } = createRequire(import.meta.url)('../..')
+export const { NodeRuntime, offload } = createRequire(import.meta.url)('../..')

@@ -2,12 +2,13 @@
 // Environment: BENCH_MIN_MS, how long a rate is measured at least (300).
 import { emit } from './common.mjs'
 import { measured, rated as more } from './more.mjs'
+import * as offload from './offload.mjs'
 import * as supervision from './supervision.mjs'
 import { open } from './systems/index.mjs'
 import { rated as some, spawn } from './work.mjs'
 
 const rated = { ...some, ...more, ...supervision.rated }
-const several = { ...measured, ...supervision.measured }
+const several = { ...measured, ...supervision.measured, ...offload.measured }
 const [name, work, count, size] = process.argv.slice(2)
 const n = Number(count)
 const WARM_MS = 250 // V8 optimises what it has seen for a while; a server runs longer than this

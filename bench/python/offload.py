@@ -68,14 +68,14 @@ FUNCTIONS: dict[str, Callable[..., float]] = {
 
 def with_iris(name: str, args: list[Any]) -> tuple[Callable[..., Any], list[Any]]:
     """The function itself, offloaded. Arrays are numpy's where there is numpy, as for numba."""
-    import iris  # noqa: PLC0415
+    import iris
 
     return iris.offload(strategy="jit")(FUNCTIONS[name]), as_numpy(args)
 
 
 def with_numba(name: str, args: list[Any]) -> tuple[Callable[..., Any], list[Any]]:
     """`njit`, and `vectorize` with lazy types for the array works: one thread, as it comes."""
-    import numba  # noqa: PLC0415
+    import numba
 
     if isinstance(args[0], float):
         return numba.njit(FUNCTIONS[name]), args
@@ -84,7 +84,7 @@ def with_numba(name: str, args: list[Any]) -> tuple[Callable[..., Any], list[Any
 
 def with_numpy(name: str, args: list[Any]) -> tuple[Callable[..., Any], list[Any]]:
     """What one writes with numpy."""
-    import numpy as np  # noqa: PLC0415
+    import numpy as np
 
     if name == "sincos":
         return lambda x, y, z: np.sin(x) * np.cos(y) + np.sqrt(z) - 1.5, as_numpy(args)
@@ -102,7 +102,7 @@ def with_python(name: str, args: list[Any]) -> tuple[Callable[..., Any], list[An
 def as_numpy(args: list[Any]) -> list[Any]:
     """Arrays as numpy arrays, where there is numpy."""
     try:
-        import numpy as np  # noqa: PLC0415
+        import numpy as np
     except ImportError:
         return args
     return [np.array(a) if isinstance(a, array) else a for a in args]
@@ -149,11 +149,11 @@ def first(system: str, work: str) -> float:
     name, size = ("scalar", 0) if work == "first" else ("rational", 1000)
     wrap = SYSTEMS[system]
     args = inputs(name, size)
-    # Another function first: the compiler's own start-up is the import's, not the function's.
+    # The import is not the function's.
     if system == "iris":
-        import iris  # noqa: F401, PLC0415
+        import iris  # noqa: F401
     elif system == "numba":
-        import numba  # noqa: F401, PLC0415
+        import numba  # noqa: F401
     args = as_numpy(args)
     start = now()
     function, _ = wrap(name, args)

@@ -11,6 +11,7 @@ const load = {
   comedy: async () => (await import('./comedy.mjs')).default(),
   messagechannel: async () => (await import('./messagechannel.mjs')).default(),
   queue: async () => (await import('./queue.mjs')).bursts(),
+  'js-loop': async () => (await import('../offload.mjs')).plain(),
   'queue-microtask': async () => (await import('./queue.mjs')).singles(),
 }
 

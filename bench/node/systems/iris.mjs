@@ -1,7 +1,8 @@
 // iris: actors on this event loop, spoken to as a user would.
 import { Worker } from 'node:worker_threads'
 import { deferred, payload } from '../common.mjs'
-import { NodeRuntime } from '../iris.mjs'
+import { NodeRuntime, offload } from '../iris.mjs'
+import { mapped, summed } from '../offload.mjs'
 import { ofIris } from '../supervision.mjs'
 
 /** As a user would have it who keeps state: it sleeps when it is idle, and its hooks load and save. */
@@ -74,6 +75,10 @@ export default function iris() {
         view.setFloat64(0, due, true)
         rt.sendAfter(pid, ms, message)
       }
+    },
+    offload(kind, array) {
+      const kernel = offload(kind === 'map' ? mapped : summed)
+      return kind === 'map' ? () => kernel.map(array) : () => kernel.reduce(array, 0)
     },
     close: () => rt.close(),
   }
