@@ -163,7 +163,8 @@ bench: build ## Measure iris and its peers, write docs/performance.md (~ 20 min)
 bench-quick: build ## The same rows in < 2 minutes, prints only
 	node bench/run.mjs --quick
 
-soak: build ## The long checks: floods, a million actors, flat memory under churn
+soak: build ## The long checks: floods, a million actors, flat memory under churn, 1,000 cuts in 10 M remote messages
+	cargo test $(LOCKED) --test mesh -- --ignored
 	node bench/run.mjs --only checks --no-write
 
 .PHONY: clean

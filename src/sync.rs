@@ -10,8 +10,8 @@ use std::cell::Cell;
 
 #[cfg(not(iris_shuttle))]
 mod imp {
-    use std::sync::PoisonError;
     pub(crate) use std::sync::{Condvar, MutexGuard};
+    use std::sync::{PoisonError, TryLockError};
 
     #[derive(Debug, Default)]
     pub(crate) struct Mutex<T>(std::sync::Mutex<T>);
@@ -23,6 +23,15 @@ mod imp {
         #[inline]
         pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
             self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+        /// `None`: somebody holds it.
+        #[allow(dead_code, reason = "only the mesh tries")]
+        pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+            match self.0.try_lock() {
+                Ok(guard) => Some(guard),
+                Err(TryLockError::Poisoned(e)) => Some(e.into_inner()),
+                Err(TryLockError::WouldBlock) => None,
+            }
         }
     }
     pub(crate) use std::sync::{atomic, mpsc};
@@ -80,6 +89,10 @@ mod imp {
         }
         pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
             MutexGuard { of: &self.0, held: Some(locked(&self.0)) }
+        }
+        pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+            let held = self.0.try_lock().ok()?;
+            Some(MutexGuard { of: &self.0, held: Some(held) })
         }
     }
     impl<T> Deref for MutexGuard<'_, T> {

@@ -11,7 +11,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         let (data, next) = tail.split_at(tail.len().min(usize::from(length)));
         outbound.push(&Op::Send { to: 1, from: 0, payload: data });
         let _ = outbound.ack(u64::from(ack));
-        if inbound.accept(u64::from(offset), data, 4096, |_| ()).is_err() {
+        if inbound.accept(u64::from(offset), data, 4096, |_, _| ()).is_err() {
             return;
         }
         rest = next;

@@ -114,6 +114,8 @@ pub struct Extra {
     pub overflow: Overflow,
     /// Sends that wait for room.
     pub waiters: VecDeque<Waiter>,
+    /// Who wants to know when the mailbox holds no more than so many messages.
+    pub vacancies: Vec<(usize, Box<dyn FnOnce() + Send>)>,
     /// Its condition, as somebody said.
     pub health: Health,
     /// Who ends it by ending.
@@ -153,6 +155,7 @@ impl Default for Extra {
         Self {
             overflow: Overflow::DropNew,
             waiters: VecDeque::new(),
+            vacancies: Vec::new(),
             health: Health::default(),
             parent: None,
             children: BTreeMap::new(),
@@ -328,7 +331,7 @@ impl Cell {
     #[inline]
     #[must_use]
     pub fn has_waiters(&self) -> bool {
-        self.extra.as_ref().is_some_and(|x| !x.waiters.is_empty())
+        self.extra.as_ref().is_some_and(|x| !x.waiters.is_empty() || !x.vacancies.is_empty())
     }
 
     /// Whether its handler may be given messages.

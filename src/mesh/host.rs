@@ -68,6 +68,9 @@ pub trait Host: Send + Sync + 'static {
     fn whereis(&self, name: &str) -> Option<Pid>;
     /// What can be seen of a live actor.
     fn look(&self, pid: Pid) -> Option<Seen>;
+    /// Calls `sink` once the actor's mailbox holds no more than `most` messages; `false`, and no call, if that is so now or the
+    /// actor has ended.
+    fn when_room(&self, pid: Pid, most: usize, sink: Box<dyn FnOnce() + Send>) -> bool;
     /// Calls `sink` when the actor has ended (at once if it has); answers what takes that back.
     fn watch(&self, pid: Pid, sink: Box<dyn FnOnce(ExitInfo) + Send>) -> u64;
     /// Takes a watch back.

@@ -9,7 +9,8 @@ use super::wire::greeting::{PREAMBLE, Preamble, Refuse, RefuseCode};
 use super::wire::{MAX_RECORD, Malformed, VERSIONS, greeting::Greeting, record};
 use crate::error::{Error, ErrorKind};
 use blake2::{Blake2s256, Digest};
-use snow::{Builder, HandshakeState, TransportState};
+use snow::{Builder, HandshakeState, StatelessTransportState};
+use std::sync::Arc;
 
 const PATTERN: &str = "Noise_NNpsk0_25519_ChaChaPoly_BLAKE2s";
 /// Longest handshake record, in bytes.
@@ -55,21 +56,42 @@ pub enum Role {
     Responder,
 }
 
-/// Turns records into what goes over the wire and back.
-pub enum Channel {
-    /// As they are.
-    Plain,
-    /// Encrypted.
-    Noise(Box<TransportState>),
+/// Both directions of an open connection.
+pub struct Channel {
+    /// For what goes out.
+    pub sealer: Sealer,
+    /// For what comes in.
+    pub opener: Opener,
 }
 
 impl Channel {
+    /// Records as they are.
+    #[must_use]
+    pub fn plain() -> Self {
+        Self { sealer: Sealer::Plain, opener: Opener::Plain }
+    }
+
+    fn noise(state: StatelessTransportState) -> Self {
+        let state = Arc::new(state);
+        Self { sealer: Sealer::Noise(Arc::clone(&state), 0), opener: Opener::Noise(state, 0) }
+    }
+}
+
+/// Turns records into what goes over the wire.
+pub enum Sealer {
+    /// As they are.
+    Plain,
+    /// Encrypted, each with the next number.
+    Noise(Arc<StatelessTransportState>, u64),
+}
+
+impl Sealer {
     /// Longest plain record.
     #[must_use]
     pub fn most(&self) -> usize {
         match self {
             Self::Plain => MAX_RECORD,
-            Self::Noise(_) => MAX_RECORD - TAG,
+            Self::Noise(..) => MAX_RECORD - TAG,
         }
     }
 
@@ -86,17 +108,30 @@ impl Channel {
                 out.extend_from_slice(&(record.len() as u32).to_le_bytes());
                 out.extend_from_slice(record);
             }
-            Self::Noise(noise) => {
+            Self::Noise(noise, number) => {
                 let n = record.len() + TAG;
                 out.extend_from_slice(&(n as u32).to_le_bytes());
                 let start = out.len();
                 out.resize(start + n, 0);
-                noise.write_message(record, &mut out[start..]).map_err(|_| Malformed::Kind(0))?;
+                noise
+                    .write_message(*number, record, &mut out[start..])
+                    .map_err(|_| Malformed::Kind(0))?;
+                *number = number.checked_add(1).ok_or(Malformed::Kind(0))?;
             }
         }
         Ok(())
     }
+}
 
+/// Turns what came over the wire into records.
+pub enum Opener {
+    /// As they are.
+    Plain,
+    /// Encrypted, each with the next number.
+    Noise(Arc<StatelessTransportState>, u64),
+}
+
+impl Opener {
     /// The record in what was read after a length; `scratch` is room for it.
     ///
     /// # Errors
@@ -108,11 +143,13 @@ impl Channel {
     ) -> Result<&'a [u8], Malformed> {
         match self {
             Self::Plain => Ok(sealed),
-            Self::Noise(noise) => {
+            Self::Noise(noise, number) => {
                 if scratch.len() < sealed.len() {
                     scratch.resize(sealed.len(), 0);
                 }
-                let n = noise.read_message(sealed, scratch).map_err(|_| Malformed::Kind(0))?;
+                let n =
+                    noise.read_message(*number, sealed, scratch).map_err(|_| Malformed::Kind(0))?;
+                *number = number.checked_add(1).ok_or(Malformed::Kind(0))?;
                 Ok(&scratch[..n])
             }
         }
@@ -237,7 +274,7 @@ impl Opening {
             refuse(RefuseCode::Secret, told, out);
             return Err(Failure::Secret(why));
         }
-        let Some(secret) = &self.secret else { return Ok(Some(Channel::Plain)) };
+        let Some(secret) = &self.secret else { return Ok(Some(Channel::plain())) };
         let (first, second) = match self.role {
             Role::Initiator => (own.as_slice(), theirs),
             Role::Responder => (theirs, own.as_slice()),
@@ -261,10 +298,10 @@ impl Opening {
     fn finish(&mut self) -> Result<Channel, Failure> {
         match std::mem::replace(&mut self.step, Step::Preamble) {
             Step::Noise(noise) => noise
-                .into_transport_mode()
-                .map(|t| Channel::Noise(Box::new(t)))
+                .into_stateless_transport_mode()
+                .map(Channel::noise)
                 .map_err(|_| Failure::Secret("the handshake is not finished")),
-            Step::Preamble => Ok(Channel::Plain),
+            Step::Preamble => Ok(Channel::plain()),
         }
     }
 }
@@ -322,14 +359,14 @@ mod tests {
         let (a, b, _) = talk("swordfish", "swordfish");
         let (mut a, mut b) = (a.expect("open"), b.expect("open"));
         let (mut one, mut two) = (Vec::new(), Vec::new());
-        a.seal(b"first", &mut one).expect("sealed");
-        a.seal(b"second", &mut two).expect("sealed");
+        a.sealer.seal(b"first", &mut one).expect("sealed");
+        a.sealer.seal(b"second", &mut two).expect("sealed");
         assert!(!one.windows(5).any(|w| w == b"first"), "it is encrypted");
         let mut scratch = Vec::new();
-        assert!(b.open(&two[4..], &mut scratch).is_err(), "the second is not the next");
-        assert_eq!(b.open(&one[4..], &mut scratch), Ok(&b"first"[..]));
-        assert!(b.open(&one[4..], &mut Vec::new()).is_err(), "not twice");
-        assert_eq!(b.open(&two[4..], &mut scratch), Ok(&b"second"[..]));
+        assert!(b.opener.open(&two[4..], &mut scratch).is_err(), "the second is not the next");
+        assert_eq!(b.opener.open(&one[4..], &mut scratch), Ok(&b"first"[..]));
+        assert!(b.opener.open(&one[4..], &mut Vec::new()).is_err(), "not twice");
+        assert_eq!(b.opener.open(&two[4..], &mut scratch), Ok(&b"second"[..]));
     }
 
     #[test]
@@ -344,7 +381,14 @@ mod tests {
             assert!(refused(&first), "{a:?} to {b:?}");
             assert!(refused(&second), "{a:?} to {b:?}");
         }
-        assert!(matches!(talk("", ""), (Ok(Channel::Plain), Ok(Channel::Plain), _)));
+        assert!(matches!(
+            talk("", ""),
+            (
+                Ok(Channel { sealer: Sealer::Plain, .. }),
+                Ok(Channel { opener: Opener::Plain, .. }),
+                _
+            )
+        ));
     }
 
     #[test]
@@ -357,7 +401,7 @@ mod tests {
         let mut channel = responder.advance(&mut read, &mut out).ok().flatten().expect("a channel");
         // ... with an ephemeral key of its own: no record of the old connection, or of a forger, opens here.
         for forged in [vec![0; 40], b"HELLO, let me in, I am the real one".to_vec()] {
-            assert!(channel.open(&forged, &mut Vec::new()).is_err());
+            assert!(channel.opener.open(&forged, &mut Vec::new()).is_err());
         }
     }
 
@@ -376,7 +420,7 @@ mod tests {
         let newer = Preamble { versions: (1, 9), secured: false, capabilities: u32::MAX };
         assert!(matches!(
             responder.advance(&mut newer.encode().to_vec(), &mut Vec::new()),
-            Ok(Some(Channel::Plain))
+            Ok(Some(Channel { sealer: Sealer::Plain, .. }))
         ));
     }
 

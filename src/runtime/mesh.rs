@@ -237,6 +237,10 @@ impl Host for MeshHost {
         })?
     }
 
+    fn when_room(&self, pid: Pid, most: usize, sink: Box<dyn FnOnce() + Send>) -> bool {
+        self.core().is_some_and(|core| core.when_room(pid, most, sink))
+    }
+
     fn watch(&self, pid: Pid, sink: Box<dyn FnOnce(ExitInfo) + Send>) -> u64 {
         match self.core() {
             Some(core) => core.join(pid, crate::actor::cell::ExitSink::Func(sink)),

@@ -220,7 +220,26 @@ impl Core {
             self.books.accepted();
             told.push(w.done);
         }
+        let waiting = c.mailbox.len();
+        if let Some(x) = c.extra.as_mut().filter(|x| !x.vacancies.is_empty()) {
+            for (_, sink) in x.vacancies.extract_if(.., |(most, _)| waiting <= *most) {
+                told.push(Box::new(move |_| sink()));
+            }
+        }
         told
+    }
+
+    /// Calls `sink` once the mailbox holds no more than `most` messages; `false`, and no call, if that is so now or the actor
+    /// has ended.
+    #[cfg(feature = "mesh")]
+    pub(super) fn when_room(&self, pid: Pid, most: usize, sink: Box<dyn FnOnce() + Send>) -> bool {
+        let Some(slot) = self.slot(pid) else { return false };
+        let mut c = slot.lock();
+        if !c.takes(pid.generation()) || c.mailbox.len() <= most {
+            return false;
+        }
+        c.extra().vacancies.push((most, sink));
+        true
     }
 
     /// After messages of `pid` have begun: lets in who waits. For callers that hold no lock.

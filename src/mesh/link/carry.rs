@@ -3,14 +3,14 @@
 use super::conn::Conn;
 use super::greet::dial_once;
 use crate::mesh::node::Node;
-use crate::mesh::session::{Session, Workspace};
+use crate::mesh::session::{Session, Stuck};
 use crate::mesh::transport::{Address, driver};
 use crate::mesh::wire::greeting::{Greeting, Hello, Permissions, RefuseCode};
 use crate::mesh::wire::record::{self, LENGTH, Record};
 use crate::mesh::wire::{MAX_RECORD, Malformed};
 use crate::message::ExitReason;
 use crate::sync::atomic::Ordering;
-use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
@@ -18,8 +18,6 @@ use tokio::time::{sleep, timeout};
 /// Received bytes that are acknowledged at once; less waits for [`ACK_DELAY`] or the next record.
 const ACK_AT: u64 = 256 << 10;
 const ACK_DELAY: Duration = Duration::from_millis(20);
-/// How often actors that lag behind are looked at.
-const CREDIT_DELAY: Duration = Duration::from_millis(1);
 /// First and last wait between two tries to connect again.
 const REDIAL: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 
@@ -40,6 +38,16 @@ enum Cut {
     Replaced,
 }
 
+impl From<Stuck> for Cut {
+    fn from(stuck: Stuck) -> Self {
+        match stuck {
+            Stuck::Closed => Self::Closed,
+            Stuck::Malformed(m) => Self::Malformed(m),
+            Stuck::Replaced => Self::Replaced,
+        }
+    }
+}
+
 impl From<Malformed> for Cut {
     fn from(m: Malformed) -> Self {
         Self::Malformed(m)
@@ -55,7 +63,8 @@ pub(super) fn carry(
     allowed: Permissions,
     address: Option<Address>,
 ) -> impl Future<Output = ()> + Send + use<> {
-    let number = session.attach(theirs, allowed, address.is_some(), address.as_ref());
+    let number =
+        session.attach(theirs, allowed, address.is_some(), address.as_ref(), conn.writer());
     async move {
         let Some(number) = number else { return };
         let cut = run(&node, &mut conn, &session, number).await;
@@ -127,44 +136,30 @@ async fn run_until(
 ) -> Result<Never, Cut> {
     let options = node.options();
     let heartbeat = options.heartbeat;
-    let mut space = Workspace::default();
-    let closed = |_: io::Error| Cut::Closed;
-    let ping = |stalled| move |ack| Record::Ping { ack, stalled, stamp: 0 };
+    let ping = || {
+        let stalled = node.host.stalled() >= options.stall;
+        move |ack| Record::Ping { ack, stalled, stamp: 0 }
+    };
     // The first record tells the other that this connection is the one.
-    session.control(
-        &mut conn.channel,
-        ping(node.host.stalled() >= options.stall),
-        &mut conn.out,
-    )?;
-    let mut said_ms = node.now_ms();
+    session.say(number, ping())?;
+    let mut alarm = pin!(sleep(Duration::ZERO));
+    let mut alarm_ms = 0;
     loop {
         if session.ended().is_some() || !session.is_carrier(number) {
-            // What the other should know, goodbye for one, is on its way if there was room.
-            let _ = conn.write_some();
             return Err(Cut::Replaced);
         }
-        // Write as long as there is something and room for it.
-        loop {
-            if conn.out.is_empty() {
-                session.pump(number, &mut conn.channel, &mut space, &mut conn.out)?;
-                if conn.out.is_empty() {
-                    break;
-                }
-                said_ms = node.now_ms();
-            }
-            if !conn.write_some().map_err(closed)? {
-                break;
-            }
-        }
+        let wrote = session.write(number)?;
         // Read what is there; a few buffers, then write again.
         let mut quiet = false;
         for _ in 0..4 {
-            let n = conn.read_some().map_err(closed)?;
-            if n == 0 {
+            let n = conn.read_some().map_err(|_| Cut::Closed)?;
+            if n != 0 {
+                take_records(conn, session, number)?;
+            }
+            if n == 0 || !conn.may_have_more() {
                 quiet = true;
                 break;
             }
-            take_records(conn, session, number)?;
         }
         if session.was_bidden_farewell() {
             return Err(Cut::Goodbye);
@@ -176,47 +171,45 @@ async fn run_until(
         if session.is_silent() {
             return Err(Cut::Silent);
         }
-        let lags = session.top_up();
         let now = node.now_ms();
-        let since = Duration::from_millis(now.saturating_sub(said_ms));
-        if since >= heartbeat && conn.out.is_empty() {
-            session.control(
-                &mut conn.channel,
-                ping(node.host.stalled() >= options.stall),
-                &mut conn.out,
-            )?;
-            said_ms = now;
+        let since = Duration::from_millis(now.saturating_sub(wrote.said_ms));
+        if since >= heartbeat && !wrote.blocked {
+            session.say(number, ping())?;
             continue;
         }
-        if session.untold() >= ACK_AT && conn.out.is_empty() {
-            session.control(&mut conn.channel, |ack| Record::Ack { ack }, &mut conn.out)?;
-            said_ms = now;
+        let owed = session.untold();
+        if owed >= ACK_AT && !wrote.blocked {
+            session.say(number, |ack| Record::Ack { ack })?;
             continue;
         }
-        if conn.out.is_empty() && !session.sleep() {
+        if !wrote.blocked && !session.sleep() {
             continue;
         }
         let mut wait = heartbeat.saturating_sub(since).max(Duration::from_millis(1));
         let silence = Duration::from_millis(session.silence_ms());
         wait = wait.min(heartbeat.max(silence / 8));
-        let owes = session.untold() != 0 && conn.out.is_empty();
+        let owes = owed != 0 && !wrote.blocked;
         if owes {
             wait = wait.min(ACK_DELAY);
         }
-        if lags {
-            wait = wait.min(CREDIT_DELAY);
+        // A timer that is due earlier than it has to be costs less than one that is set for every message.
+        let due = now + wait.as_millis() as u64;
+        if alarm_ms <= now || due < alarm_ms {
+            alarm.set(sleep(wait));
+            alarm_ms = due;
         }
-        let blocked = !conn.out.is_empty();
         let woken = tokio::select! {
             biased;
-            r = conn.stream.readable() => { r.map_err(closed)?; true }
+            r = conn.stream.readable() => { r.map_err(|_| Cut::Closed)?; true }
             () = session.wake.notified() => true,
-            r = conn.stream.writable(), if blocked => { r.map_err(closed)?; true }
-            () = sleep(wait) => false,
+            r = conn.stream.writable(), if wrote.blocked => { r.map_err(|_| Cut::Closed)?; true }
+            () = &mut alarm => false,
         };
-        if !woken && owes && conn.out.is_empty() {
-            session.control(&mut conn.channel, |ack| Record::Ack { ack }, &mut conn.out)?;
-            said_ms = node.now_ms();
+        if !woken {
+            alarm_ms = 0;
+            if owes {
+                session.say(number, |ack| Record::Ack { ack })?;
+            }
         }
     }
 }
@@ -226,7 +219,8 @@ fn take_records(conn: &mut Conn, session: &Arc<Session>, number: u64) -> Result<
     while let Some(n) = record::split(&conn.read[conn.start..conn.end], MAX_RECORD)? {
         let from = conn.start + LENGTH;
         conn.start = from + n;
-        let plain = conn.channel.open(&conn.read[from..from + n], &mut conn.scratch)?;
+        let sealed = &conn.read[from..from + n];
+        let plain = conn.channel.opener.open(sealed, &mut conn.scratch)?;
         // A refusal may come instead of the first record, never later.
         if plain.first() == Some(&3)
             && let Ok(Greeting::Refuse(r)) = Greeting::decode(plain)
@@ -238,8 +232,7 @@ fn take_records(conn: &mut Conn, session: &Arc<Session>, number: u64) -> Result<
         }
         let question = session.receive(number, Record::decode(plain)?)?;
         if let Some(stamp) = question {
-            let answer = |ack| Record::Pong { ack, stamp };
-            session.control(&mut conn.channel, answer, &mut conn.out)?;
+            session.say(number, |ack| Record::Pong { ack, stamp })?;
         }
     }
     Ok(())

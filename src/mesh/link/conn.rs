@@ -1,11 +1,13 @@
 //! A connection with its buffers, and the way to its channel.
 
 use super::refusal::Opened;
-use crate::mesh::secure::{Channel, Failure, Opening, Role, Secret};
+use crate::mesh::secure::{Channel, Failure, Opening, Role, Sealer, Secret};
+use crate::mesh::session::Writer;
 use crate::mesh::transport::Stream;
 use crate::mesh::wire::greeting::Greeting;
 use crate::mesh::wire::record::{self, LENGTH};
-use std::io;
+use std::io::{self, IoSlice};
+use std::sync::Arc;
 
 /// Bytes that are read at a time.
 const READ: usize = 64 << 10;
@@ -16,7 +18,7 @@ const MAX_GREETING: usize = 2048;
 
 /// A connection with its buffers.
 pub(super) struct Conn {
-    pub(super) stream: Stream,
+    pub(super) stream: Arc<Stream>,
     pub(super) channel: Channel,
     /// What was read: `read[start..end]` is not used yet.
     pub(super) read: Vec<u8>,
@@ -33,8 +35,8 @@ pub(super) struct Conn {
 impl Conn {
     pub(super) fn new(stream: Stream) -> Self {
         Self {
-            stream,
-            channel: Channel::Plain,
+            stream: Arc::new(stream),
+            channel: Channel::plain(),
             read: Vec::new(),
             start: 0,
             end: 0,
@@ -45,7 +47,7 @@ impl Conn {
         }
     }
 
-    pub(super) async fn write_all(&mut self) -> io::Result<()> {
+    async fn write_all(&mut self) -> io::Result<()> {
         while !self.write_some()? {
             self.stream.writable().await?;
         }
@@ -53,9 +55,9 @@ impl Conn {
     }
 
     /// Writes what there is room for; `true`: everything is written.
-    pub(super) fn write_some(&mut self) -> io::Result<bool> {
+    fn write_some(&mut self) -> io::Result<bool> {
         while self.written < self.out.len() {
-            match self.stream.try_write(&self.out[self.written..]) {
+            match self.stream.try_write(&[IoSlice::new(&self.out[self.written..])]) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(n) => self.written += n,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(false),
@@ -66,6 +68,18 @@ impl Conn {
         self.out.clear();
         self.written = 0;
         Ok(true)
+    }
+
+    /// The writing end, for the session: from now on this is the reading end. Nothing is left to be written.
+    pub(super) fn writer(&mut self) -> Writer {
+        debug_assert!(self.out.is_empty());
+        let sealer = std::mem::replace(&mut self.channel.sealer, Sealer::Plain);
+        Writer::new(Arc::clone(&self.stream), sealer)
+    }
+
+    /// Whether more may be there: the last read filled the buffer.
+    pub(super) fn may_have_more(&self) -> bool {
+        self.filled
     }
 
     /// Reads what is there, up to one buffer; answers how much, 0 if nothing is there.
@@ -86,6 +100,9 @@ impl Conn {
                 Ok(n) => {
                     self.end += n;
                     self.filled = self.end == self.read.len();
+                    if !self.filled {
+                        self.stream.has_read_all();
+                    }
                     return Ok(n);
                 }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(0),
@@ -132,7 +149,7 @@ impl Conn {
     }
 
     pub(super) async fn say(&mut self, greeting: &Greeting) -> std::result::Result<(), Opened> {
-        self.channel.seal(&greeting.encode(), &mut self.out).map_err(Failure::Malformed)?;
+        self.channel.sealer.seal(&greeting.encode(), &mut self.out).map_err(Failure::Malformed)?;
         self.write_all().await?;
         Ok(())
     }
@@ -141,7 +158,7 @@ impl Conn {
     pub(super) async fn greeting(&mut self) -> std::result::Result<Greeting, Opened> {
         let n = self.whole(MAX_GREETING).await?;
         let sealed = &self.read[self.start + LENGTH..self.start + LENGTH + n];
-        let open = self.channel.open(sealed, &mut self.scratch);
+        let open = self.channel.opener.open(sealed, &mut self.scratch);
         let plain = open.map_err(|_| Failure::Secret("the other does not know the secret"))?;
         let greeting = Greeting::decode(plain).map_err(Failure::Malformed)?;
         self.start += LENGTH + n;

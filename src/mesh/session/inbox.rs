@@ -6,6 +6,9 @@ use crate::mesh::host::{Seen, Sink};
 use crate::message::{CallOutcome, ExitInfo};
 use crate::sync::Mutex;
 
+/// What a host thread takes upon itself at most.
+const QUICK: usize = 8;
+
 /// A question to the peer.
 pub(in crate::mesh) enum Ask {
     /// Who has this name?
@@ -49,6 +52,8 @@ pub(in crate::mesh) enum Event {
         /// Whether they are.
         on: bool,
     },
+    /// A watched actor has room for more.
+    Room(u64),
     /// A question.
     Ask(Ask),
     /// A proxy that was made before the session.
@@ -88,6 +93,18 @@ impl Inbox {
         let mut s = self.0.lock();
         ready.append(&mut s.ready);
         events.append(&mut s.events);
+    }
+
+    /// As [`take`](Self::take) if there is nothing but a few proxies and replies; otherwise `false`.
+    pub(super) fn take_quick(&self, ready: &mut Vec<Pid>, events: &mut Vec<Event>) -> bool {
+        let mut s = self.0.lock();
+        let few = s.ready.len() + s.events.len() <= QUICK;
+        if !few || !s.events.iter().all(|e| matches!(e, Event::Reply(..))) {
+            return false;
+        }
+        ready.append(&mut s.ready);
+        events.append(&mut s.events);
+        true
     }
 
     pub(super) fn take_all(&self) -> Vec<Event> {

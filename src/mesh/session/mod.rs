@@ -4,33 +4,40 @@
 //!   host threads --signals, replies, exits--> inbox --wake--> [ I/O thread ]
 //!                                                               collect   inbox -> stream       send.rs
 //!                                                               fill      proxies -> stream     send.rs
-//!                                                               records   stream -> socket      send.rs
+//!                                                               records   stream -> socket      send.rs, writer.rs
 //!                                                               handle    socket -> host        receive.rs
 //! ```
 //!
+//! While the I/O thread sleeps, a host thread that has something small to send goes the way to the socket itself
+//! (writer.rs, docs/adr/0035).
+//!
 //! Locks: `rx` is the I/O thread's alone and may be held while the host is told of a message, so nothing that a host may
-//! call takes it; `tx` and `inbox` are held for a few instructions and never across a call of the host's.
+//! call takes it; `tx` and `inbox` are held for a few instructions and never across a call of the host's. `writer` is held
+//! across a write that does not block; a host thread only tries it. In this order: `rx` or `writer`, `tx`, `inbox`.
 
+mod batch;
 mod inbox;
 mod receive;
 mod refs;
 mod send;
+mod writer;
 
 pub(super) use inbox::{Ask, Event};
 pub(super) use receive::Rx;
 pub(super) use refs::Route;
-pub(super) use send::Workspace;
+pub(super) use writer::{Stuck, Writer};
 
 use super::detector::Detector;
 use super::node::Node;
+use super::options::MeshOptions;
 use super::stream::Outbound;
 use super::transport::Address;
 use super::wire::greeting::{Hello, NodeRef, Permissions};
 use crate::error::{Error, ErrorKind};
 use crate::id::{CallId, Pid};
-use crate::message::{ExitInfo, ExitReason};
+use crate::message::{CallOutcome, ExitInfo, ExitReason};
 use crate::sync::Mutex;
-use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use inbox::Inbox;
 use refs::Proxy;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -49,9 +56,16 @@ pub(crate) struct Session {
     pub(super) stalled: AtomicBool,
     /// This node says goodbye: however the session ends now, it ended on purpose.
     leaving: AtomicBool,
+    /// The node's when the session began.
+    options: Arc<MeshOptions>,
+    /// Bytes of the stream that were received, and how many of them the peer was told of.
+    heard: AtomicU64,
+    told: AtomicU64,
     inbox: Inbox,
     tx: Mutex<Tx>,
     rx: Mutex<Rx>,
+    /// Of the connection that carries it.
+    writer: Mutex<Option<Writer>>,
 }
 
 /// The connection that carries a session.
@@ -119,7 +133,23 @@ impl Session {
                 next_question: 0,
             }),
             rx: Mutex::new(Rx::new(detector)),
+            writer: Mutex::new(None),
+            heard: AtomicU64::new(0),
+            told: AtomicU64::new(0),
+            options,
         }
+    }
+
+    /// What to acknowledge.
+    fn tell(&self) -> u64 {
+        let heard = self.heard.load(Ordering::Acquire);
+        self.told.store(heard, Ordering::Relaxed);
+        heard
+    }
+
+    /// Bytes that were received and not acknowledged.
+    pub(super) fn untold(&self) -> u64 {
+        self.heard.load(Ordering::Relaxed).saturating_sub(self.told.load(Ordering::Relaxed))
     }
 
     /// How it ended, if it did.
@@ -149,7 +179,7 @@ impl Session {
 
     /// Bytes received.
     pub(super) fn received(&self) -> u64 {
-        self.rx.lock().inb.received()
+        self.heard.load(Ordering::Acquire)
     }
 
     /// A connection takes the session over; what carried it before notices. Answers the connection's number.
@@ -159,6 +189,7 @@ impl Session {
         allowed: Permissions,
         mine: bool,
         address: Option<&Address>,
+        mut writer: Writer,
     ) -> Option<u64> {
         {
             let mut rx = self.rx.lock();
@@ -178,6 +209,8 @@ impl Session {
             tx.address = Some(address.clone());
         }
         drop(tx);
+        writer.number = number;
+        *self.writer.lock() = Some(writer);
         self.wake.notify_waiters();
         self.wake.notify_one();
         Some(number)
@@ -197,15 +230,19 @@ impl Session {
     pub(super) fn detach(&self, number: u64) -> bool {
         let mut tx = self.tx.lock();
         let was = tx.carrier.is_some_and(|c| c.number == number);
+        let goes_on = was && tx.ended.is_none();
         if was {
             tx.carrier = None;
+            drop(tx);
+            *self.writer.lock() = None;
         }
-        was && tx.ended.is_none()
+        goes_on
     }
 
     /// Nothing more goes out.
     pub(super) fn silence(&self) {
         self.tx.lock().carrier = None;
+        *self.writer.lock() = None;
     }
 
     /// Says goodbye.
@@ -227,9 +264,16 @@ impl Session {
     }
 
     /// A proxy has messages.
-    fn post_ready(&self, pid: Pid) {
+    fn post_ready(self: &Arc<Self>, pid: Pid) {
         if self.inbox.ready(pid) {
-            self.wake.notify_one();
+            self.hurry();
+        }
+    }
+
+    /// A call of the peer's came out.
+    fn post_reply(self: &Arc<Self>, id: u64, outcome: CallOutcome) {
+        if self.inbox.post(Event::Reply(id, outcome)) {
+            self.hurry();
         }
     }
 
@@ -261,6 +305,8 @@ impl Session {
                 lost,
             )
         };
+        self.flush_here();
+        *self.writer.lock() = None;
         let watched = self.rx.lock().forget_all();
         let host = &self.node.host;
         for pid in proxies.keys() {

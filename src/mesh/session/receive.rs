@@ -24,6 +24,8 @@ struct Watched {
     /// Messages that the peer may send yet.
     left: u64,
     /// It is in [`Rx::lagging`].
+    listed: bool,
+    /// Its mailbox is watched: room for more will be told.
     lags: bool,
 }
 
@@ -34,7 +36,7 @@ pub(in crate::mesh) struct Rx {
     /// What the peer may do here.
     pub(super) allowed: Permissions,
     watched: HashMap<u64, Watched>,
-    /// Actors whose credit runs low.
+    /// Actors whose credit ran low in this record.
     lagging: Vec<u64>,
     /// The peer has said goodbye.
     goodbye: bool,
@@ -92,37 +94,37 @@ impl Session {
             }
             let was = tx.out.kept();
             tx.out.ack(ack)?;
-            let room = self.node.options().send_buffer;
+            let room = self.options.send_buffer;
             if was >= room && tx.out.kept() < room {
                 self.wake.notify_one();
             }
         }
         if let Some((offset, bytes)) = data {
-            let most = self.node.options().max_payload;
+            let most = self.options.max_payload;
             let mut inb = std::mem::take(&mut rx.inb);
-            let outcome = inb.accept(offset, bytes, most, |op| self.handle(rx, op));
+            let outcome = inb.accept(offset, bytes, most, |op, own| self.handle(rx, op, own));
+            self.heard.store(inb.received(), Ordering::Release);
             rx.inb = inb;
             outcome?;
-            self.grant(rx);
+            let mut lagging = std::mem::take(&mut rx.lagging);
+            lagging.drain(..).for_each(|bits| self.grant(rx, bits));
+            rx.lagging = lagging;
         }
         Ok(question)
     }
 
-    /// Gives credit to actors that have handled something. Answers whether some still lag.
-    pub(in crate::mesh) fn top_up(&self) -> bool {
+    /// An actor whose credit ran low has room again.
+    pub(super) fn top_up(self: &Arc<Self>, bits: u64) {
         let mut rx = self.rx.lock();
-        self.grant(&mut rx);
-        !rx.lagging.is_empty()
+        if let Some(w) = rx.watched.get_mut(&bits) {
+            w.lags = false;
+            self.grant(&mut rx, bits);
+        }
     }
 
     /// Whether the peer has said goodbye.
     pub(in crate::mesh) fn was_bidden_farewell(&self) -> bool {
         self.rx.lock().goodbye
-    }
-
-    /// Bytes that were received and not acknowledged.
-    pub(in crate::mesh) fn untold(&self) -> u64 {
-        self.rx.lock().inb.untold()
     }
 
     /// Whether the peer has been silent for too long.
@@ -135,23 +137,25 @@ impl Session {
         self.rx.lock().detector.silence_ms(self.node.now_ms())
     }
 
-    fn handle(self: &Arc<Self>, rx: &mut Rx, op: Op<'_>) {
+    /// `own` is the payload of a long operation.
+    fn handle(self: &Arc<Self>, rx: &mut Rx, op: Op<'_>, own: Option<Vec<u8>>) {
+        let bytes = |payload: &[u8]| own.map_or_else(|| payload.into(), Payload::from);
         let host = &self.node.host;
         match op {
             Op::Send { to, from, payload } => {
                 if let Some(pid) = self.spend(rx, to) {
                     let sender = self.sender(from);
-                    host.deliver(pid, payload.into(), sender);
+                    host.deliver(pid, bytes(payload), sender);
                 }
             }
             Op::Call { to, from, id, timeout_ms, payload } => {
-                self.call(rx, (to, from, id, timeout_ms), payload.into());
+                self.call(rx, (to, from, id, timeout_ms), bytes(payload));
             }
             Op::Reply { id, payload } => {
                 if self.tx.lock().asked.remove(&id)
                     && let Some(call) = CallId::from_bits(id)
                 {
-                    host.settle(call, Ok(payload.into()));
+                    host.settle(call, Ok(bytes(payload)));
                 }
             }
             Op::Fail { id, kind, texts } => {
@@ -248,7 +252,7 @@ impl Session {
 
     /// Spends one message of the peer's credit for an actor; `None`: it has none, and the message is dropped.
     fn spend(&self, rx: &mut Rx, to: u64) -> Option<Pid> {
-        let half = u64::from(self.node.options().window) / 2;
+        let half = u64::from(self.options.window) / 2;
         let Some(w) = rx.watched.get_mut(&to) else {
             // It has ended, and the peer does not know it yet; or the peer tries its luck.
             self.node.counts.unknown.fetch_add(1, Ordering::Relaxed);
@@ -259,7 +263,7 @@ impl Session {
             return None;
         };
         w.left = left;
-        if left <= half && !std::mem::replace(&mut w.lags, true) {
+        if left <= half && !w.lags && !std::mem::replace(&mut w.listed, true) {
             rx.lagging.push(to);
         }
         Some(w.pid)
@@ -276,7 +280,7 @@ impl Session {
             self.post(Event::Reply(id, failed(Error::new(ErrorKind::NoSuchActor, message))));
             return;
         };
-        if self.tx.lock().calls.len() >= self.node.options().max_refs {
+        if self.tx.lock().calls.len() >= self.options.max_refs {
             let message = "too many calls of this peer are open";
             self.post(Event::Reply(id, failed(Error::new(ErrorKind::AtCapacity, message))));
             return;
@@ -285,7 +289,7 @@ impl Session {
         let me = Arc::downgrade(self);
         let sink = Box::new(move |outcome| {
             if let Some(me) = me.upgrade() {
-                me.post(Event::Reply(id, outcome));
+                me.post_reply(id, outcome);
             }
         });
         let timeout = Duration::from_millis(timeout_ms);
@@ -322,12 +326,12 @@ impl Session {
             // The peer has forgotten its old proxy, and the credit with it.
             return Some(w.left);
         }
-        if rx.watched.len() >= self.node.options().max_refs {
+        if rx.watched.len() >= self.options.max_refs {
             self.node.counts.forbidden.fetch_add(1, Ordering::Relaxed);
             return None;
         }
         let seen = self.node.host.look(pid)?;
-        let left = self.room(seen);
+        let left = room(u64::from(self.options.window), seen);
         let me = Arc::downgrade(self);
         let sink = Box::new(move |info| {
             if let Some(me) = me.upgrade() {
@@ -335,46 +339,51 @@ impl Session {
             }
         });
         // Before the sink can be called: it takes the entry out.
-        rx.watched.insert(bits, Watched { pid, token: 0, left, lags: false });
+        rx.watched.insert(bits, Watched { pid, token: 0, left, listed: false, lags: false });
         let token = self.node.host.watch(pid, sink);
         if let Some(w) = rx.watched.get_mut(&bits) {
             w.token = token;
         }
-        if left == 0
-            && let Some(w) = rx.watched.get_mut(&bits)
-        {
-            w.lags = true;
-            rx.lagging.push(bits);
+        if left == 0 {
+            self.grant(rx, bits);
         }
         Some(left)
     }
 
-    /// How many messages may be on their way to an actor.
-    fn room(&self, seen: Seen) -> u64 {
-        let window = u64::from(self.node.options().window);
-        let most = seen.capacity.map_or(window, |c| window.min(u64::from(c)));
-        most.saturating_sub(seen.queue as u64)
-    }
-
-    fn grant(&self, rx: &mut Rx) {
-        if rx.lagging.is_empty() {
-            return;
-        }
-        let window = u64::from(self.node.options().window);
-        let mut lagging = std::mem::take(&mut rx.lagging);
-        lagging.retain(|bits| {
-            let Some(w) = rx.watched.get_mut(bits) else { return false };
-            let Some(seen) = self.node.host.look(w.pid) else { return false };
+    /// Gives the peer credit for an actor, once a quarter of what it takes is to be had; until then the actor's mailbox is
+    /// watched.
+    fn grant(self: &Arc<Self>, rx: &mut Rx, bits: u64) {
+        let Some(w) = rx.watched.get_mut(&bits) else { return };
+        w.listed = false;
+        let window = u64::from(self.options.window);
+        while !w.lags {
+            let Some(seen) = self.node.host.look(w.pid) else { return };
             let most = seen.capacity.map_or(window, |c| window.min(u64::from(c)));
-            let more = self.room(seen).saturating_sub(w.left);
-            // Not a message at a time, unless the peer has none left.
-            if more != 0 && (w.left == 0 || more * 4 >= most) {
-                w.left += more;
-                self.tx.lock().out.push(&Op::Credit { pid: *bits, more });
+            if w.left > most / 2 {
+                return;
             }
-            w.lags = w.left <= most / 2;
-            w.lags
-        });
-        rx.lagging.append(&mut lagging);
+            let step = (most / 4).max(1);
+            let more = room(window, seen).saturating_sub(w.left);
+            if more >= step {
+                w.left += more;
+                self.tx.lock().out.push(&Op::Credit { pid: bits, more });
+                continue;
+            }
+            let me = Arc::downgrade(self);
+            let sink = Box::new(move || {
+                if let Some(me) = me.upgrade() {
+                    me.post(Event::Room(bits));
+                }
+            });
+            // Not below zero: at most half of what it takes is left, and a quarter is the step.
+            let below = most.saturating_sub(w.left + step) as usize;
+            w.lags = self.node.host.when_room(w.pid, below, sink);
+        }
     }
+}
+
+/// How many messages may be on their way to an actor.
+fn room(window: u64, seen: Seen) -> u64 {
+    let most = seen.capacity.map_or(window, |c| window.min(u64::from(c)));
+    most.saturating_sub(seen.queue as u64)
 }

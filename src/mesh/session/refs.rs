@@ -87,14 +87,14 @@ impl Session {
                 }
                 return Ok(pid);
             }
-            if tx.proxies.len() >= self.node.options().max_refs {
+            if tx.proxies.len() >= self.options.max_refs {
                 return Err(Error::new(
                     ErrorKind::AtCapacity,
                     format!("node {} has too many actors known here", self.peer),
                 ));
             }
         }
-        let capacity = self.node.options().proxy_capacity;
+        let capacity = self.options.proxy_capacity;
         let route = Route::open(&self.node, remote, Arc::downgrade(self), capacity)?;
         self.adopt(&route, credit);
         route.pid().ok_or_else(|| self.gone(crate::message::ExitReason::Killed))

@@ -1,50 +1,37 @@
 //! From the proxies and the inbox to the stream, from the stream to records.
 
+use super::writer::{Workspace, Writer};
 use super::{Ask, Event, Session};
 use crate::error::{Error, ErrorKind};
 use crate::id::Pid;
 use crate::mesh::host::Drained;
-use crate::mesh::secure::Channel;
+use crate::mesh::secure::Sealer;
+use crate::mesh::stream::Piece;
 use crate::mesh::wire::Malformed;
 use crate::mesh::wire::op::{Op, StopMode, Texts};
-use crate::mesh::wire::record::{self, DATA_HEAD, Record};
+use crate::mesh::wire::record::{self, DATA_HEAD};
 use crate::message::{CallOutcome, Envelope, ExitInfo, Payload};
 use crate::sync::atomic::Ordering;
-use std::io::IoSlice;
 use std::sync::Arc;
 
 /// Bytes that are prepared for one write at most.
 const WRITE_BATCH: usize = 256 << 10;
+/// A part of a payload that is shorter is copied all the same, in bytes.
+const SHARE: usize = 1 << 10;
 /// Messages of one proxy before the next one's turn.
 const PROXY_BUDGET: usize = 256;
 
-/// Memory of a connection's writer, used again and again.
-#[derive(Default)]
-pub(in crate::mesh) struct Workspace {
-    ready: Vec<Pid>,
-    events: Vec<Event>,
-    envelopes: Vec<Envelope>,
-    record: Vec<u8>,
-}
-
 impl Session {
-    /// Prepares what is to be written next, if there is anything. On the I/O thread.
+    /// Prepares what is to be written next, if there is anything.
     ///
     /// # Errors
     /// The channel is used up.
-    pub(in crate::mesh) fn pump(
-        self: &Arc<Self>,
-        carrier: u64,
-        channel: &mut Channel,
-        space: &mut Workspace,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Malformed> {
-        self.collect(space);
-        while out.len() < WRITE_BATCH {
-            self.fill(space);
-            let before = out.len();
-            self.records(carrier, channel, space, out)?;
-            if out.len() == before {
+    pub(super) fn pump(self: &Arc<Self>, w: &mut Writer) -> Result<(), Malformed> {
+        while w.batch.len() < WRITE_BATCH {
+            self.fill(&mut w.space);
+            let before = w.batch.len();
+            self.records(w)?;
+            if w.batch.len() == before {
                 break;
             }
         }
@@ -62,7 +49,7 @@ impl Session {
 
     /// Too much waits for the peer's acknowledgement.
     fn is_choked(&self, tx: &super::Tx) -> bool {
-        tx.out.kept() >= self.node.options().send_buffer
+        tx.out.kept() >= self.options.send_buffer
     }
 
     /// Bytes of the stream that wait for an acknowledgement or to be sent.
@@ -75,9 +62,19 @@ impl Session {
         !self.inbox.sleep() || !self.tx.lock().ready.is_empty()
     }
 
-    /// Takes the inbox in.
-    pub(in crate::mesh) fn collect(self: &Arc<Self>, space: &mut Workspace) {
+    /// Bytes of the stream that were not handed to a connection.
+    pub(super) fn unsent(&self) -> usize {
+        self.tx.lock().out.unsent()
+    }
+
+    /// Takes the inbox in. On the I/O thread.
+    pub(super) fn collect(self: &Arc<Self>, space: &mut Workspace) {
         self.inbox.take(&mut space.ready, &mut space.events);
+        self.admit_taken(space);
+    }
+
+    /// Does what was taken from the inbox.
+    pub(super) fn admit_taken(self: &Arc<Self>, space: &mut Workspace) {
         if !space.ready.is_empty() {
             self.tx.lock().ready.extend(space.ready.drain(..));
         }
@@ -110,6 +107,7 @@ impl Session {
             Event::Gone(pid) => {
                 self.forget_proxy(pid);
             }
+            Event::Room(pid) => self.top_up(pid),
             Event::Ask(ask) => self.ask(ask),
             Event::Adopt(route) => self.adopt(&route, None),
             Event::Goodbye => self.tx.lock().out.push(&Op::Goodbye),
@@ -252,56 +250,36 @@ impl Session {
     }
 
     /// Turns what the stream holds into records, up to about [`WRITE_BATCH`].
-    fn records(
-        &self,
-        carrier: u64,
-        channel: &mut Channel,
-        space: &mut Workspace,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Malformed> {
-        if self.tx.lock().out.unsent() == 0 {
+    fn records(&self, w: &mut Writer) -> Result<(), Malformed> {
+        let most = w.most();
+        let mut tx = self.tx.lock();
+        if tx.out.unsent() == 0 || tx.carrier.is_none_or(|c| c.number != w.number) {
             return Ok(());
         }
         // Only what goes out tells anything.
-        let ack = self.rx.lock().inb.tell();
-        let mut tx = self.tx.lock();
-        if tx.carrier.is_none_or(|c| c.number != carrier) {
-            return Ok(());
-        }
-        let most = channel.most() - DATA_HEAD;
-        while out.len() < WRITE_BATCH && tx.out.unsent() != 0 {
-            let mut slices: Vec<IoSlice<'_>> = Vec::new();
-            let (offset, n) = tx.out.next(most, &mut slices);
-            let head = record::data_head(offset, ack);
-            if let Channel::Plain = channel {
-                out.extend_from_slice(&((DATA_HEAD + n) as u32).to_le_bytes());
-                out.extend_from_slice(&head);
-                slices.iter().for_each(|s| out.extend_from_slice(s));
+        let ack = self.tell();
+        while w.batch.len() < WRITE_BATCH && tx.out.unsent() != 0 {
+            let n = tx.out.unsent().min(most);
+            let head = record::data_head(tx.out.cursor(), ack);
+            if let Sealer::Plain = w.sealer {
+                w.batch.copy(&((DATA_HEAD + n) as u32).to_le_bytes());
+                w.batch.copy(&head);
+                tx.out.next(most, |piece| match piece {
+                    Piece::Large(payload, part) if part.len() >= SHARE => {
+                        w.batch.share(payload, part);
+                    }
+                    piece => w.batch.copy(piece.bytes()),
+                });
             } else {
-                space.record.clear();
-                space.record.extend_from_slice(&head);
-                slices.iter().for_each(|s| space.record.extend_from_slice(s));
-                channel.seal(&space.record, out)?;
+                let record = &mut w.space.record;
+                record.clear();
+                record.extend_from_slice(&head);
+                tx.out.next(most, |piece| record.extend_from_slice(piece.bytes()));
+                w.batch.with(|out| w.sealer.seal(record, out))?;
             }
             tx.out.sent(n);
         }
         Ok(())
-    }
-
-    /// Appends a record that is not of the stream.
-    ///
-    /// # Errors
-    /// The channel is used up.
-    pub(in crate::mesh) fn control(
-        &self,
-        channel: &mut Channel,
-        record: impl FnOnce(u64) -> Record<'static>,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Malformed> {
-        let ack = self.rx.lock().inb.tell();
-        let mut plain = Vec::with_capacity(32);
-        record(ack).put(&mut plain);
-        channel.seal(&plain, out)
     }
 }
 

@@ -14,18 +14,40 @@ use super::wire::op::{self, Op};
 use super::wire::{Malformed, OP_OVERHEAD, Reader};
 use crate::message::Payload;
 use std::collections::VecDeque;
-use std::io::IoSlice;
+use std::ops::Range;
+use std::sync::Arc;
 
 /// A chunk of small operations is closed when it is this long, in bytes.
 const CHUNK: usize = 32 << 10;
 /// Payloads from this length on stay where they are instead of being copied into a chunk, in bytes.
 const OWN_CHUNK: usize = 8 << 10;
+/// A payload up to this length gets its memory when its first bytes have come, in bytes.
+const AT_ONCE: usize = 256 << 10;
 
 enum Bytes {
     /// Whole operations, or the head of one whose payload follows.
     Ops(Vec<u8>),
-    /// The payload of the operation whose head ends the chunk before.
-    Payload(Payload),
+    /// The payload of the operation whose head ends the chunk before. Shared with the connection that is writing it.
+    Payload(Arc<Vec<u8>>),
+}
+
+/// A piece of the stream on its way out.
+pub enum Piece<'a> {
+    /// To be copied: it may be gone when the next acknowledgement comes.
+    Small(&'a [u8]),
+    /// A part of a large payload, to be written from where it is.
+    Large(&'a Arc<Vec<u8>>, Range<usize>),
+}
+
+impl Piece<'_> {
+    /// The bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Small(bytes) => bytes,
+            Self::Large(payload, part) => &payload[part.clone()],
+        }
+    }
 }
 
 impl Bytes {
@@ -71,7 +93,7 @@ impl Outbound {
         self.end += (tail.len() - before) as u64;
         if own {
             self.end += payload.len() as u64;
-            self.chunks.push_back(Bytes::Payload(payload));
+            self.chunks.push_back(Bytes::Payload(Arc::new(payload.into_vec())));
         }
     }
 
@@ -99,27 +121,35 @@ impl Outbound {
         (self.end - self.cursor) as usize
     }
 
-    /// The next bytes to send, up to `most`, as slices; answers where in the stream they begin and how many they are.
-    /// [`sent`](Self::sent) moves on.
-    pub fn next<'a>(&'a self, most: usize, slices: &mut Vec<IoSlice<'a>>) -> (u64, usize) {
+    /// The next bytes to send, up to `most`, piece by piece; answers how many they are. They begin at
+    /// [`cursor`](Self::cursor); [`sent`](Self::sent) moves on.
+    pub fn next<'a>(&'a self, most: usize, mut each: impl FnMut(Piece<'a>)) -> usize {
         let mut skip = (self.cursor - self.first) as usize;
         let mut taken = 0;
         for chunk in &self.chunks {
-            let bytes = chunk.get();
-            if skip >= bytes.len() {
-                skip -= bytes.len();
+            let length = chunk.get().len();
+            if skip >= length {
+                skip -= length;
                 continue;
             }
-            let bytes = &bytes[skip..];
+            let part = skip..length.min(skip + most - taken);
             skip = 0;
-            let n = bytes.len().min(most - taken);
-            slices.push(IoSlice::new(&bytes[..n]));
-            taken += n;
+            taken += part.len();
+            each(match chunk {
+                Bytes::Ops(ops) => Piece::Small(&ops[part]),
+                Bytes::Payload(payload) => Piece::Large(payload, part),
+            });
             if taken == most {
                 break;
             }
         }
-        (self.cursor, taken)
+        taken
+    }
+
+    /// Where in the stream the next bytes to send begin.
+    #[must_use]
+    pub fn cursor(&self) -> u64 {
+        self.cursor
     }
 
     /// `n` more bytes were handed to the connection.
@@ -201,7 +231,7 @@ impl Outbound {
                     continue;
                 };
                 let payload = match chunks.peek() {
-                    Some(Bytes::Payload(p)) if outside != 0 => p.clone(),
+                    Some(Bytes::Payload(p)) if outside != 0 => Vec::clone(p).into(),
                     _ => payload.into(),
                 };
                 found.push(Unacknowledged { to, payload });
@@ -220,13 +250,26 @@ pub struct Unacknowledged {
     pub payload: Payload,
 }
 
+/// The begin of an operation whose end has not come.
+enum Partial {
+    /// All of it so far, from its length on.
+    Whole(Vec<u8>),
+    /// An operation that ends with a payload: what stands before that, and the payload so far, which needs no copy when
+    /// it is complete.
+    Payload { head: Vec<u8>, payload: Vec<u8>, length: usize },
+}
+
+impl Default for Partial {
+    fn default() -> Self {
+        Self::Whole(Vec::new())
+    }
+}
+
 /// What comes from the peer.
 #[derive(Default)]
 pub struct Inbound {
     received: u64,
-    told: u64,
-    /// The begin of an operation whose end has not come.
-    partial: Vec<u8>,
+    partial: Partial,
     /// Bytes that came twice.
     doubled: u64,
 }
@@ -238,25 +281,14 @@ impl Inbound {
         self.received
     }
 
-    /// Bytes received since the peer was last [told](Self::tell).
-    #[must_use]
-    pub fn untold(&self) -> u64 {
-        self.received - self.told
-    }
-
-    /// What to acknowledge.
-    pub fn tell(&mut self) -> u64 {
-        self.told = self.received;
-        self.received
-    }
-
     /// Bytes that came twice and were dropped.
     #[must_use]
     pub fn doubled(&self) -> u64 {
         self.doubled
     }
 
-    /// Takes the bytes of a DATA record and gives every operation that is complete to `each`, in order, once.
+    /// Takes the bytes of a DATA record and gives every operation that is complete to `each`, in order, once. The payload
+    /// of a long one comes beside it, in memory of its own, and is empty in the operation.
     ///
     /// # Errors
     /// `Gap` if bytes are missing before these: the connection is of no use any more, the session is. Anything else means
@@ -266,7 +298,7 @@ impl Inbound {
         offset: u64,
         bytes: &[u8],
         max_payload: usize,
-        mut each: impl FnMut(Op<'_>),
+        mut each: impl FnMut(Op<'_>, Option<Vec<u8>>),
     ) -> Result<(), Malformed> {
         if offset > self.received {
             return Err(Malformed::Gap);
@@ -277,47 +309,100 @@ impl Inbound {
         self.received += fresh.len() as u64;
         let most =
             max_payload.saturating_add(OP_OVERHEAD).max(2 * op::MAX_ERROR_TEXT + OP_OVERHEAD);
-        if !self.partial.is_empty() {
-            fresh = self.complete(fresh, most, &mut each)?;
+        if let Partial::Whole(begun) = &mut self.partial
+            && !begun.is_empty()
+        {
+            fresh = complete(begun, fresh, most, &mut each)?;
+            // What is left is either whole operations or nothing.
+            if !begun.is_empty() {
+                return Ok(());
+            }
+        }
+        if let Partial::Payload { head, payload, length } = &mut self.partial {
+            let (now, rest) = fresh.split_at(fresh.len().min(*length - payload.len()));
+            append(payload, now, *length);
+            if payload.len() < *length {
+                return Ok(());
+            }
+            each(Op::decode(head)?, Some(std::mem::take(payload)));
+            self.partial = Partial::default();
+            fresh = rest;
         }
         while let Some((head, body)) = op::split(fresh, most)? {
-            each(Op::decode(&fresh[head..head + body])?);
+            each(Op::decode(&fresh[head..head + body])?, None);
             fresh = &fresh[head + body..];
         }
-        self.partial.extend_from_slice(fresh);
+        self.begin(fresh);
         Ok(())
     }
 
-    /// Adds to the unfinished operation just what it needs; answers the rest.
-    fn complete<'a>(
-        &mut self,
-        mut fresh: &'a [u8],
-        most: usize,
-        each: &mut impl FnMut(Op<'_>),
-    ) -> Result<&'a [u8], Malformed> {
-        // The length field first, a byte at a time: it may be cut too.
-        while op::split(&self.partial, most)?.is_none() && Reader(&self.partial).varint().is_err() {
-            let Some((byte, rest)) = fresh.split_first() else { return Ok(fresh) };
-            self.partial.push(*byte);
-            fresh = rest;
+    /// Bytes of memory for the unfinished operation.
+    #[cfg(test)]
+    fn held(&self) -> usize {
+        match &self.partial {
+            Partial::Whole(begun) => begun.capacity(),
+            Partial::Payload { head, payload, .. } => head.capacity() + payload.capacity(),
         }
-        let mut r = Reader(&self.partial);
-        let body = r.varint()? as usize;
-        let have = r.0.len();
-        let head = self.partial.len() - have;
-        let (now, rest) = fresh.split_at(fresh.len().min(body.saturating_sub(have)));
-        self.partial.extend_from_slice(now);
-        // The check of the length, even when nothing more came.
-        if op::split(&self.partial, most)?.is_some() {
-            let whole = std::mem::take(&mut self.partial);
-            each(Op::decode(&whole[head..])?);
-            if whole.capacity() <= CHUNK {
-                self.partial = whole;
-                self.partial.clear();
-            }
-        }
-        Ok(rest)
     }
+
+    /// Keeps the begin of an operation.
+    fn begin(&mut self, fresh: &[u8]) {
+        if fresh.is_empty() {
+            return;
+        }
+        let mut r = Reader(fresh);
+        if let Ok(body) = r.varint()
+            && let Some(head) = op::payload_at(r.0)
+        {
+            let length = body as usize - head;
+            let (head, so_far) = r.0.split_at(head);
+            let mut payload = Vec::new();
+            append(&mut payload, so_far, length);
+            self.partial = Partial::Payload { head: head.to_vec(), payload, length };
+        } else if let Partial::Whole(begun) = &mut self.partial {
+            begun.extend_from_slice(fresh);
+        }
+    }
+}
+
+/// Appends to a buffer that will have `length` bytes; it is made at once if that is little, and otherwise grows as its bytes
+/// come.
+fn append(buffer: &mut Vec<u8>, bytes: &[u8], length: usize) {
+    if length <= AT_ONCE {
+        buffer.reserve_exact(length - buffer.len());
+    }
+    buffer.extend_from_slice(bytes);
+}
+
+/// Adds to the unfinished operation just what it needs; answers the rest.
+fn complete<'a>(
+    begun: &mut Vec<u8>,
+    mut fresh: &'a [u8],
+    most: usize,
+    each: &mut impl FnMut(Op<'_>, Option<Vec<u8>>),
+) -> Result<&'a [u8], Malformed> {
+    // The length field first, a byte at a time: it may be cut too.
+    while op::split(begun, most)?.is_none() && Reader(begun).varint().is_err() {
+        let Some((byte, rest)) = fresh.split_first() else { return Ok(fresh) };
+        begun.push(*byte);
+        fresh = rest;
+    }
+    let mut r = Reader(begun);
+    let body = r.varint()? as usize;
+    let have = r.0.len();
+    let head = begun.len() - have;
+    let (now, rest) = fresh.split_at(fresh.len().min(body.saturating_sub(have)));
+    begun.extend_from_slice(now);
+    // The check of the length, even when nothing more came.
+    if op::split(begun, most)?.is_some() {
+        each(Op::decode(&begun[head..])?, None);
+        if begun.capacity() <= CHUNK {
+            begun.clear();
+        } else {
+            *begun = Vec::new();
+        }
+    }
+    Ok(rest)
 }
 
 #[cfg(test)]

@@ -31,9 +31,9 @@ impl Sim {
     }
 
     fn transmit(&mut self, most: usize) {
-        let mut slices = Vec::new();
-        let (offset, n) = self.out.next(most.max(1), &mut slices);
-        let bytes: Vec<u8> = slices.iter().flat_map(|s| s.iter().copied()).collect();
+        let mut bytes = Vec::new();
+        let offset = self.out.cursor();
+        let n = self.out.next(most.max(1), |piece| bytes.extend_from_slice(piece.bytes()));
         assert_eq!(bytes.len(), n);
         if n != 0 {
             self.wire.push_back((offset, bytes));
@@ -44,8 +44,9 @@ impl Sim {
     fn receive(&mut self) {
         let Some((offset, bytes)) = self.wire.pop_front() else { return };
         let got = &mut self.got;
-        let outcome = self.inb.accept(offset, &bytes, 1 << 20, |op| match op {
+        let outcome = self.inb.accept(offset, &bytes, 1 << 20, |op, own| match op {
             Op::Send { to: 7, payload, .. } => {
+                let payload = own.as_deref().unwrap_or(payload);
                 let n = u64::from_le_bytes(payload[..8].try_into().expect("eight bytes"));
                 assert!(payload[8..].iter().all(|b| *b == n as u8), "message {n} is whole");
                 got.push(n);
@@ -60,8 +61,7 @@ impl Sim {
     }
 
     fn acknowledge(&mut self) {
-        let told = self.inb.tell();
-        self.out.ack(told).expect("it was sent");
+        self.out.ack(self.inb.received()).expect("it was sent");
     }
 
     fn cut(&mut self) {
@@ -110,10 +110,10 @@ proptest! {
     fn hostile_bytes_are_an_error_at_worst(records in prop::collection::vec((0u64..64, prop::collection::vec(any::<u8>(), 0..200)), 0..20)) {
         let mut inb = Inbound::default();
         for (offset, bytes) in records {
-            if inb.accept(offset, &bytes, 4096, |_| ()).is_err() {
+            if inb.accept(offset, &bytes, 4096, |_, _| ()).is_err() {
                 break;
             }
-            prop_assert!(inb.partial.capacity() <= 2 * (4096 + 2 * op::MAX_ERROR_TEXT + OP_OVERHEAD));
+            prop_assert!(inb.held() <= 2 * (4096 + 2 * op::MAX_ERROR_TEXT + OP_OVERHEAD));
         }
     }
 }
@@ -128,9 +128,7 @@ fn what_is_not_acknowledged_is_known() {
     assert_eq!(all.len(), 10);
     assert_eq!(all[3].payload.len(), 20_000);
     // Up to the third message and a little more.
-    let mut slices = Vec::new();
-    let (_, n) = sim.out.next(20_500, &mut slices);
-    drop(slices);
+    let n = sim.out.next(20_500, |_| ());
     sim.out.sent(n);
     sim.out.ack(20_100).expect("sent");
     let rest = sim.out.unacknowledged();
@@ -151,13 +149,13 @@ fn fault_29_a_declared_length_allocates_nothing() {
     let mut inb = Inbound::default();
     let mut bytes = Vec::new();
     crate::mesh::wire::put_varint(&mut bytes, 4 << 30);
-    assert_eq!(inb.accept(0, &bytes, 16 << 20, |_| ()), Err(Malformed::Length(4 << 30)));
+    assert_eq!(inb.accept(0, &bytes, 16 << 20, |_, _| ()), Err(Malformed::Length(4 << 30)));
     let mut inb = Inbound::default();
-    assert_eq!(inb.accept(0, &[0], 16 << 20, |_| ()), Err(Malformed::Length(0)));
+    assert_eq!(inb.accept(0, &[0], 16 << 20, |_, _| ()), Err(Malformed::Length(0)));
     let mut inb = Inbound::default();
     let mut bytes = Vec::new();
     crate::mesh::wire::put_varint(&mut bytes, 16 << 20);
     bytes.push(1);
-    assert_eq!(inb.accept(0, &bytes, 16 << 20, |_| ()), Ok(()));
-    assert!(inb.partial.capacity() < 1024, "the buffer grows as bytes come");
+    assert_eq!(inb.accept(0, &bytes, 16 << 20, |_, _| ()), Ok(()));
+    assert!(inb.held() < 1024, "the buffer grows as bytes come");
 }

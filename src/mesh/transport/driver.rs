@@ -2,10 +2,21 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::{Mutex, mark_lane_thread, start_thread};
+use std::cell::Cell;
 use std::sync::OnceLock;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
+
+std::thread_local! {
+    static IO: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this is the I/O thread of some node.
+#[must_use]
+pub fn is_io_thread() -> bool {
+    IO.with(Cell::get)
+}
 
 /// Starts a task on the I/O thread, from a task that runs there.
 pub fn task(body: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
@@ -37,6 +48,7 @@ impl Driver {
         let (tx, rx) = oneshot::channel();
         let started = start_thread("iris-mesh".into(), None, move || {
             mark_lane_thread();
+            IO.with(|io| io.set(true));
             let _ = runtime.block_on(rx);
             // Tasks that wait are dropped, their sockets closed.
             runtime.shutdown_background();

@@ -4,9 +4,10 @@ pub mod driver;
 
 use crate::error::{Error, ErrorKind, Result};
 use std::fmt;
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream, lookup_host};
 #[cfg(unix)]
 use tokio::net::{UnixListener, UnixStream};
@@ -228,15 +229,26 @@ impl Stream {
         }
     }
 
+    /// Says that everything which was there has been read, so that [`readable`](Self::readable) waits for more: spares
+    /// the read that would find nothing.
+    pub fn has_read_all(&self) {
+        let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+        let _ = match self {
+            Self::Tcp(s) => s.try_io(Interest::READABLE, nothing),
+            #[cfg(unix)]
+            Self::Unix(s) => s.try_io(Interest::READABLE, nothing),
+        };
+    }
+
     /// Writes what there is room for.
     ///
     /// # Errors
     /// `WouldBlock` if there is none; the system's.
-    pub fn try_write(&self, from: &[u8]) -> io::Result<usize> {
+    pub fn try_write(&self, from: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
-            Self::Tcp(s) => s.try_write(from),
+            Self::Tcp(s) => s.try_write_vectored(from),
             #[cfg(unix)]
-            Self::Unix(s) => s.try_write(from),
+            Self::Unix(s) => s.try_write_vectored(from),
         }
     }
 }

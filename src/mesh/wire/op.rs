@@ -388,6 +388,18 @@ pub fn split(stream: &[u8], most: usize) -> Result<Option<(usize, usize)>, Malfo
     Ok((r.0.len() >= body).then_some((stream.len() - r.0.len(), body)))
 }
 
+/// Where the payload begins in the body of a SEND, CALL or REPLY, as far as that has come: `None` for anything else, and as
+/// long as what stands before the payload is not all there.
+#[must_use]
+pub fn payload_at(body: &[u8]) -> Option<usize> {
+    match Op::decode(body).ok()? {
+        Op::Send { payload, .. } | Op::Call { payload, .. } | Op::Reply { payload, .. } => {
+            Some(body.len() - payload.len())
+        }
+        _ => None,
+    }
+}
+
 fn cut(text: &str, most: usize) -> &str {
     let mut end = text.len().min(most);
     while !text.is_char_boundary(end) {

@@ -226,7 +226,7 @@ fn the_corpus_makes_no_decoder_panic() {
             if let Ok(Some((head, body))) = op::split(&bytes, 1 << 20) {
                 let _ = Op::decode(&bytes[head..head + body]);
             }
-            let _ = crate::mesh::stream::Inbound::default().accept(0, &bytes, 4096, |_| ());
+            let _ = crate::mesh::stream::Inbound::default().accept(0, &bytes, 4096, |_, _| ());
             seen += 1;
         }
     }
