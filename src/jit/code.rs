@@ -27,6 +27,13 @@ impl Code {
     /// `Backend` if the operating system gives no memory, or no executable memory.
     pub(super) fn map(machine: &Machine) -> Result<Self> {
         let failed = |what: &str, e: std::io::Error| JitError::backend(format!("{what}: {e}"));
+        #[cfg(test)]
+        if tests::DENIED.get() {
+            return Err(failed(
+                "no executable memory",
+                std::io::ErrorKind::PermissionDenied.into(),
+            ));
+        }
         let mut writable = MmapMut::map_anon(machine.bytes.len().max(1))
             .map_err(|e| failed("no memory for code", e))?;
         writable[..machine.bytes.len()].copy_from_slice(&machine.bytes);
@@ -69,5 +76,13 @@ impl Code {
             unsafe { std::mem::transmute::<*const u8, Entry>(self.pages.as_ptr().add(self.entry)) };
         // SAFETY: the caller's promise.
         unsafe { entry(native) }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    thread_local! {
+        /// Whether this thread gets no executable memory: what a hardened kernel does.
+        pub(in crate::jit) static DENIED: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
     }
 }

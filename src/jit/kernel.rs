@@ -221,6 +221,13 @@ impl fmt::Debug for Kernel {
     }
 }
 
+/// A bug of the code generator must not cost the host its answer: what panics is interpreted.
+fn native(module: &Module, lanes: bool) -> Result<Code> {
+    let make = || codegen::generate(module, lanes).and_then(|machine| Code::map(&machine));
+    catch_unwind(AssertUnwindSafe(make))
+        .unwrap_or_else(|_| Err(JitError::backend("the code generator panicked")))
+}
+
 impl Kernel {
     /// Checks a module and compiles it; where the backend fails, the kernel is interpreted and `backend_error` says why.
     ///
@@ -231,11 +238,8 @@ impl Kernel {
         let code = if options.interpret {
             Err(None)
         } else {
-            // A bug of the code generator must not cost the host its answer: what panics is interpreted.
-            let native = || codegen::generate(&module).and_then(|machine| Code::map(&machine));
-            catch_unwind(AssertUnwindSafe(native))
-                .unwrap_or_else(|_| Err(JitError::backend("the code generator panicked")))
-                .map_err(Some)
+            // A machine that has no vectors for a loop may have code for it all the same.
+            native(&module, true).or_else(|_| native(&module, false)).map_err(Some)
         };
         let shapes = module.funcs.iter().flat_map(|f| &f.shapes).map(|s| s.len());
         let exits = module.exits.iter().map(|e| e.state.len());

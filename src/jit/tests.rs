@@ -64,6 +64,26 @@ fn a_loop_returns_what_it_added_up() {
 }
 
 #[test]
+fn fault_42_a_compile_that_fails_in_mid_run_is_interpreted_and_reported() {
+    let call = |kernel: &Kernel| {
+        let mut frame = Frame::default();
+        let outcome = kernel.call(&[1_000], &[], Budget::default(), &mut frame, &mut ()).unwrap();
+        (outcome, frame.values)
+    };
+    let native = Kernel::compile(triangle(), &Options::default()).unwrap();
+    let answer = call(&native);
+    super::code::tests::DENIED.set(true);
+    let late = Kernel::compile(triangle(), &Options::default()).unwrap();
+    super::code::tests::DENIED.set(false);
+    assert!(native.is_native() && !late.is_native());
+    let reported = late.backend_error().expect("it says why").to_string();
+    assert!(reported.contains("no executable memory"), "{reported}");
+    assert_eq!(call(&late), answer);
+    assert_eq!(call(&native), answer);
+    assert_eq!(late.code_size(), 0);
+}
+
+#[test]
 fn a_hook_stops_a_loop() {
     struct Third(u32);
     impl Hook for Third {

@@ -1,13 +1,59 @@
 //! One function: registers as variables, blocks, exits.
 
-use super::super::ir::{ExitId, Func, Inst, Module, Reg, Ty};
+use super::super::ir::{ExitId, Func, Inst, Module, Reg, Term, Ty};
 use super::super::kernel::{Helper, NativeLayout};
+use super::lanes::Each;
 use super::{clif_type, own};
 use cranelift_codegen::ir::{
     self as clif, AbiParam, InstBuilder, MemFlagsData, SigRef, Signature, Value, types,
 };
 use cranelift_codegen::isa::{CallConv, OwnedTargetIsa};
 use cranelift_frontend::{FunctionBuilder, Variable};
+
+/// The bits of the registers that are written once, as a constant or a copy of one.
+pub(super) fn constants(func: &Func) -> Vec<Option<u64>> {
+    let mut writes = vec![0; func.regs.len()];
+    let mut last: Vec<Option<&Inst>> = vec![None; func.regs.len()];
+    writes[..func.params as usize].fill(1);
+    for block in &func.blocks {
+        for inst in &block.insts {
+            if let Some(dst) = target(inst) {
+                writes[dst.at()] += 1;
+                last[dst.at()] = Some(inst);
+            }
+        }
+        if let Some(Term::Call { shapes, .. }) = &block.term {
+            shapes.iter().flat_map(|(regs, _)| regs).for_each(|r| writes[r.at()] += 2);
+        }
+    }
+    let of = |mut reg: Reg| {
+        // A chain of copies this long is no constant of a front end's.
+        for _ in 0..8 {
+            match last[reg.at()].filter(|_| writes[reg.at()] == 1)? {
+                Inst::Const { bits, .. } => return Some(*bits),
+                Inst::Copy { src, .. } => reg = *src,
+                _ => return None,
+            }
+        }
+        None
+    };
+    (0..func.regs.len()).map(|i| of(Reg(u32::try_from(i).unwrap_or(u32::MAX)))).collect()
+}
+
+fn target(inst: &Inst) -> Option<Reg> {
+    match *inst {
+        Inst::Const { dst, .. }
+        | Inst::Copy { dst, .. }
+        | Inst::Op { dst, .. }
+        | Inst::Import { dst, .. }
+        | Inst::Load { dst, .. }
+        | Inst::Len { dst, .. }
+        | Inst::ListNew { dst, .. }
+        | Inst::ListLen { dst, .. }
+        | Inst::ListGet { dst, .. } => Some(dst),
+        _ => None,
+    }
+}
 
 pub(super) struct Translator<'a> {
     pub(super) module: &'a Module,
@@ -23,6 +69,7 @@ pub(super) struct Translator<'a> {
     pub(super) exits: Vec<Option<clif::Block>>,
     pub(super) pending: Vec<(clif::Block, ExitId)>,
     pub(super) statuses: Option<clif::Block>,
+    pub(super) constants: Vec<Option<u64>>,
 }
 
 impl<'a> Translator<'a> {
@@ -49,18 +96,39 @@ impl<'a> Translator<'a> {
             exits: vec![None; module.exits.len()],
             pending: Vec::new(),
             statuses: None,
+            constants: constants(func),
         }
     }
 
-    pub(super) fn run(mut self, isa: &OwnedTargetIsa) {
+    pub(super) fn run(mut self, isa: &OwnedTargetIsa, each: Option<Each>) {
         self.prologue();
+        let mut scalar = None;
+        if let Some(each) = &each {
+            let head = self.b.create_block();
+            self.b.switch_to_block(self.blocks[each.head.at()]);
+            self.lanes(each, head);
+            scalar = Some((each.head, each.latch, head));
+        }
         for (i, block) in self.func.blocks.iter().enumerate() {
-            self.b.switch_to_block(self.blocks[i]);
+            match scalar {
+                Some((head, _, block)) if i == head.at() => self.b.switch_to_block(block),
+                _ => self.b.switch_to_block(self.blocks[i]),
+            }
+            // From the end of the loop it goes on by single elements.
+            let lanes = match scalar {
+                Some((head, latch, at)) if i == latch.at() => {
+                    Some((head, std::mem::replace(&mut self.blocks[head.at()], at)))
+                }
+                _ => None,
+            };
             for inst in &block.insts {
                 self.inst(inst);
             }
             if let Some(term) = &block.term {
                 self.term(term);
+            }
+            if let Some((head, at)) = lanes {
+                self.blocks[head.at()] = at;
             }
         }
         while let Some((block, exit)) = self.pending.pop() {

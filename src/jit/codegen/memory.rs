@@ -1,6 +1,6 @@
 //! Instructions, and what they do to memory: buffers, lists, polls.
 
-use super::super::ir::{BufId, Elem, ExitId, Fit, Inst, Reg, Ty};
+use super::super::ir::{BufId, Elem, ExitId, Fit, Inst, Op, Reg, Ty};
 use super::super::kernel::{Helper, NativeLayout};
 use super::function::Translator;
 use super::{lent, poll_signature};
@@ -26,7 +26,9 @@ impl Translator<'_> {
             Inst::Op { op, dst, args, exit } => {
                 let operands: Vec<Value> =
                     args[..op.args().len()].iter().map(|r| self.get(*r)).collect();
+                let step = (op == Op::PyRangeLen).then(|| self.constants[args[2].at()]).flatten();
                 let value = match exit {
+                    Some(exit) if step == Some(1) => self.count(&operands, exit),
                     Some(exit) => self.checked(op, &operands, exit),
                     None => self.plain(op, &operands),
                 };

@@ -3,6 +3,7 @@
 //! ```text
 //!  function.rs   one function: its registers, blocks and exits      memory.rs   buffers, lists, polls
 //!  ops.rs        operations                                         calls.rs    returns, calls between functions
+//!  lanes.rs      the loop of a map, several elements at once
 //! ```
 //!
 //! Every address in the code is one of the closed table: libm (`imports.rs`), the helpers of `kernel.rs`, and the
@@ -14,6 +15,7 @@
 
 mod calls;
 mod function;
+mod lanes;
 mod memory;
 mod ops;
 
@@ -60,11 +62,11 @@ fn isa() -> Result<&'static OwnedTargetIsa> {
     .map_err(|e| JitError::backend(format!("no code generator for this machine: {e}")))
 }
 
-/// Compiles a checked module.
+/// Compiles a checked module; with `lanes`, the loops of maps in vectors where that can be done.
 ///
 /// # Errors
 /// `Backend` if this machine has no backend, or the backend refuses.
-pub(super) fn generate(module: &Module) -> Result<Machine> {
+pub(super) fn generate(module: &Module, lanes: bool) -> Result<Machine> {
     let isa = isa()?;
     let mut called = vec![false; module.funcs.len()];
     for block in module.funcs.iter().flat_map(|f| &f.blocks) {
@@ -79,10 +81,11 @@ pub(super) fn generate(module: &Module) -> Result<Machine> {
         poll: None,
     };
     let mut shared = FunctionBuilderContext::new();
-    emit(module, isa, FuncId(0), true, &mut shared, &mut machine)?;
+    let each = lanes.then(|| lanes::find(module, module.entry())).flatten();
+    emit(module, isa, FuncId(0), Some(each), &mut shared, &mut machine)?;
     for (i, _) in called.iter().enumerate().filter(|(_, called)| **called) {
         let id = FuncId(u32::try_from(i).unwrap_or(u32::MAX));
-        machine.functions[i] = Some(emit(module, isa, id, false, &mut shared, &mut machine)?);
+        machine.functions[i] = Some(emit(module, isa, id, None, &mut shared, &mut machine)?);
     }
     let polls =
         |f: &Func| f.blocks.iter().any(|b| b.insts.iter().any(|i| matches!(i, Inst::Poll { .. })));
@@ -92,18 +95,18 @@ pub(super) fn generate(module: &Module) -> Result<Machine> {
     Ok(machine)
 }
 
-/// Appends one function; answers where it starts.
+/// Appends one function; answers where it starts. `entry`: it is the entry, and its loop that has lanes.
 fn emit(
     module: &Module,
     isa: &OwnedTargetIsa,
     id: FuncId,
-    entry: bool,
+    entry: Option<Option<lanes::Each>>,
     shared: &mut FunctionBuilderContext,
     machine: &mut Machine,
 ) -> Result<usize> {
     let func = &module.funcs[id.at()];
     let mut context = Context::new();
-    context.func.signature = if entry {
+    context.func.signature = if entry.is_some() {
         let mut sig = Signature::new(isa.default_call_conv());
         sig.params.push(AbiParam::new(types::I64));
         sig.returns.push(AbiParam::new(types::I64));
@@ -113,7 +116,7 @@ fn emit(
     };
     let builder = FunctionBuilder::new(&mut context.func, shared);
     let host = isa.default_call_conv();
-    Translator::new(module, func, entry, host, builder).run(isa);
+    Translator::new(module, func, entry.is_some(), host, builder).run(isa, entry.flatten());
     append(&mut context, isa, machine)
 }
 
@@ -190,3 +193,6 @@ fn own() -> MemFlagsData {
 fn lent() -> MemFlagsData {
     MemFlagsData::new().with_notrap()
 }
+
+#[cfg(test)]
+mod tests;

@@ -238,6 +238,16 @@ impl Translator<'_> {
         }
     }
 
+    /// The turns of `range(a, b)`. Not by the helper: a call before a loop holds the loop's floats in memory.
+    pub(super) fn count(&mut self, v: &[Value], exit: ExitId) -> Value {
+        let some = self.b.ins().icmp(IntCC::SignedGreaterThan, v[1], v[0]);
+        let (count, overflow) = self.b.ins().ssub_overflow(v[1], v[0]);
+        let too_many = self.b.ins().band(some, overflow);
+        self.exit_if(too_many, exit);
+        let none = self.b.ins().iconst(types::I64, 0);
+        self.b.ins().select(some, count, none)
+    }
+
     pub(super) fn nonzero(&mut self, x: Value, exit: ExitId) {
         let zero = self.b.ins().f64const(0.0);
         let is_zero = self.b.ins().fcmp(FloatCC::Equal, x, zero);
