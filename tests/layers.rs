@@ -46,6 +46,7 @@ const UNSAFE: &[&str] = &[
     "node/raw.rs",
     "node/lent.rs",
     "python/buffer.rs",
+    "python/jit_entry.rs",
     "jit/code.rs",
     "jit/imports.rs",
     "jit/kernel.rs",

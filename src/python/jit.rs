@@ -12,16 +12,17 @@
 //! Names are resolved by `python/iris/_offload.py` (a [`Plan`]); each call checks that they still mean the same.
 
 use super::errors::fail;
+use super::jit_entry;
 use super::jit_map;
 use super::jit_run::{Run, Variant};
 use super::jit_values::{self, Argument};
 use crate::error::ErrorKind;
 use crate::runtime::offload::front::python::{Builtin, Entry, Kind, Math, Program, specialise};
 use crate::runtime::offload::{Kernel, Limits, Options};
-use pyo3::PyTraverseError;
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
+use pyo3::{Borrowed, PyTraverseError};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -39,11 +40,42 @@ struct Guard {
     places: Vec<Py<PyAny>>,
     name: Py<PyString>,
     expected: Py<PyAny>,
+    /// The one place is a function, the name `__code__`.
+    code: bool,
 }
 
 impl Guard {
-    fn now<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        lookup(py, &self.places, &self.name)
+    fn new(
+        py: Python<'_>,
+        places: Vec<Py<PyAny>>,
+        name: Py<PyString>,
+        expected: Py<PyAny>,
+    ) -> PyResult<Self> {
+        let function = py.import("types")?.getattr("FunctionType")?;
+        let code = name.bind(py) == "__code__"
+            && places.len() == 1
+            && places[0].bind(py).get_type().is(&function);
+        Ok(Self { places, name, expected, code })
+    }
+
+    /// Whether the name means what it meant. Every call asks.
+    #[inline]
+    fn holds(&self, py: Python<'_>) -> PyResult<bool> {
+        if self.code {
+            return Ok(jit_entry::has_code(self.places[0].bind(py), &self.expected));
+        }
+        let expected = self.expected.as_ptr().cast_const().cast();
+        for place in &self.places {
+            let place = place.bind(py);
+            let found = match place.cast_exact::<PyDict>() {
+                Ok(dict) => jit_entry::in_dict(dict, &self.name)?,
+                Err(_) => place.getattr(&self.name).ok().map(|o| o.as_ptr().cast_const().cast()),
+            };
+            if let Some(found) = found {
+                return Ok(found == expected);
+            }
+        }
+        Ok(false)
     }
 }
 
@@ -82,7 +114,7 @@ impl Plan {
     #[inline]
     pub(super) fn holds(&self, py: Python<'_>) -> PyResult<bool> {
         for guard in &self.guards {
-            if !guard.now(py)?.is_some_and(|o| o.is(&guard.expected)) {
+            if !guard.holds(py)? {
                 return Ok(false);
             }
         }
@@ -108,7 +140,7 @@ struct State {
 }
 
 /// A function that `iris.offload(strategy='jit')` made.
-#[pyclass(module = "iris._iris", name = "JitFunction", frozen, dict, weakref)]
+#[pyclass(module = "iris._iris", name = "JitFunction", frozen, dict, weakref, subclass)]
 pub(super) struct JitFunction {
     func: Py<PyAny>,
     resolve: Py<PyAny>,
@@ -222,6 +254,21 @@ impl JitFunction {
             state.variants.push(Arc::clone(&variant));
         }
         Ok(Some(variant))
+    }
+
+    /// The common call: scalars of the kinds that the last call had. `None`: it is no such call, and nothing has happened.
+    #[inline]
+    pub(super) fn quick<'a, 'py: 'a>(
+        &self,
+        py: Python<'py>,
+        count: usize,
+        arg: impl Fn(usize) -> Borrowed<'a, 'py, PyAny>,
+    ) -> Option<Bound<'py, PyAny>> {
+        if count != self.params.len() {
+            return None;
+        }
+        let variant = self.hot().clone()?;
+        (Run { variant: &variant, py }).quick(arg)
     }
 
     #[cold]
@@ -514,8 +561,8 @@ fn read_plan(resolved: &Bound<'_, PyAny>, func: &Py<PyAny>) -> PyResult<Plan> {
         resolved.extract()?;
     plan.guards = guards
         .into_iter()
-        .map(|(places, name, expected)| Guard { places, name, expected })
-        .collect();
+        .map(|(places, name, expected)| Guard::new(py, places, name, expected))
+        .collect::<PyResult<_>>()?;
     plan.hidden = hidden;
     plan.fallback = fallback;
     plan.reason = reason;
@@ -590,7 +637,7 @@ pub(super) fn jit_libm(py: Python<'_>, name: &str, x: f64, y: f64) -> PyResult<f
 
 /// Adds the classes and functions of offload to the module.
 pub(super) fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
-    m.add_class::<JitFunction>()?;
+    m.add("JitFunction", jit_entry::class(m.py())?)?;
     m.add_function(wrap_pyfunction!(jit_logging, m)?)?;
     m.add_function(wrap_pyfunction!(jit_interpret, m)?)?;
     m.add_function(wrap_pyfunction!(jit_quantum, m)?)?;

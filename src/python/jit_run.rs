@@ -7,6 +7,7 @@ use crate::clock::Clock;
 use crate::runtime::offload::front::python::{Kind, Specialised};
 use crate::runtime::offload::ir::Reason;
 use crate::runtime::offload::{Budget, Buffer, Frame, Hook, Kernel, Outcome};
+use pyo3::Borrowed;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use std::cell::Cell;
@@ -190,6 +191,46 @@ impl<'py> Run<'_, 'py> {
             }
         }
         self.run(args, &words[..count], &[], &[]).map(Some)
+    }
+
+    /// The fast path from vectorcall: nothing of Python's runs but look-ups of names, and no exception is left behind.
+    #[inline]
+    pub(super) fn quick<'a>(
+        &self,
+        arg: impl Fn(usize) -> Borrowed<'a, 'py, PyAny>,
+    ) -> Option<Bound<'py, PyAny>>
+    where
+        'py: 'a,
+    {
+        let variant = self.variant;
+        let Ok((specialised, kernel)) = &variant.compiled else { return None };
+        let count = variant.args.len();
+        if variant.plan.hides()
+            || count > FEW
+            || specialised.recursive
+            || variant.long.load(Ordering::Relaxed)
+            || variant.is_off()
+            || !matches!(variant.plan.holds(self.py), Ok(true))
+        {
+            return None;
+        }
+        let mut words = [0; FEW];
+        for (at, kind) in variant.args.iter().enumerate() {
+            words[at] = jit_values::bits(&arg(at), kind)?;
+        }
+        let budget = Budget { fuel: SHORT, ..Budget::default() };
+        let mut frame = FRAME.take().unwrap_or_default();
+        let outcome = kernel.call(&words[..count], &[], budget, &mut frame, &mut Impatient);
+        let answer = match outcome {
+            Ok(Outcome::Returned(shape)) => {
+                variant.calls.fetch_add(1, Ordering::Relaxed);
+                jit_values::result(self.py, &specialised.shapes[shape as usize], &frame).ok()
+            }
+            _ => None,
+        };
+        frame.lists.clear();
+        FRAME.set(Some(frame));
+        answer
     }
 
     /// Any call: numbers and buffers.

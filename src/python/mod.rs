@@ -37,6 +37,8 @@ mod info;
 #[cfg(feature = "jit")]
 mod jit;
 #[cfg(feature = "jit")]
+mod jit_entry;
+#[cfg(feature = "jit")]
 mod jit_map;
 #[cfg(feature = "jit")]
 mod jit_run;
