@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import linecache
 import struct
 import textwrap
 import types
@@ -67,12 +68,54 @@ def parse(func: types.FunctionType) -> Parsed:
         raise Unsupported("a generator function does not compile")
     if flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS) or code.co_kwonlyargcount:
         raise Unsupported("*args, **kwargs and keyword-only parameters do not compile")
+    quick = _quick_lines(func)
+    if quick is not None:
+        try:
+            return _definition(func, quick, code.co_firstlineno)
+        except Unsupported:
+            pass  # the block ends elsewhere: `inspect` knows more of where blocks end
     try:
         lines, first = inspect.getsourcelines(code)
     except (OSError, TypeError, IndexError, SyntaxError):
         raise Unsupported(
             "its source is not available (REPL, exec, or a file that is gone)"
         ) from None
+    return _definition(func, lines, first)
+
+
+def _quick_lines(func: types.FunctionType) -> list[str] | None:
+    """The lines of a function's block, without `inspect`, which takes milliseconds.
+
+    From its first line to the last one that has code, and on to where the indentation ends. Whether
+    they are the right ones shows when they are compiled.
+    """
+    code = func.__code__
+    name = code.co_filename
+    if name.startswith("<") and name not in linecache.cache:
+        return None
+    linecache.checkcache(name)
+    lines = linecache.getlines(name, func.__globals__)
+    first = code.co_firstlineno - 1
+    if not 0 <= first < len(lines):
+        return None
+    ends = [end for _, end, _, _ in code.co_positions() if end is not None]
+    last = max(ends, default=first + 1)
+    if func.__name__ == "<lambda>":
+        return lines[first:last]
+    start = lines[first]
+    indent = len(start) - len(start.lstrip())
+    while last < len(lines):
+        line = lines[last]
+        text = line.lstrip()
+        if text and not text.startswith("#") and len(line) - len(text) <= indent:
+            break
+        last += 1
+    return lines[first:last]
+
+
+def _definition(func: types.FunctionType, lines: list[str], first: int) -> Parsed:
+    """The definition of `func` among its lines."""
+    code = func.__code__
     source = textwrap.dedent("".join(lines))
     if len(source) > MAX_SOURCE:
         raise Unsupported(f"its source is larger than {MAX_SOURCE} bytes")
