@@ -10,7 +10,10 @@ const { makeError } = require('./errors.js')
 /** Messages up to this size travel in shared memory; larger ones one by one. */
 const SMALL_MAX = 4096
 const BATCH_MAX = 512
-/** 32-bit numbers a record: key, offset, length, flags, call low, call high. */
+/**
+ * 32-bit numbers a record: key, offset, length, flags, call low, call high. Where there is no call, low is 1 if messages may
+ * be handed over to the actor without the core.
+ */
 const RECORD = 6
 const FLAG_CALL = 1
 const FLAG_SENDER = 2
@@ -30,6 +33,12 @@ const OUT_BYTES = 8
 const ARMED = 9
 const ANSWERED = 10
 const FAR_MAX = 11
+const DIRECT = 12
+const HANDED = 13
+const USED = 14
+
+/** DIRECT: messages of the outbox are being handed over without the core. */
+const HANDS = 2
 
 // Words that any thread may set.
 /** Look at the clock, and at CONTROL, before the next message. */
@@ -69,6 +78,9 @@ const OF_THE_DRAIN = [
   'events',
   'dispose',
 ]
+
+/** Messages start at multiples of 8 bytes. */
+const align = (length) => (length + 7) & ~7
 
 /** Memory of our own, not cleared and never transferred. */
 function memory(bytes) {
@@ -126,6 +138,7 @@ class Border {
 module.exports = {
   Border,
   memory,
+  align,
   SMALL_MAX,
   RECORD,
   FLAG_CALL,
@@ -146,6 +159,10 @@ module.exports = {
   CALL_ENDED,
   LEASE_ENDED,
   FAR_MAX,
+  DIRECT,
+  HANDED,
+  USED,
+  HANDS,
   ANSWERED_MAX,
   ARM,
   CLOSED,

@@ -14,6 +14,8 @@ class Context {
   #high
   /** Set by the dispatch loop before each message. */
   _sender = null
+  /** Whether messages may be handed over to the actor without the core. */
+  _direct = false
   /** The hooks of a virtual actor. */
   _hooks = undefined
 

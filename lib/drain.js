@@ -7,23 +7,33 @@ const { FastBuffer, isBytes, toBytes } = require('./bytes.js')
 const { encodeReply } = require('./codecs.js')
 const { crashText } = require('./errors.js')
 const { systemMessage } = require('./system.js')
+const { SLOT_MASK } = require('./actors.js')
 const {
   CONTROL,
+  DIRECT,
   EVENTS,
   FINISHED,
   FLAG_BIG,
   FLAG_CALL,
   FLAG_SENDER,
   FLAG_SYSTEM,
+  HANDED,
+  HANDS,
   IN_HANDLER,
   LOOK,
+  OUT_COUNT,
   RECORD,
   SLAB,
   TAKEN,
+  USED,
+  align,
   memory,
 } = require('./border.js')
 
 const EMPTY = Buffer.alloc(0)
+
+/** Bytes that are copied one by one, four at a time; a call of `set` and a view cost more. */
+const FEW = 256
 
 const isThenable = (value) =>
   value !== undefined && value !== null && typeof value.then === 'function'
@@ -41,8 +51,13 @@ class Drain {
   #records
   #senders
   #callKeys
+  #stage
+  #stageWords
+  #outPids
+  #outLengths
 
   #slab = memory(0)
+  #slabWords = new Int32Array(this.#slab)
   #position = 0
   #count = 0
   #careful = false
@@ -63,6 +78,10 @@ class Drain {
     this.#records = border.records
     this.#senders = border.senders
     this.#callKeys = border.callKeys
+    this.#stage = border.stage
+    this.#stageWords = new Int32Array(border.stage.buffer)
+    this.#outPids = border.outPids
+    this.#outLengths = border.outLengths
   }
 
   /** The pid whose handler is running right now, synchronously; 0 outside. */
@@ -102,6 +121,7 @@ class Drain {
         if (virtuals.pending && virtuals.work()) return true
         // A user can take the memory away with `message.buffer.transfer()` (Node 22): nobody may write to it then.
         if (this.#slab.byteLength !== SLAB) this.#newSlab()
+        if (ctl[DIRECT] !== 0 && ctl[OUT_COUNT] !== 0 && this.#handOver()) return true
         native.take()
         const n = ctl[TAKEN]
         this.#position = 0
@@ -145,7 +165,7 @@ class Drain {
             slab.byteLength === 0
               ? native.big(i)
               : new FastBuffer(slab, records[at + 1], records[at + 2])
-          const context = contexts[key] ?? this.#newContext(key)
+          const context = contexts[key] ?? this.#newContext(key, records[at + 4])
           context._sender = null
           const handler = handlers[key]
           let result
@@ -172,17 +192,105 @@ class Drain {
     }
   }
 
+  /**
+   * Everything that waited for actors of this loop is done, and nobody else can give them anything unnoticed: what they have
+   * sent each other meanwhile, and send from now on, is handed over here, for as long as the core is asked nothing. It hears
+   * of that first when it is, and then has what is in hand as a batch of one (docs/adr/0027). `true`: the slice is over.
+   */
+  #handOver() {
+    const ctl = this.#ctl
+    const turns = this.#turns
+    const outPids = this.#outPids
+    const outLengths = this.#outLengths
+    const from = this.#stageWords
+    const to = this.#slabWords
+    const slab = this.#slab
+    const { handlers, contexts, pids } = this.#actors
+    const { nudged } = turns
+    ctl[HANDED] = 0
+    ctl[DIRECT] = HANDS
+    ctl[FINISHED] = 0
+    this.#orphan = -1
+    let used = ctl[USED]
+    let at = 0
+    let last = 0
+    for (let handed = 0; ; ) {
+      const count = ctl[OUT_COUNT]
+      if (handed === count) return false
+      const pid = outPids[2 * handed]
+      const length = outLengths[handed]
+      const key = pid & SLOT_MASK
+      const context = contexts[key]
+      if (
+        // A call.
+        length < 0 ||
+        // It may have ended, or belong to another thread.
+        !(pid > 0) ||
+        pids[key] !== pid ||
+        context === undefined ||
+        !context._direct ||
+        // A burst: others wait behind it, so its budget counts.
+        (pid === last && count - handed > 1) ||
+        used + length > SLAB ||
+        // A user took the memory away.
+        to.length !== SLAB / 4
+      ) {
+        return false
+      }
+      last = pid
+      if (length <= FEW) {
+        for (let i = at >> 2, j = used >> 2, end = (at + length + 3) >> 2; i < end; )
+          to[j++] = from[i++]
+      } else {
+        new Uint8Array(slab).set(this.#stage.subarray(at, at + length), used)
+      }
+      const message = new FastBuffer(slab, used, length)
+      at += align(length)
+      used += align(length)
+      ctl[USED] = used
+      this.#records[0] = key
+      ctl[IN_HANDLER] = 1
+      const sender = outPids[2 * handed + 1]
+      context._sender = sender === 0 ? null : sender
+      const handler = handlers[key]
+      let result
+      let promised = false
+      try {
+        result = handler(message, context)
+        promised = result !== undefined && isThenable(result)
+      } catch (error) {
+        this.#crashed(0, context, error, 0)
+      }
+      if (promised) this.#awaits(0, context, result, 0)
+      if (ctl[DIRECT] === 0) {
+        // The core was asked something, and has heard of everything: the batch of one is over.
+        this.#position = 1
+        this.#count = 1
+        ctl[FINISHED] = 1
+        ctl[IN_HANDLER] = 0
+        return --turns.left <= 0 || nudged[LOOK] !== 0 ? turns.look() : false
+      }
+      ctl[HANDED] = ++handed
+      ctl[IN_HANDLER] = 0
+      if (--turns.left <= 0 || nudged[LOOK] !== 0) return turns.look()
+    }
+  }
+
   #newSlab() {
     this.#slab = memory(SLAB)
+    this.#slabWords = new Int32Array(this.#slab)
     this.#native.slab(new Uint8Array(this.#slab))
   }
 
   /** The context of an actor for all its messages but calls; a reentrant one gets its own for each message. */
-  #newContext(key) {
+  #newContext(key, direct) {
     const actors = this.#actors
     const pid = Math.abs(actors.pids[key])
     const context = new Context(this.#lane, pid)
-    if (!actors.reentrant.has(pid)) actors.contexts[key] = context
+    if (!actors.reentrant.has(pid)) {
+      actors.contexts[key] = context
+      context._direct = direct === 1
+    }
     return context
   }
 
@@ -198,7 +306,7 @@ class Drain {
     const low = records[at + 4]
     const context = isCall
       ? new Context(this.#lane, Math.abs(actors.pids[key]), low, records[at + 5], this.#callKeys[i])
-      : (actors.contexts[key] ?? this.#newContext(key))
+      : (actors.contexts[key] ?? this.#newContext(key, low))
     context._sender = (flags & FLAG_SENDER) !== 0 ? this.#senders[i] : null
     const handler = actors.handlers[key]
     let result
@@ -232,6 +340,8 @@ class Drain {
       this.#outcome(promise, context, low, true)
       return i + 1
     }
+    // From now on it gets one message a turn.
+    context._direct = false
     const next = this.#native.suspend(i)
     this.#outcome(promise, context, low, false)
     return next

@@ -4,7 +4,7 @@
 // Whatever entry of the core is called next sends it first, so it overtakes nothing.
 
 const { lengthOf } = require('./bytes.js')
-const { OUT_BYTES, OUT_COUNT, OUT_MAX, SMALL_MAX, STAGE } = require('./border.js')
+const { align, OUT_BYTES, OUT_COUNT, OUT_MAX, SMALL_MAX, STAGE } = require('./border.js')
 
 class Outbox {
   #ctl
@@ -43,7 +43,7 @@ class Outbox {
       this.#calls[2 * count + 1] = timeoutMs
       this.#lengths[count] = ~length
     }
-    ctl[OUT_BYTES] = used + length
+    ctl[OUT_BYTES] = used + align(length)
     ctl[OUT_COUNT] = count + 1
     return true
   }

@@ -140,6 +140,56 @@ fn a_lane_that_sleeps_is_woken_for_every_burst() {
 }
 
 #[test]
+fn a_lane_that_hands_over_itself_hears_of_what_others_do_and_ends_what_they_stop() {
+    model(|| {
+        let (rt, _) = runtime(1);
+        let mut host = Host::open(&rt);
+        let looks = Arc::new(AtomicUsize::new(0));
+        let nudged = Arc::clone(&looks);
+        host.lane.on_nudge(move |_| {
+            nudged.fetch_add(1, Ordering::SeqCst);
+        });
+        let [a, b] = [host.spawn(), host.spawn()];
+        host.lane.join(b, 7);
+        assert!(host.lane.send(a, "mine".into(), None).is_accepted());
+        let other = {
+            let rt = rt.clone();
+            spawn(move || {
+                assert!(rt.send(a, "another's"));
+                assert!(rt.stop(b));
+            })
+        };
+        let seen = looks.load(Ordering::SeqCst);
+        let direct = host.lane.take_direct(&mut host.batch, 16, |_| true);
+        let mut handled = host.batch.envelopes.len();
+        if direct && rt.actor_info(b).is_some() {
+            let mut done = Vec::new();
+            while looks.load(Ordering::SeqCst) == seen && done.len() < 3 {
+                done.push(b);
+            }
+            // Stopped or not, it was in hand: nobody has heard of its end.
+            assert!(!host.lane.has_events() && rt.actor_info(b).is_some());
+            host.lane.handed_over(&mut host.batch, done.into_iter(), Some((b, Some(a))));
+            assert_eq!(host.batch.envelopes.len(), 1);
+        } else {
+            // Its end had begun before.
+            host.lane.end_direct();
+        }
+        let all = host.batch.envelopes.len();
+        host.lane.settle(&mut host.batch, all, all);
+        other.join().expect("no panic");
+        let mut joined = 0;
+        while handled < 2 || joined < 1 {
+            handled += host.burst(|_, _, _| {});
+            joined +=
+                host.events.drain(..).filter(|e| matches!(e, LaneEvent::Joined { .. })).count();
+        }
+        assert_eq!((handled, joined), (2, 1));
+        balanced(&rt);
+    });
+}
+
+#[test]
 fn an_event_wakes_a_sleeping_lane() {
     model(|| {
         let (rt, _) = runtime(1);

@@ -108,6 +108,15 @@ impl Mailbox {
         }
     }
 
+    /// A message has passed by: its actor was idle and got it at once.
+    #[inline]
+    pub fn passed(&mut self) {
+        self.pushed += 1;
+        if self.high_water == 0 {
+            self.high_water = 1;
+        }
+    }
+
     /// Appends a message for which the bound does not hold.
     pub fn push_exempt(&mut self, envelope: Envelope) {
         self.exempt += 1;

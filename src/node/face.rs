@@ -36,7 +36,18 @@ pub(super) mod ctl {
     pub(crate) const ANSWERED: usize = 10;
     /// Messages that the outbox may hold once one of them is for another thread.
     pub(crate) const FAR_MAX: usize = 11;
+    /// Whether JS hands over messages itself: 0 no, [`MAY_HAND`](super::MAY_HAND), [`HANDS`](super::HANDS).
+    pub(crate) const DIRECT: usize = 12;
+    /// Messages of the outbox that JS has handed over itself.
+    pub(crate) const HANDED: usize = 13;
+    /// Bytes of the slab that are used (written by whoever fills it).
+    pub(crate) const USED: usize = 14;
 }
+
+/// JS may hand over the first messages of the outbox itself, and has not begun.
+pub(super) const MAY_HAND: i32 = 1;
+/// JS hands over the first messages of the outbox.
+const HANDS: i32 = 2;
 
 /// The arrays that JS made for both sides.
 pub(super) struct Memory {
@@ -163,6 +174,10 @@ impl Face {
     /// The runtime, unless it is disposed of.
     #[inline]
     pub(super) fn inner(&self) -> Result<RefMut<'_, Inner>> {
+        let direct = self.memory.ctl.i32(ctl::DIRECT);
+        if direct != 0 {
+            self.memory.ctl.set_i32(ctl::DIRECT, 0);
+        }
         let busy = |_| Error::new(ErrorKind::Internal, "iris was entered twice on one thread");
         let inner = self.inner.try_borrow_mut().map_err(busy)?;
         let mut inner = RefMut::filter_map(inner, Option::as_mut).map_err(|_| {
@@ -171,10 +186,29 @@ impl Face {
         if self.memory.ctl.i32(ctl::ANSWERED) != 0 {
             self.tell_answered(&mut inner);
         }
+        let handed = if direct == 0 { (0, 0) } else { self.handed_over(&mut inner, direct) };
         if self.memory.ctl.i32(ctl::OUT_COUNT) != 0 {
-            self.post(&mut inner);
+            self.post(&mut inner, handed);
         }
         Ok(inner)
+    }
+
+    /// What JS has handed over itself is told to the core, the message in hand included. Answers how many messages of the outbox
+    /// that were, and their bytes.
+    fn handed_over(&self, inner: &mut Inner, direct: i32) -> (usize, usize) {
+        if direct != HANDS {
+            inner.lane.end_direct();
+            return (0, 0);
+        }
+        let m = &self.memory;
+        let done = m.ctl.i32(ctl::HANDED) as usize;
+        let in_hand = m.ctl.i32(ctl::IN_HANDLER) != 0;
+        inner.used = m.ctl.i32(ctl::USED) as usize;
+        let to = |i: usize| pid_of(m.out_pids.f64(2 * i));
+        let hand = if in_hand { to(done).map(|pid| (pid, self.sender(done))) } else { None };
+        inner.lane.handed_over(&mut inner.batch, (0..done).filter_map(to), hand);
+        let all = done + usize::from(in_hand);
+        (all, (0..all).map(|i| align(m.out_lengths.i32(i) as usize)).sum())
     }
 
     fn tell_answered(&self, inner: &mut Inner) {
@@ -189,12 +223,12 @@ impl Face {
         inner.lane.answered(ids.into_iter());
     }
 
-    /// Sends what JS has put into the outbox. Every entry does this first, so what JS sends and what it asks keep their
-    /// order.
-    fn post(&self, inner: &mut Inner) {
+    /// Sends what JS has put into the outbox, but for what it has `handed` over itself: a number of messages, and their bytes.
+    /// Every entry does this first, so what JS sends and what it asks keep their order.
+    fn post(&self, inner: &mut Inner, handed: (usize, usize)) {
         let m = &self.memory;
         let count = m.ctl.i32(ctl::OUT_COUNT) as usize;
-        let (mut i, mut at, mut now_ns, mut far) = (0, 0, None, false);
+        let ((mut i, mut at), mut now_ns, mut far) = (handed, None, false);
         while i < count {
             let (length, to) = (m.out_lengths.i32(i), m.out_pids.f64(2 * i));
             // Marked by JS: it is for another thread.
@@ -207,7 +241,7 @@ impl Face {
                     inner.lane.now_ns()
                 });
                 self.post_call(inner, i, to, m.stage.range(at, end), self.sender(i), now_ns);
-                (i, at) = (i + 1, end);
+                (i, at) = (i + 1, align(end));
                 continue;
             }
             let mut end = i + 1;
@@ -216,10 +250,9 @@ impl Face {
             }
             let n = end - i;
             let mut next = || {
-                let from = at;
-                at += m.out_lengths.i32(i) as usize;
+                let bytes = m.stage.range(at, at + m.out_lengths.i32(i) as usize);
+                at += align(bytes.len());
                 i += 1;
-                let bytes = m.stage.range(from, at);
                 let payload = if away { Payload::from(bytes) } else { Payload::staying(bytes) };
                 (payload, self.sender(i - 1))
             };
@@ -358,6 +391,12 @@ pub(super) fn join_thread(id: u32) -> Result<()> {
 
 pub(super) fn leave_thread(id: u32) {
     let _ = JOINED.try_with(|joined| joined.borrow_mut().remove(&id));
+}
+
+/// Messages start at multiples of 8 bytes, so that a view of any element type fits them.
+#[inline]
+pub(super) fn align(len: usize) -> usize {
+    (len + 7) & !7
 }
 
 /// Argument `i` as a pid; `None`: it is a number, but of no actor.

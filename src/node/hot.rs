@@ -1,6 +1,6 @@
 //! The hot entries: send, take, poll, call, reply. None allocates in V8.
 
-use super::face::{Face, Inner, ctl, number, pid, pid_of, pid_or_none};
+use super::face::{Face, Inner, MAY_HAND, align, ctl, number, pid, pid_of, pid_or_none};
 use super::raw::{Cx, Ret, Shared};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::CallId;
@@ -18,7 +18,8 @@ const NOT_A_PID: i32 = 3;
 pub(super) const SMALL_MAX: usize = 4096;
 /// Messages a batch.
 pub(super) const BATCH_MAX: usize = 512;
-/// 32-bit numbers a record: key, offset, length, flags, call low, call high.
+/// 32-bit numbers a record: key, offset, length, flags, call low, call high. Where there is no call, low is 1 if JS may hand
+/// over messages to the actor itself.
 const RECORD: usize = 6;
 
 const FLAG_CALL: i32 = 1;
@@ -118,7 +119,7 @@ fn take_batch(face: &Face, inner: &mut Inner) -> i32 {
     if used + SMALL_MAX > slab.len() {
         return -2;
     }
-    inner.lane.take(&mut inner.batch, BATCH_MAX, |e| {
+    let direct = inner.lane.take_direct(&mut inner.batch, BATCH_MAX, |e| {
         let need = if e.payload.len() > SMALL_MAX { 0 } else { align(e.payload.len()) };
         let fits = used + need <= slab.len();
         if fits {
@@ -153,12 +154,14 @@ fn take_batch(face: &Face, inner: &mut Inner) -> i32 {
                 flags |= FLAG_SENDER;
                 m.senders.set_f64(i, number(sender));
             }
-            let record =
-                [run.key as i32, from as i32, len as i32, flags, call as i32, (call >> 32) as i32];
+            let low = if call == 0 { i32::from(run.plain) } else { call as i32 };
+            let record = [run.key as i32, from as i32, len as i32, flags, low, (call >> 32) as i32];
             m.records.set_record(i * RECORD, record);
         }
     }
     inner.used = at.max(used);
+    m.ctl.set_i32(ctl::USED, inner.used as i32);
+    m.ctl.set_i32(ctl::DIRECT, if direct { MAY_HAND } else { 0 });
     m.ctl.set_i32(ctl::CONTROL, 0);
     face.note_control(inner);
     let n = inner.batch.envelopes.len() as i32;
@@ -183,11 +186,6 @@ pub(super) fn slab(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     inner.slab = cx.shared(0);
     inner.used = 0;
     Ok(Ret::Undefined)
-}
-
-/// Messages start at multiples of 8 bytes, so that a view of any element type fits them.
-fn align(len: usize) -> usize {
-    (len + 7) & !7
 }
 
 /// `beginSlice()`: [`poll`], and the beginning of a hold of the loop.

@@ -8,6 +8,7 @@ use crate::actor::request::CallSink;
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{ExitReason, LaneEvent, Payload, RuntimeNews};
 use crate::scheduler::lane::Lane;
+use crate::sync::atomic::Ordering;
 use crate::sync::{Mutex, contain};
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, Weak};
@@ -90,6 +91,8 @@ impl Core {
     pub(super) fn forget_lane(&self, lane: &Arc<Lane>) {
         self.listeners.lock().retain(|l| !Arc::ptr_eq(l, lane));
         self.unwatch_delays(lane);
+        let lanes = self.lanes.lock();
+        self.alone.store(lanes.open().len() <= 1, Ordering::Release);
     }
 
     /// Stops the actors of one lane, the last spawned first, and calls `done` when all have ended; handlers that run on

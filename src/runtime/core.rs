@@ -101,6 +101,8 @@ pub(crate) struct Core {
     pub(super) calls: CallTable,
     pub(super) pool: Pool,
     pub(super) lanes: Mutex<super::info::Lanes>,
+    /// There is one lane at most; only changed under the lock of `lanes`.
+    pub(super) alone: AtomicBool,
     pub(super) timers: Timers<TimerTask>,
     pub(super) slices: Slices,
     pub(super) delays: Delays,
@@ -181,6 +183,7 @@ impl Core {
                 slices: Slices::new(clock.clone()),
                 clock,
                 lanes: Mutex::default(),
+                alone: AtomicBool::new(true),
                 table: Table::default(),
                 names: Names::default(),
                 paths: Paths::default(),

@@ -64,7 +64,11 @@ impl Core {
         }
         self.end_lease(&mut c);
         let pulls = matches!(c.body, Body::Pull(_));
-        if c.sched != Sched::Running && !pulls && (!drain || c.mailbox.is_empty()) {
+        if c.sched != Sched::Running
+            && !pulls
+            && (!drain || c.mailbox.is_empty())
+            && !self.may_be_in_hand(&c, pid)
+        {
             if !c.owes_deactivation() {
                 self.exit_locked(c, pid, why, None);
                 return true;

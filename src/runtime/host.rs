@@ -56,7 +56,7 @@ impl super::Runtime {
         waker: impl Fn() + Send + Sync + 'static,
     ) -> HostLane {
         let lane = Arc::new(Lane::new(host, waker));
-        self.core.lanes.lock().add(&lane);
+        self.core.add_lane(&lane);
         HostLane { core: Arc::clone(&self.core), lane }
     }
 }
@@ -276,7 +276,7 @@ impl HostLane {
 
     /// Opens turns and moves their messages to the settled batch, until it holds `max` or `fits` refuses one.
     pub fn take(&self, batch: &mut Batch, max: usize, fits: impl FnMut(&Envelope) -> bool) {
-        self.core.take(&self.lane, batch, max, fits);
+        let _ = self.core.take(&self.lane, batch, max, fits, false);
     }
 
     /// Tells the core how far the batch is: `finished` messages are over, `begun` have begun.

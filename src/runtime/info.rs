@@ -110,6 +110,11 @@ impl Lanes {
         self.open.push((self.opened, Arc::downgrade(lane)));
     }
 
+    /// The lanes that are open.
+    pub(super) fn open(&self) -> Vec<Arc<Lane>> {
+        self.open.iter().filter_map(|(_, l)| l.upgrade()).filter(|l| !l.is_closed()).collect()
+    }
+
     /// How long the slowest lane has had work without looking at it, in milliseconds.
     #[cfg(feature = "mesh")]
     pub(super) fn longest_stuck_ms(&self, now_ms: u64) -> u64 {

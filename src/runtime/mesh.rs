@@ -48,6 +48,11 @@ impl Core {
         Ok(Arc::clone(self.mesh.0.get_or_init(|| node)))
     }
 
+    /// Whether there are other nodes, or may soon be.
+    pub(super) fn has_peers(&self) -> bool {
+        self.has_mesh().is_some()
+    }
+
     fn has_mesh(&self) -> Option<&Arc<Node>> {
         self.mesh.0.get()
     }

@@ -16,6 +16,11 @@ impl Core {
     }
 
     #[allow(clippy::unused_self, reason = "as above")]
+    pub(super) fn has_peers(&self) -> bool {
+        false
+    }
+
+    #[allow(clippy::unused_self, reason = "as above")]
     pub(super) fn may_end(&self, _: Pid, _: bool, _: bool) -> bool {
         true
     }

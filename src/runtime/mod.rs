@@ -7,6 +7,7 @@ mod calls;
 mod codec;
 mod core;
 mod delays;
+mod direct;
 mod embed;
 mod events;
 mod exits;

@@ -274,6 +274,11 @@ impl Core {
         self.shedding.on.load(Ordering::Relaxed) && self.too_many_messages()
     }
 
+    /// Whether messages may be refused because there are too many.
+    pub(super) fn may_shed(&self) -> bool {
+        self.shedding.on.load(Ordering::Relaxed)
+    }
+
     #[cold]
     fn too_many_messages(&self) -> bool {
         let most = self.shedding.messages.load(Ordering::Relaxed);

@@ -21,6 +21,8 @@ pub struct Run {
     pub end: usize,
     /// Messages from here on are not to be handled; `end` if all are.
     pub cut: usize,
+    /// A message for this actor may be handed over by the host itself whenever it has none.
+    pub plain: bool,
     /// The turn goes on without the batch (a promise is being awaited), or is over.
     pub detached: bool,
 }
@@ -48,19 +50,28 @@ impl Batch {
 
 impl Core {
     /// Opens turns of `lane`'s runnable actors and moves their messages to the (settled, empty) batch, until it holds
-    /// `max` messages or `fits` refuses one. The first message is never refused by count.
+    /// `max` messages or `fits` refuses one. The first message is never refused by count. Answers whether the lane's thread
+    /// may hand over messages itself now, which `direct` asks for: none waits for any of its actors but in the batch.
     pub(crate) fn take(
         &self,
         lane: &Arc<Lane>,
         batch: &mut Batch,
         max: usize,
         mut fits: impl FnMut(&Envelope) -> bool,
-    ) {
+        mut direct: bool,
+    ) -> bool {
         debug_assert!(batch.envelopes.is_empty() && batch.runs.is_empty());
         batch.settled = 0;
-        let (mut full, mut hooks, mut turns) = (false, 0, 0);
+        let (mut full, mut hooks, mut turns, mut granted) = (false, 0, 0, false);
         while !full && batch.envelopes.len() + hooks < max {
-            let Some(r) = lane.pop() else { break };
+            let next = if direct && !batch.runs.is_empty() {
+                let next;
+                (next, granted) = lane.pop_or_direct();
+                next
+            } else {
+                lane.pop()
+            };
+            let Some(r) = next else { break };
             let Some(slot) = self.table.get(r.slot) else { continue };
             let start = batch.envelopes.len();
             let mut c = slot.lock();
@@ -71,6 +82,7 @@ impl Core {
                 Body::Hosted(key) => *key,
                 Body::Virtual(_) => {
                     let pid = self.pid_of(r.slot, r.generation);
+                    direct = false;
                     match self.open_virtual(&mut c, lane, pid) {
                         Some(key) => key,
                         None => {
@@ -95,6 +107,9 @@ impl Core {
             let pid = self.pid_of(r.slot, r.generation);
             c.sched = Sched::Running;
             turns += 1;
+            direct &= c.mailbox.is_empty();
+            let plain =
+                !c.one_at_a_time && c.mailbox.is_plain() && matches!(c.body, Body::Hosted(_));
             let over = if batch.envelopes[start..].iter().any(|e| e.call.is_some()) {
                 self.hand_calls(&mut c, &mut batch.envelopes[start..])
             } else {
@@ -112,12 +127,13 @@ impl Core {
                 let wake = self.end_turn(pid, 0, std::iter::empty(), None);
                 self.wake(wake);
             } else {
-                batch.runs.push(Run { pid, key, start, end, cut: end, detached: false });
+                batch.runs.push(Run { pid, key, start, end, cut: end, plain, detached: false });
             }
         }
         if turns != 0 {
             lane.holds().turns(turns);
         }
+        granted
     }
 
     /// Marks the calls among the taken messages as handed to their actor and moves those that are over behind the others;

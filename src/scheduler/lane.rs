@@ -5,6 +5,7 @@
 //! messages and senders it has, and no message can fall between "empty" and "asleep".
 
 use super::holds::Holds;
+use crate::id::Pid;
 use crate::message::LaneEvent;
 use crate::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use crate::sync::{Mutex, contain};
@@ -29,6 +30,10 @@ struct State {
     looks: u64,
     /// What `looks` was when it was last asked for, and since when it is that, in milliseconds.
     seen: (u64, u64),
+    /// The lane's thread may hand over messages itself: an actor that looks idle may have one in hand.
+    direct: bool,
+    /// Actors that were stopped meanwhile: if nothing of theirs is in hand, they end with the next look.
+    owed: Vec<Pid>,
 }
 
 /// What a lane's thread is told without being woken.
@@ -67,6 +72,8 @@ impl Lane {
                 closed: false,
                 looks: 0,
                 seen: (0, 0),
+                direct: false,
+                owed: Vec::new(),
             }),
             control: AtomicU32::new(0),
             given: AtomicU32::new(0),
@@ -103,6 +110,9 @@ impl Lane {
         s.ready.push_back(r);
         if given {
             self.count_given();
+            if s.direct {
+                self.nudge(Nudge::Look);
+            }
         }
         !std::mem::replace(&mut s.awake, true)
     }
@@ -121,6 +131,9 @@ impl Lane {
         }
         s.events.push(e);
         self.count_given();
+        if s.direct {
+            self.nudge(Nudge::Look);
+        }
         !std::mem::replace(&mut s.awake, true)
     }
 
@@ -145,6 +158,37 @@ impl Lane {
         let mut s = self.state.lock();
         s.looks += 1;
         s.ready.pop_front()
+    }
+
+    /// As [`pop`](Self::pop); if there is none, and no event, the lane's thread may hand over messages itself from now on
+    /// (`true`), until [`end_direct`](Self::end_direct).
+    #[inline]
+    pub fn pop_or_direct(&self) -> (Option<Runnable>, bool) {
+        let mut s = self.state.lock();
+        s.looks += 1;
+        let r = s.ready.pop_front();
+        if r.is_none() {
+            s.direct = s.events.is_empty() && !s.closed;
+        }
+        (r, s.direct)
+    }
+
+    /// The lane's thread hands over no more itself; answers the actors that it owes their end.
+    #[must_use]
+    pub fn end_direct(&self) -> Vec<Pid> {
+        let mut s = self.state.lock();
+        s.direct = false;
+        std::mem::take(&mut s.owed)
+    }
+
+    /// Whether an actor of this lane that looks idle may have a message in hand; then its end is owed.
+    #[must_use]
+    pub fn owes_end(&self, pid: Pid) -> bool {
+        let mut s = self.state.lock();
+        if s.direct {
+            s.owed.push(pid);
+        }
+        s.direct
     }
 
     /// Moves all events to `out`.

@@ -1,0 +1,150 @@
+//! Messages that the host hands over itself, from one actor of a lane to another: ADR 0027.
+//!
+//! While a lane's thread has everything that waits for its actors in its hands, what one of them sends to another need not
+//! cross into the core and back: the host calls the handler and tells the core afterwards, before anything else is asked of
+//! it. Whatever another thread gives the lane meanwhile is noticed before the next message.
+
+use super::HostLane;
+use super::core::Core;
+use super::turns::{Batch, Run};
+use crate::actor::cell::{Body, Cell, Life, Sched};
+use crate::id::Pid;
+use crate::message::{Envelope, Payload};
+use crate::scheduler::lane::{Lane, Nudge};
+use crate::sync::atomic::Ordering;
+use std::sync::Arc;
+
+impl HostLane {
+    /// As [`take`](Self::take). `true`: until the next call of this lane's, the host may hand over itself what its actors send
+    /// each other, to those whose [`Run`] said that they are `plain`, and then [says so](Self::handed_over). It stops
+    /// before the next message when it is [nudged](Self::on_nudge) to look.
+    pub fn take_direct(
+        &self,
+        batch: &mut Batch,
+        max: usize,
+        fits: impl FnMut(&Envelope) -> bool,
+    ) -> bool {
+        let direct = self.core.may_be_direct();
+        self.core.take(&self.lane, batch, max, fits, direct)
+    }
+
+    /// The host hands over nothing more itself. It has handed messages to `done`, in this order, after it was done with the
+    /// batch; one that was sent by `in_hand.1` is in the hands of `in_hand.0` and is the batch from now on.
+    pub fn handed_over(
+        &self,
+        batch: &mut Batch,
+        done: impl Iterator<Item = Pid>,
+        in_hand: Option<(Pid, Option<Pid>)>,
+    ) {
+        let core = &self.core;
+        if let Some((pid, _)) = in_hand {
+            core.keep_open(batch, pid);
+        }
+        let all = batch.envelopes.len();
+        core.settle(batch, all, all);
+        let mut n = 0;
+        for pid in done {
+            core.note_handled(pid);
+            n += 1;
+        }
+        core.books.accepted_many(n);
+        core.books.taken(n);
+        core.books.handled(n);
+        self.lane.holds().turns(n + u64::from(in_hand.is_some()));
+        if let Some((pid, sender)) = in_hand {
+            core.open_in_hand(batch, pid, sender);
+        }
+        self.end_direct();
+    }
+
+    /// The host hands over nothing itself, and has not.
+    pub fn end_direct(&self) {
+        for pid in self.lane.end_direct() {
+            self.core.end_owed(pid);
+        }
+    }
+}
+
+impl Core {
+    /// Whether nobody but one lane's thread ends actors, nobody asks how full mailboxes are, and every message is taken.
+    fn may_be_direct(&self) -> bool {
+        self.alone.load(Ordering::Acquire)
+            && !self.pool.is_started()
+            && !self.has_peers()
+            && !self.watches_pressure()
+            && !self.may_shed()
+            && !self.is_closed()
+    }
+
+    /// A new lane. What others do themselves, they stop: its thread may end their actors.
+    pub(super) fn add_lane(&self, lane: &Arc<Lane>) {
+        let mut lanes = self.lanes.lock();
+        lanes.add(lane);
+        let open = lanes.open();
+        self.alone.store(open.len() <= 1, Ordering::Release);
+        drop(lanes);
+        for other in open.iter().filter(|l| !Arc::ptr_eq(l, lane)) {
+            other.nudge(Nudge::Look);
+        }
+    }
+
+    /// The batch is over, and this actor has another message in hand: its turn goes on. Should it have been stopped meanwhile, it
+    /// ends with that.
+    fn keep_open(&self, batch: &mut Batch, pid: Pid) {
+        let Some(run) = batch.runs.iter_mut().find(|r| r.pid == pid && !r.detached) else { return };
+        run.detached = true;
+        let n = (run.end - run.start) as u64;
+        self.books.handled(n);
+        if let Some(slot) = self.slot(pid) {
+            let mut c = slot.lock();
+            if c.is(pid.generation()) {
+                c.handled += n;
+            }
+        }
+    }
+
+    fn note_handled(&self, pid: Pid) {
+        let Some(slot) = self.slot(pid) else { return };
+        let mut c = slot.lock();
+        if c.is(pid.generation()) {
+            c.handled += 1;
+            c.mailbox.passed();
+        }
+    }
+
+    /// The turn of an actor whose message the host has begun to hand over.
+    fn open_in_hand(&self, batch: &mut Batch, pid: Pid, sender: Option<Pid>) {
+        self.books.accepted();
+        self.books.taken(1);
+        if let Some(slot) = self.slot(pid) {
+            let mut c = slot.lock();
+            if c.is(pid.generation()) {
+                c.mailbox.passed();
+                // Should another thread's message have put it into the run queue: its place there is stale.
+                c.sched = Sched::Running;
+            }
+        }
+        batch.envelopes.push(Envelope { payload: Payload::empty(), sender, call: None });
+        let run =
+            Run { pid, key: pid.slot(), start: 0, end: 1, cut: 1, plain: true, detached: false };
+        batch.runs.push(run);
+    }
+
+    /// Whether an actor that is to be stopped, and looks idle, may be running all the same: then its lane ends it.
+    pub(super) fn may_be_in_hand(&self, c: &Cell, pid: Pid) -> bool {
+        matches!(c.body, Body::Hosted(_)) && c.lane.as_ref().is_some_and(|l| l.owes_end(pid))
+    }
+
+    /// An actor was stopped while it may have had a message in hand. If it has, it ends with that.
+    fn end_owed(&self, pid: Pid) {
+        let Some(slot) = self.slot(pid) else { return };
+        let c = slot.lock();
+        let due = c.is(pid.generation()) && c.sched != Sched::Running && c.life != Life::Alive;
+        let waits = c.life == Life::Draining && !c.mailbox.is_empty();
+        drop(c);
+        if due && !waits {
+            let wake = self.end_turn(pid, 0, std::iter::empty(), None);
+            self.wake(wake);
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Messages that the host hands over itself: when it may, and what the core makes of it.
+
+mod support;
+
+use iris::message::LaneEvent;
+use iris::{CrashInfo, ExitReason, Pid, Runtime, SpawnOptions};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use support::{Host, quiet, runtime};
+
+/// Takes what is there; whether the host may go on itself.
+fn take(host: &mut Host) -> bool {
+    host.lane.take_direct(&mut host.batch, 16, |_| true)
+}
+
+fn settle(host: &mut Host) {
+    let all = host.batch.envelopes.len();
+    host.lane.settle(&mut host.batch, all, all);
+}
+
+/// Whether the host may go on itself when `pid` has got a message.
+fn granted(rt: &Runtime, host: &mut Host, pid: Pid) -> bool {
+    assert!(rt.send(pid, "x"));
+    let granted = take(host);
+    host.lane.end_direct();
+    settle(host);
+    granted
+}
+
+#[test]
+fn a_host_may_hand_over_itself_while_it_holds_all_that_waits_and_nobody_else_interferes() {
+    let rt = runtime(1);
+    let mut host = Host::open(&rt);
+    let pids = [host.spawn(), host.spawn()];
+    assert!(!take(&mut host), "there is nothing");
+    assert!(granted(&rt, &mut host, pids[0]));
+
+    let small = SpawnOptions { budget: 1, ..SpawnOptions::default() };
+    let slow = host.lane.spawn(9, small).expect("an actor");
+    assert!(rt.send(slow, "1") && rt.send(slow, "2"));
+    assert!(!take(&mut host), "a message waits for its actor's next turn");
+    settle(&mut host);
+    assert!(take(&mut host));
+    host.lane.end_direct();
+    settle(&mut host);
+
+    let watch = rt.watch_pressure(|| {});
+    assert!(!granted(&rt, &mut host, pids[0]), "somebody watches mailboxes");
+    drop(watch);
+    rt.set_load_shedding(true);
+    assert!(!granted(&rt, &mut host, pids[0]), "load is shed");
+    rt.set_load_shedding(false);
+    let nudged = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&nudged);
+    host.lane.on_nudge(move |_| {
+        seen.fetch_add(1, Ordering::SeqCst);
+    });
+    let other = Host::open(&rt);
+    assert!(nudged.load(Ordering::SeqCst) > 0, "it is told that it is not alone any more");
+    assert!(!granted(&rt, &mut host, pids[0]), "another thread may end its actors");
+    other.lane.close();
+    assert!(granted(&rt, &mut host, pids[0]), "it is alone again");
+    quiet(&rt);
+}
+
+#[test]
+fn what_was_handed_over_is_in_the_books_and_what_is_in_hand_is_a_batch() {
+    let rt = runtime(1);
+    let mut host = Host::open(&rt);
+    let [a, b] = [host.spawn(), host.spawn()];
+    assert!(rt.send(a, "x") && take(&mut host));
+    assert!(host.batch.runs[0].plain);
+    host.lane.handed_over(&mut host.batch, [b, a, b].into_iter(), Some((a, Some(b))));
+    let m = rt.metrics().books;
+    assert_eq!((m.accepted, m.handled, m.in_flight, m.queued), (5, 4, 1, 0));
+    rt.audit().expect("the books balance");
+    let info = rt.actor_info(b).expect("alive");
+    assert_eq!((info.handled, info.high_water, info.state), (2, 1, "idle"));
+    assert_eq!(rt.actor_info(a).expect("alive").state, "running");
+    assert_eq!(host.batch.envelopes[0].sender, Some(b));
+
+    // It may throw like any other.
+    host.lane.crash(&mut host.batch, 0, CrashInfo::default());
+    settle(&mut host);
+    assert!(!rt.is_alive(a));
+    let m = rt.metrics().books;
+    assert_eq!(m.dead[ExitReason::Crash as usize], 1);
+    quiet(&rt);
+}
+
+#[test]
+fn an_idle_actor_that_another_thread_stops_ends_with_the_next_look() {
+    let rt = runtime(1);
+    let mut host = Host::open(&rt);
+    let [a, idle, drained] = [host.spawn(), host.spawn(), host.spawn()];
+    assert!(rt.send(a, "x") && take(&mut host));
+    let other = rt.clone();
+    let stopped = std::thread::spawn(move || other.stop(idle) && other.stop_drain(drained));
+    assert!(stopped.join().expect("no panic"));
+    assert!(!rt.is_alive(idle) && rt.actor_info(idle).is_some());
+    host.lane.end_direct();
+    assert!(rt.actor_info(idle).is_none() && rt.actor_info(drained).is_none());
+    settle(&mut host);
+    quiet(&rt);
+}
+
+#[test]
+fn what_others_give_is_noticed_and_a_stop_waits_for_the_message_in_hand() {
+    let rt = runtime(1);
+    let mut host = Host::open(&rt);
+    let nudged = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&nudged);
+    host.lane.on_nudge(move |_| {
+        seen.fetch_add(1, Ordering::SeqCst);
+    });
+    let [a, b] = [host.spawn(), host.spawn()];
+    assert!(rt.send(a, "x") && take(&mut host));
+    let other = rt.clone();
+    std::thread::spawn(move || {
+        assert!(other.send(b, "another's"));
+        assert!(other.stop(a));
+    })
+    .join()
+    .expect("no panic");
+    assert!(nudged.load(Ordering::SeqCst) >= 2);
+    assert!(rt.actor_info(a).is_some(), "its handler may be running");
+    let mut events: Vec<LaneEvent> = Vec::new();
+    host.lane.take_events(&mut events);
+    assert!(events.is_empty());
+    host.lane.handed_over(&mut host.batch, [b].into_iter(), Some((a, None)));
+    assert_eq!(rt.metrics().books.handled, 2);
+    assert!(rt.actor_info(a).is_some(), "its handler is running");
+    settle(&mut host);
+    assert!(rt.actor_info(a).is_none());
+    assert!(!take(&mut host), "its end is told first");
+    assert_eq!(host.batch.envelopes.len(), 1);
+    settle(&mut host);
+    quiet(&rt);
+}
