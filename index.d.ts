@@ -1040,8 +1040,8 @@ export class NodeRuntime {
   ): Pid<T, R>
 
   /**
-   * Spawns children with one handler that share the work. A member that fails (`crash`, `panic`, `timeout`) is replaced, and
-   * what it had queued is dead; one that is stopped or killed is not.
+   * Spawns children with one handler that share the work. A member that fails (`crash`, `panic`, `timeout`) is replaced by one
+   * that gets what it had queued, in order; one that is stopped or killed is not.
    *
    * @param workers how many: 1 to 65,536.
    * @param options or the budget alone.
@@ -1064,7 +1064,7 @@ export class NodeRuntime {
    * default export, a {@link Handler}. They work side by side; messages between threads cost more than on one.
    *
    * A member that fails is replaced, in its place in the answer: in the same thread if its handler threw, in a new one if the
-   * thread ended or its handler did not return. What it had queued is dead, as in a pool. After `maxRestarts` replacements
+   * thread ended or its handler did not return. What it had queued is dead. After `maxRestarts` replacements
    * `withinMs` the next is not made, and logged. A member that is stopped or killed leaves with its thread.
    *
    * The threads do not hold the process when they have nothing to do, and end with {@link close}.

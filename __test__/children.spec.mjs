@@ -167,4 +167,81 @@ describe('a pool', () => {
     rt.kill(parent)
     await eventually(() => rt.getMetrics().actors === 0)
   })
+
+  test('hands what a member that crashed had queued to its replacement', async (t) => {
+    const rt = runtime(t)
+    const parent = rt.spawn(() => {})
+    const crashes = []
+    rt.onCrash((crash) => void crashes.push(crash.pid))
+    const handled = []
+    const handler = (message) => {
+      if (String(message) === 'crash') throw new Error('crash')
+      handled.push(String(message))
+      return `re ${message}`
+    }
+    const pool = rt.spawnChildPool(parent, handler, 1)
+    const [old] = pool.pids
+    rt.register('member', old)
+    pool.send('1')
+    const failed = pool.call('crash')
+    const sent = ['2', 'crash', '3', '4'].map((text) => pool.send(text))
+    assert.deepEqual(sent, [true, true, true, true])
+    const answer = pool.call('5')
+    await assert.rejects(failed, { message: 'crash' })
+    assert.equal(String(await answer), 're 5')
+    assert.deepEqual(handled, ['1', '2', '3', '4', '5'])
+    assert.equal(rt.whereis('member'), pool.pids[0], 'the name goes with the work')
+    await quiet(rt)
+    assert.equal(crashes.length, 2, 'what fails is still reported')
+    const { dead, handled: count } = rt.getMetrics()
+    assert.deepEqual([dead.crash ?? 0, count], [2, 5], 'only the messages that crashed are lost')
+    assertBalanced(rt.getMetrics())
+  })
+
+  test('buries what waits for a replacement that cannot come', async (t) => {
+    const rt = runtime(t)
+    const parent = rt.spawn(() => {})
+    const pool = rt.spawnChildPool(
+      parent,
+      () => {
+        throw new Error('crash')
+      },
+      1,
+    )
+    const calls = [1, 2, 3].map(() => pool.call(x))
+    rt.setSystemCapacity(1)
+    rt.setLoadShedding(true)
+    const outcomes = await Promise.allSettled(calls)
+    assert.deepEqual(
+      outcomes.map(({ reason }) => reason?.code ?? reason?.message),
+      ['crash', 'ERR_IRIS_ACTOR_EXITED', 'ERR_IRIS_ACTOR_EXITED'],
+    )
+    await eventually(() => pool.size === 0)
+    assertBalanced(rt.getMetrics())
+  })
+
+  test('balances its books while members crash at random', async (t) => {
+    const rt = runtime(t)
+    const parent = rt.spawn(() => {})
+    const last = new Map()
+    const handler = async (message) => {
+      const [sender, number] = String(message).split(' ').map(Number)
+      if (number % 7 === 0) await null
+      if (number % 11 === 0) throw new Error('crash')
+      // One member, so what one sender sends stays in order, whoever handles it.
+      assert.ok(number > (last.get(sender) ?? 0), `${number} after ${last.get(sender)}`)
+      last.set(sender, number)
+    }
+    const pool = rt.spawnChildPool(parent, handler, 1)
+    let accepted = 0
+    for (let number = 1; number <= 500; number++) {
+      for (const sender of [1, 2, 3]) accepted += pool.send(`${sender} ${number}`)
+      if (number % 50 === 0) await new Promise(setImmediate)
+    }
+    await quiet(rt)
+    await eventually(() => rt.getMetrics().queued === 0 && (rt.getMetrics().parked ?? 0) === 0)
+    const metrics = rt.getMetrics()
+    assert.equal(metrics.handled + (metrics.dead.crash ?? 0), accepted)
+    assertBalanced(rt.getMetrics())
+  })
 })

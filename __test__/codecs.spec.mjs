@@ -53,12 +53,14 @@ describe('each codec', () => {
         { codec },
       )
       rt.register('it', pid)
+      rt.registerPath('/it', pid)
       assert.equal(rt.actorInfo(pid).codec, name)
       for (const message of messages) {
         seen.length = 0
         assert.equal(rt.send(pid, message), true)
         assert.equal(rt.sendMany(pid, [message, message]), 2)
         assert.equal(rt.sendNamed('it', message), true)
+        assert.equal(rt.sendPath('/it', message), true)
         assert.deepEqual(rt.sendWithBackpressure(pid, message), [true, 'NORMAL'])
         assert.equal(await rt.sendAsync(pid, message), true)
         rt.sendAfter(pid, 0, message)
@@ -66,7 +68,7 @@ describe('each codec', () => {
         assert.deepEqual(await rt.call(pid, message), message)
         const { signal } = new AbortController()
         assert.deepEqual(await rt.call(pid, message, { timeoutMs: 1e6, signal }), message)
-        while (seen.length < 10) await new Promise(setImmediate)
+        while (seen.length < 11) await new Promise(setImmediate)
         rt.cancelTimer(interval)
         await quiet(rt)
         for (const got of seen) assert.deepEqual(got, message)
@@ -99,6 +101,40 @@ describe('each codec', () => {
       assert.deepEqual(JSON.parse(await rt.call(asking, 'go')), order)
     })
   }
+
+  test('what waits for a replacement is encoded too', async (t) => {
+    const rt = runtime(t)
+    const seen = []
+    const start = () => rt.spawn((m) => void seen.push(m), { codec: 'json' })
+    const pid = start()
+    rt.register('it', pid)
+    rt.registerPath('/it', pid)
+    const backoff = { initialMs: 50, jitter: 0 }
+    rt.pathSuperviseWithFactory('/svc', pid, start, 'restartone', { backoff })
+    rt.kill(pid)
+    await rt.join(pid)
+    // Whatever this loop remembers of an actor is gone when the join is answered.
+    await new Promise(setImmediate)
+    assert.equal(rt.whereis('it'), null)
+    assert.equal(rt.sendNamed('it', order), true)
+    assert.equal(rt.sendPath('/it', [1]), true)
+    assert.throws(() => rt.sendNamed('it', undefined), { code: 'ERR_IRIS_INVALID_ARGUMENT' })
+    while (seen.length < 2) await new Promise(setImmediate)
+    assert.deepEqual(seen, [order, [1]])
+  })
+
+  test('bytes are asked of who waits for a replacement and has no codec', async (t) => {
+    const rt = runtime(t)
+    const start = () => rt.spawn(() => {})
+    const pid = start()
+    rt.register('it', pid)
+    const backoff = { initialMs: 50, jitter: 0 }
+    rt.pathSuperviseWithFactory('/svc', pid, start, 'restartone', { backoff })
+    rt.kill(pid)
+    await rt.join(pid)
+    assert.throws(() => rt.sendNamed('it', order), { code: 'ERR_IRIS_INVALID_TYPE' })
+    assert.equal(rt.sendNamed('it', 'text'), true)
+  })
 
   test('nothing as a reply is nothing', async (t) => {
     const rt = runtime(t)

@@ -23,7 +23,7 @@
 
 const { ARM, Border, CALL_ENDED, CLOSED, ENDING, NOT_A_PID } = require('./border.js')
 const { isBytes, lengthOf, toBytes } = require('./bytes.js')
-const { decoding } = require('./codecs.js')
+const { decoding, encode } = require('./codecs.js')
 const { closed, crashText, makeError, wrongType } = require('./errors.js')
 const { callersContext, inRoot } = require('./scope.js')
 const { Actors, SLOT_MASK } = require('./actors.js')
@@ -416,6 +416,23 @@ class Lane {
     return this.#requests.join(pid, options)
   }
 
+  /** As `join`, of a member of a pool: if it has failed, what it left waits for `replace`. */
+  joinMember(pid) {
+    return this.#requests.joinMember(pid)
+  }
+
+  /** Whom `spawn` spawns takes the place of a member that has failed, and what it left. */
+  replace(old, spawn) {
+    const number = this.native.beginReplacement()
+    let pid = 0
+    try {
+      pid = spawn()
+    } finally {
+      this.native.endReplacement(number, old, pid)
+    }
+    return pid
+  }
+
   get supervisors() {
     return this.#supervisors
   }
@@ -425,10 +442,11 @@ class Lane {
     return this.native.terminateChild(path, pid)
   }
 
-  /** `entry` is `sendNamed` or `sendPath`. */
-  sendTo(entry, label, data) {
-    // Looked at before the label: wrong data throws whether or not there is anybody.
-    const bytes = toBytes(data, 'data')
+  /** `entry` is `sendNamed` or `sendPath`; `holder` is who has ended and is being replaced, if anybody. */
+  sendTo(entry, label, holder, data) {
+    const codec = holder === null ? undefined : this.#speech.codecOf(holder)
+    // Looked at before it is sent: wrong data throws whether or not there is anybody.
+    const bytes = codec === undefined ? toBytes(data, 'data') : encode(codec, data)
     if (this.closing) throw closed()
     const answer = this.native[entry](label, bytes)
     return answer === undefined ? true : this.#sent(answer, label)

@@ -52,12 +52,14 @@ class Routing {
 
 class Pool {
   #runtime
+  #lane
   #spawn
   #routing
   #pids = []
 
-  constructor(runtime, spawn, workers, routing) {
+  constructor(runtime, lane, spawn, workers, routing) {
     this.#runtime = runtime
+    this.#lane = lane
     this.#spawn = spawn
     this.#routing = new Routing(runtime, routing)
     try {
@@ -96,27 +98,27 @@ class Pool {
     const pid = this.#spawn()
     this.#pids[at] = pid
     this.#watch(pid)
+    return pid
   }
 
   async #watch(pid) {
     let reason
     try {
-      reason = (await this.#runtime.join(pid)).reason
+      reason = (await this.#lane.joinMember(pid)).reason
     } catch {
       // This thread has left the runtime.
       return
     }
     const at = this.#pids.indexOf(pid)
-    if (at < 0) return
     try {
       if (FAILED.has(reason)) {
-        this.#add(at)
+        this.#lane.replace(pid, () => this.#add(at))
         return
       }
     } catch {
       // The parent or the runtime has ended, or load is shed.
     }
-    this.#pids.splice(at, 1)
+    this.#pids.splice(this.#pids.indexOf(pid), 1)
   }
 }
 

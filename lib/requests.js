@@ -223,6 +223,11 @@ class Requests {
     return this.#joinWithin(exit, key, pid, timeoutMs, signal)
   }
 
+  /** As `join`, of a member of a pool. */
+  joinMember(pid) {
+    return this.#waits.begin((key) => this.#native.joinMember(pid, key))
+  }
+
   async #joinWithin(exit, key, pid, timeoutMs, signal) {
     const giveUp = (error) => {
       // Too late to take it back: the news is on its way.

@@ -354,7 +354,7 @@ class NodeRuntime {
     const { routing = 'roundrobin', ...each } = o
     check.routing(routing)
     const spawn = () => this.spawnChild(parent, handler, each)
-    return new Pool(this, spawn, workers, routing)
+    return new Pool(this, this.#lane, spawn, workers, routing)
   }
 
   async spawnThreaded(url, options) {
@@ -425,13 +425,15 @@ class NodeRuntime {
   sendNamed(name, data) {
     const lane = this.#lane
     const pid = lane.native.whereis(name)
-    return pid === null ? lane.sendTo('sendNamed', name, data) : lane.send(pid, data)
+    if (pid !== null) return lane.send(pid, data)
+    return lane.sendTo('sendNamed', name, lane.native.named(name), data)
   }
 
   sendPath(path, data) {
     const lane = this.#lane
     const pid = lane.native.whereisPath(path)
-    return pid === null ? lane.sendTo('sendPath', path, data) : lane.send(pid, data)
+    if (pid !== null) return lane.send(pid, data)
+    return lane.sendTo('sendPath', path, lane.native.namedByPath(path), data)
   }
 
   call(pid, data, options) {

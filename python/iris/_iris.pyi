@@ -763,8 +763,8 @@ class Runtime:
     ) -> Pool:
         """Spawns children that share the work.
 
-        A member that fails is replaced, with what it had queued lost; one that is stopped or killed
-        is not. The pool ends with its parent.
+        A member that fails is replaced by one that gets what it had queued; one that is stopped or
+        killed is not. The pool ends with its parent.
 
         Args:
             parent: Whose children they are.
@@ -1025,8 +1025,10 @@ class Runtime:
     def send_buffer(self, pid: int, buffer_id: int) -> bool:
         """Sends a buffer. It is not copied: the handler's `bytes` are that very memory.
 
-        The view that `allocate_buffer` gave is released. If other views of it are alive (a slice, a
-        numpy array), what is sent is a copy. No codec is asked: the receiver's decodes the bytes.
+        The view that `allocate_buffer` gave is released if the message is taken (or waits for
+        room, with the policy `block`): a refused send changes nothing. If other views of it are
+        alive (a slice, a numpy array), what is sent is a copy. No codec is asked: the receiver's
+        decodes the bytes.
 
         Args:
             pid: Who is to get it.

@@ -112,14 +112,47 @@ def test_an_id_works_once(rt: Runtime, inbox: Inbox) -> None:
 def test_a_refused_buffer_can_be_sent_again(rt: Runtime, inbox: Inbox) -> None:
     buffer, view = rt.allocate_buffer(4)
     address = address_of_view(view)
-    view[:] = b"data"
+    view[:] = b"dat?"
     assert not rt.send_buffer(1, buffer)
     assert rt.send_user_with_backpressure(1, buffer) == (False, "NORMAL")
     assert rt.get_metrics()["buffers"] == 1
+    view[3:] = b"a"  # a refused send changes nothing: the view is usable still
+    assert bytes(view) == b"data"
     assert rt.send_buffer(rt.spawn(inbox), buffer)
     [data] = inbox.wait(1)
     assert data == b"data"
     assert address_of_bytes(data) == address
+
+
+@pytest.mark.parametrize("policy", ["dropnew", "redirect"])
+def test_a_refusal_of_a_full_mailbox_leaves_the_view(
+    rt: Runtime, gate: Gate, inbox: Inbox, policy: str
+) -> None:
+    full = rt.spawn_py_handler_bounded(gate, 100, 1, release_gil=True)
+    if policy == "redirect":
+        other = rt.spawn_py_handler_bounded(gate, 100, 1, release_gil=True)
+        rt.send_many(other, [b"", b""])
+        rt.set_overflow_policy(full, "redirect", other)
+    rt.send(full, b"")
+    gate.wait_entered()
+    rt.send_many(full, [b"", b"", b""])
+    if policy == "redirect":
+        while rt.send(full, b""):
+            pass
+    buffer, view = rt.allocate_buffer(1 << 16)
+    part = view[:3]
+    assert not rt.send_buffer(full, buffer)
+    assert rt.send_user_with_backpressure(full, buffer) == (False, "CRITICAL")
+    part[:] = b"abc"
+    assert bytes(view[:3]) == b"abc"
+    address = address_of_view(view)
+    part.release()
+    assert rt.send_buffer(rt.spawn(inbox), buffer)
+    [data] = inbox.wait(1)
+    assert address_of_bytes(data) == address
+    with pytest.raises(ValueError, match="released"):
+        view[0] = 1
+    gate.opened.set()
 
 
 def test_a_pid_of_the_wrong_type_uses_nothing_up(rt: Runtime, inbox: Inbox) -> None:

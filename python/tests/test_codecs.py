@@ -89,6 +89,7 @@ SENDS: dict[str, Callable[[Runtime, Any, Any], Any]] = {
     "send": lambda rt, pid, data: rt.send(pid, data),
     "send_many": lambda rt, pid, data: rt.send_many(pid, [data]) == 1,
     "send_named": lambda rt, pid, data: rt.send_named("orders", data),
+    "send_path": lambda rt, pid, data: rt.send_path("/orders", data),
     "send_with_backpressure": lambda rt, pid, data: rt.send_with_backpressure(pid, data)[0],
     "send_after": lambda rt, pid, data: rt.send_after(pid, 0, data),
     "send_interval": lambda rt, pid, data: rt.send_interval(pid, 1, data),
@@ -110,14 +111,52 @@ def test_every_way_to_send_encodes(rt: Runtime, send: Callable[..., Any]) -> Non
     box = Box()
     pid = rt.spawn(box, codec=ORDERS)
     rt.register("orders", pid)
+    rt.register_path("/orders", pid)
     assert send(rt, pid, Order("tea", 3))
     assert box.wait(1)[0] == Order("tea", 3)
+
+
+def test_what_waits_for_a_replacement_is_encoded_too(rt: Runtime) -> None:
+    box = Box()
+
+    def start() -> int:
+        return rt.spawn(box, codec=ORDERS)
+
+    pid = start()
+    rt.register("orders", pid)
+    rt.register_path("/orders", pid)
+    backoff: Any = {"initial_ms": 50, "jitter": 0}
+    rt.path_supervise_with_factory("/svc", pid, start, "restartone", backoff=backoff)
+    rt.kill(pid)
+    assert rt.whereis("orders") is None
+    assert rt.send_named("orders", Order("tea", 1))
+    assert rt.send_path("/orders", Order("tea", 2))
+    with pytest.raises(RefusedError):
+        rt.send_named("orders", "no order")
+    assert box.wait(2) == [Order("tea", 1), Order("tea", 2)]
+
+
+def test_bytes_are_asked_of_who_waits_for_a_replacement_and_has_no_codec(rt: Runtime) -> None:
+    rt.spawn(Box(), codec=ORDERS)  # so that the runtime knows codecs
+
+    def start() -> int:
+        return rt.spawn(lambda msg: None)
+
+    pid = start()
+    rt.register("plain", pid)
+    backoff: Any = {"initial_ms": 50, "jitter": 0}
+    rt.path_supervise_with_factory("/svc", pid, start, "restartone", backoff=backoff)
+    rt.kill(pid)
+    with pytest.raises(TypeError, match="bytes-like"):
+        rt.send_named("plain", Order("tea", 1))  # type: ignore[arg-type]
+    assert rt.send_named("plain", b"tea")
 
 
 @pytest.mark.parametrize("send", SENDS.values(), ids=SENDS)
 def test_what_the_codec_refuses_is_not_sent(rt: Runtime, send: Callable[..., Any]) -> None:
     pid = rt.spawn(Box(), codec=ORDERS)
     rt.register("orders", pid)
+    rt.register_path("/orders", pid)
     for wrong in (b"tea:3", "tea:3", None, 1):
         with pytest.raises(RefusedError):
             send(rt, pid, wrong)

@@ -99,13 +99,15 @@ def in_thread(f: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
     return thread, answers
 
 
-@pytest.mark.parametrize("how", ["send", "send_named", "send_many"])
+@pytest.mark.parametrize("how", ["send", "send_named", "send_path", "send_many"])
 def test_a_plain_thread_waits_for_room(rt: Runtime, gate: Gate, how: str) -> None:
     pid = stuck(rt, gate, 2)
     rt.register("stuck", pid)
+    rt.register_path("/stuck", pid)
     sends: dict[str, Callable[[], Any]] = {
         "send": lambda: rt.send(pid, b"2"),
         "send_named": lambda: rt.send_named("stuck", b"2"),
+        "send_path": lambda: rt.send_path("/stuck", b"2"),
         "send_many": lambda: rt.send_many(pid, [b"2", b"3", b"4", b"5", b"6"]),
     }
     thread, answers = in_thread(sends[how])

@@ -86,6 +86,58 @@ def test_every_one_of_many_crashes_is_made_up_for(rt: Runtime, wait_until: Any) 
     check_books(rt)
 
 
+@pytest.mark.parametrize("release_gil", [False, True])
+def test_what_a_member_had_queued_goes_to_its_replacement(
+    rt: Runtime, wait_until: Any, gate: Gate, release_gil: bool
+) -> None:
+    handled: list[bytes] = []
+
+    def handler(msg: bytes) -> bytes:
+        if msg == b"wait":
+            gate(msg)
+        if msg == b"crash":
+            raise ValueError("as asked")
+        handled.append(msg)
+        return b"re " + msg
+
+    pool = rt.spawn_child_pool(parent_of(rt), handler, 1, release_gil=release_gil)
+    rt.register("member", pool[0])
+    assert pool.send(b"wait")
+    gate.wait_entered()
+    assert [pool.send(m) for m in (b"1", b"crash", b"2", b"crash", b"3")] == [True] * 5
+
+    async def ask() -> bytes:
+        answer = pool.call(b"4", 60)
+        gate.opened.set()
+        return await answer
+
+    assert asyncio.run(ask()) == b"re 4"
+    assert handled == [b"wait", b"1", b"2", b"3", b"4"]
+    wait_until(lambda: rt.whereis("member") == pool[0])
+    dead = rt.get_metrics()["dead"]
+    assert dead["crash"] == 2, "only the messages that crashed are lost"
+    check_books(rt)
+
+
+def test_what_waits_for_a_replacement_that_cannot_come_is_dead(
+    rt: Runtime, wait_until: Any, gate: Gate
+) -> None:
+    def handler(msg: bytes) -> None:
+        gate(msg)
+        raise ValueError("as asked")
+
+    pool = rt.spawn_child_pool(parent_of(rt), handler, 1)
+    rt.send_many(pool[0], [b"1", b"2", b"3"])
+    gate.wait_entered()
+    rt.set_system_capacity(1)
+    rt.set_load_shedding(True)
+    gate.opened.set()
+    wait_until(lambda: len(pool) == 0)
+    assert rt.get_metrics()["dead"]["crash"] == 3
+    check_books(rt)
+    rt.set_load_shedding(False)
+
+
 @pytest.mark.parametrize("how", ["stop", "kill"])
 def test_a_member_that_is_stopped_or_killed_leaves(rt: Runtime, wait_until: Any, how: str) -> None:
     pool = rt.spawn_child_pool(parent_of(rt), work, 3)

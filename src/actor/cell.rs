@@ -91,15 +91,30 @@ pub struct Waiter {
     pub done: Box<dyn FnOnce(bool) + Send>,
 }
 
-/// That an actor is supervised: for which reasons of its end a replacement comes, a bit each.
+/// That an actor is supervised, or a member of a pool: for which reasons of its end a replacement comes, a bit each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keeper(pub u16);
 
 impl Keeper {
     /// A replacement comes in any case.
-    pub const ALWAYS: Self = Self(u16::MAX);
+    pub const ALWAYS: Self = Self(Self::IN_POOL - 1);
     /// Its end is told, and no replacement comes.
     pub const NEVER: Self = Self(0);
+    /// A pool replaces it if it fails.
+    pub const POOL: Self = Self(
+        Self::IN_POOL
+            | 1 << ExitReason::Crash as u16
+            | 1 << ExitReason::Panic as u16
+            | 1 << ExitReason::Timeout as u16,
+    );
+    /// The bit that is no reason.
+    const IN_POOL: u16 = 1 << 15;
+
+    /// Whether it is a pool that replaces it, not a supervisor.
+    #[must_use]
+    pub const fn is_pool(self) -> bool {
+        self.0 & Self::IN_POOL != 0
+    }
 
     /// Whether a replacement comes.
     #[must_use]

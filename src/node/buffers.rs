@@ -51,7 +51,7 @@ pub(super) fn send_buffer(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     };
     let sender = cx.f64(3).and_then(pid_of);
     let sent = match to {
-        Some(to) => inner.lane.send_with(to, payload, sender),
+        Some(to) => inner.lane.send_with(to, len, payload, sender),
         None => Err(Refusal::NoSuchActor),
     };
     Ok(answer(match sent {

@@ -246,6 +246,28 @@ pub(super) fn join(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     Ok(Ret::Undefined)
 }
 
+/// `joinMember(pid, key)`: as `join`, of a member of a pool.
+pub(super) fn join_member(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    let inner = face.synced()?;
+    inner.rt.check_open()?;
+    inner.lane.join_member(&inner.rt, pid(cx, 0)?, cx.f64(1).unwrap_or(0.0) as u64);
+    Ok(Ret::Undefined)
+}
+
+/// `beginReplacement()`: its number; what is spawned until `endReplacement` waits for what is handed over.
+pub(super) fn begin_replacement(face: &Face, _cx: &Cx<'_>) -> Result<Ret> {
+    let inner = face.synced()?;
+    inner.rt.check_open()?;
+    Ok(Ret::F64(inner.rt.begin_replacement() as f64))
+}
+
+/// `endReplacement(number, old, new)`; `new` 0: nobody takes the place.
+pub(super) fn end_replacement(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    let inner = face.synced()?;
+    let ticket = cx.f64(0).unwrap_or(0.0) as u64;
+    Ok(Ret::Bool(inner.rt.end_replacement(ticket, pid(cx, 1)?, pid_or_none(cx, 2)?)))
+}
+
 /// `forgetJoin(pid, key)`: a waiter gave up; answers whether the join was still to come.
 pub(super) fn forget_join(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     let Ok(inner) = face.inner() else { return Ok(Ret::Bool(false)) };
@@ -292,6 +314,22 @@ pub(super) fn mailbox_size(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
 pub(super) fn set_codec(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     let name = text(cx, 1, "codec")?;
     Ok(Ret::Bool(face.inner()?.rt.set_codec(pid(cx, 0)?, name.into())))
+}
+
+/// `named(name)`: the pid of who gets what is sent to it, even if that has ended and its replacement is to come.
+pub(super) fn named(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    let name = text(cx, 0, "name")?;
+    let inner = face.synced()?;
+    inner.rt.check_open()?;
+    Ok(inner.rt.named(&name).map_or(Ret::Null, |pid| Ret::F64(number(pid))))
+}
+
+/// `namedByPath(path)`: as `named`.
+pub(super) fn named_by_path(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    let path = text(cx, 0, "path")?;
+    let inner = face.synced()?;
+    inner.rt.check_open()?;
+    Ok(inner.rt.named_by_path(&path)?.map_or(Ret::Null, |pid| Ret::F64(number(pid))))
 }
 
 /// `codecOf(pid)`: a name; `null`: bytes as they are; `undefined`: the actor has ended; `false`: there was none.

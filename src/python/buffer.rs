@@ -138,23 +138,30 @@ impl Storage {
     }
 
     /// Releases `view` and makes a message of the memory: a copy while other views are alive, else the memory itself, which
-    /// then exports nothing any more, unless it is [taken back](Self::take_back).
-    pub(super) fn hand_over(&self, py: Python<'_>, view: &Py<PyAny>) -> PyResult<Payload> {
-        if let Err(e) = view.call_method0(py, intern!(py, "release"))
-            && !e.is_instance_of::<PyBufferError>(py)
-        {
-            return Err(e);
-        }
-        // The GIL is held from here to the end, and nothing runs Python code: no view comes or goes.
+    /// then exports nothing any more, unless it is [taken back](Self::take_back). It runs no Python code while there is a
+    /// [`GcPause`], so it may be called under a lock; what is to be dropped without one goes to `noise`.
+    pub(super) fn hand_over(
+        &self,
+        py: Python<'_>,
+        view: &Py<PyAny>,
+        noise: &mut Option<PyErr>,
+    ) -> Payload {
+        // It fails while somebody else has the view (numpy, ctypes).
+        *noise = view.call_method0(py, intern!(py, "release")).err();
+        // The GIL is held from here to the end: no view comes or goes.
         let alone = self.views.load(Ordering::Acquire) == 0;
         let bytes = self.object.bind(py).as_bytes();
         if !alone {
-            return Ok(bytes.into());
+            return bytes.into();
         }
         self.sent.store(true, Ordering::Release);
         let object = self.object.clone_ref(py);
         let (address, length) = (bytes.as_ptr() as usize, bytes.len());
-        Ok(Payload::foreign(Box::new(Lent { object, address, length })))
+        Payload::foreign(Box::new(Lent { object, address, length }))
+    }
+
+    pub(super) fn length(&self, py: Python<'_>) -> usize {
+        self.object.bind(py).as_bytes().len()
     }
 
     /// No mailbox took the message, and it is gone: the memory is nobody else's.
@@ -213,6 +220,30 @@ impl Storage {
     /// Called by the interpreter alone, once for each view.
     unsafe fn __releasebuffer__(&self, _view: *mut ffi::Py_buffer) {
         self.views.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// While it lives no garbage is collected: before Python 3.12 any allocation of a container may collect, which runs
+/// finalizers, and they may be anybody's Python code.
+pub(super) struct GcPause<'py> {
+    was_enabled: bool,
+    _py: Python<'py>,
+}
+
+impl<'py> GcPause<'py> {
+    pub(super) fn new(py: Python<'py>) -> Self {
+        // SAFETY: the thread is attached (`py`), which is all that it asks for.
+        let was_enabled = unsafe { ffi::PyGC_Disable() } != 0;
+        Self { was_enabled, _py: py }
+    }
+}
+
+impl Drop for GcPause<'_> {
+    fn drop(&mut self) {
+        if self.was_enabled {
+            // SAFETY: as in `new`; `_py` says that the thread is attached still.
+            unsafe { ffi::PyGC_Enable() };
+        }
     }
 }
 

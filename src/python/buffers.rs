@@ -1,15 +1,15 @@
 //! Buffers: memory that is filled and then sent without a copy. The core keeps those that wait (`runtime::buffers`).
 
 use super::args::{BufferId, PidArg, Size};
-use super::buffer::{Storage, Waiting};
+use super::buffer::{GcPause, Storage, Waiting};
 use super::engine;
 use super::errors::{OrRaise, fail};
-use super::home;
+use super::home::{self, attached};
 use super::runtime::PyRuntime;
 use super::shared::Shared;
 use crate::error::ErrorKind;
 use crate::id::Pid;
-use crate::message::{ForeignBytes, Payload};
+use crate::message::ForeignBytes;
 use pyo3::prelude::*;
 use pyo3::types::PyMemoryView;
 use std::any::Any;
@@ -40,22 +40,35 @@ impl ForeignBytes for Nothing {
 }
 
 impl Shared {
-    /// Sends a buffer: `send` is to say whether a mailbox took it; if none did, the id works again.
-    fn send_buffer<R>(
+    /// Sends a buffer. If no mailbox takes it nothing has changed; only a send that has waited for room leaves a released view.
+    fn send_buffer(
         &self,
         py: Python<'_>,
+        to: PidArg,
         id: BufferId,
-        send: impl FnOnce(Payload) -> PyResult<R>,
-        took: impl FnOnce(&R) -> bool,
-    ) -> PyResult<R> {
+        may_wait: bool,
+    ) -> PyResult<bool> {
         let mut kept = self.rt.take_buffer(id.0, HOME).or_raise(py)?;
         let bytes = std::mem::replace(&mut kept.bytes, Box::new(Nothing)).into_any();
         let Ok(waiting) = bytes.downcast::<Waiting>() else {
             return Err(fail(py, ErrorKind::Internal, "a buffer is none of Python's"));
         };
         let storage = waiting.storage.clone_ref(py);
-        let sent = storage.get().hand_over(py, &waiting.view).and_then(send);
-        if !sent.as_ref().is_ok_and(took) {
+        let length = storage.get().length(py);
+        let paused = GcPause::new(py);
+        let mut noise = None;
+        let hand_over = || storage.get().hand_over(py, &waiting.view, &mut noise);
+        let sent = attached(py, self, || self.rt.send_made(to.0, length, hand_over));
+        drop(paused);
+        let sent = match sent {
+            Some(took) => Ok(took),
+            None if may_wait && self.may_wait(py)? => {
+                let data = storage.get().hand_over(py, &waiting.view, &mut noise);
+                self.wait_for_room(py, to, data, None)
+            }
+            None => Ok(self.rt.refuse_full()),
+        };
+        if !sent.as_ref().is_ok_and(|took| *took) {
             storage.get().take_back();
             kept.bytes = waiting;
             self.rt.give_back_buffer(id.0, kept);
@@ -84,7 +97,7 @@ impl PyRuntime {
     /// Sends a buffer without a copy. Its id works once: again only if no mailbox took it.
     fn send_buffer(&self, py: Python<'_>, pid: PidArg, buffer_id: BufferId) -> PyResult<bool> {
         let shared = self.open(py)?;
-        shared.send_buffer(py, buffer_id, |data| shared.send(py, pid, data, None), |took| *took)
+        shared.send_buffer(py, pid, buffer_id, true)
     }
 
     /// `send_buffer` that never waits, and tells how full the mailbox is now.
@@ -95,8 +108,8 @@ impl PyRuntime {
         buffer_id: BufferId,
     ) -> PyResult<(bool, &'static str)> {
         let shared = self.open(py)?;
-        let send = |data| Ok(shared.send_with_pressure(py, pid, data));
-        shared.send_buffer(py, buffer_id, send, |(took, _)| *took)
+        let took = shared.send_buffer(py, pid, buffer_id, false)?;
+        Ok((took, shared.pressure_of(pid)))
     }
 
     /// Frees a buffer that will not be sent; answers whether there was one.

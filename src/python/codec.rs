@@ -190,9 +190,11 @@ impl Shared {
     ) -> PyResult<Payload> {
         encode(codec, data).or_else(|e| {
             // The codec of an actor ended with it: a message that it would have encoded is refused like any other.
-            let ended = |pid| self.rt.has_been(pid) && self.rt.actor_info(pid).is_none();
             let had_one = codec.is_none() && self.has_codecs.load(Ordering::Relaxed);
-            if had_one && e.is_instance_of::<PyTypeError>(data.py()) && pid.is_some_and(ended) {
+            if had_one
+                && e.is_instance_of::<PyTypeError>(data.py())
+                && pid.is_some_and(|pid| self.rt.is_gone(pid))
+            {
                 return Ok(Payload::empty());
             }
             Err(e)

@@ -28,7 +28,7 @@ impl Shared {
         from: Option<Pid>,
     ) -> PyResult<bool> {
         let Some(pid) = to.0 else { return Ok(false) };
-        if is_lane_thread() || home::running_loop(py)?.is_some() {
+        if !self.may_wait(py)? {
             return Ok(attached(py, self, || self.rt.send_as(to.0, data, from)));
         }
         let answer = Answer::new();
@@ -43,6 +43,11 @@ impl Shared {
         }
         Ok(waited?.unwrap_or(false))
     }
+
+    /// Whether this thread is its actor's, or nobody's, to block.
+    pub(super) fn may_wait(&self, py: Python<'_>) -> PyResult<bool> {
+        Ok(!is_lane_thread() && home::running_loop(py)?.is_none())
+    }
 }
 
 impl Shared {
@@ -54,8 +59,13 @@ impl Shared {
         data: Payload,
     ) -> (bool, &'static str) {
         let took = attached(py, self, || self.rt.send_as(to.0, data, None));
-        let level = to.0.and_then(|pid| self.rt.mailbox_backpressure(pid));
-        (took, level.unwrap_or(Pressure::Normal).as_str())
+        (took, self.pressure_of(to))
+    }
+
+    /// How full a mailbox is now; that of nobody is not.
+    pub(super) fn pressure_of(&self, pid: PidArg) -> &'static str {
+        let level = pid.0.and_then(|pid| self.rt.mailbox_backpressure(pid));
+        level.unwrap_or(Pressure::Normal).as_str()
     }
 }
 

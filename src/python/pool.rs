@@ -67,13 +67,13 @@ impl Inner {
     }
 }
 
-/// Spawns a member and sees to it that its end is heard of.
+/// Spawns a member, in the place `at` of one that has failed, and sees to it that its end is heard of.
 fn add(
     py: Python<'_>,
     shared: &Arc<Shared>,
     inner: &Arc<Inner>,
     at: Option<usize>,
-) -> PyResult<()> {
+) -> PyResult<Pid> {
     let pid = inner.plan.again(py)?.spawn(py, shared)?;
     {
         let mut members = inner.members.lock();
@@ -84,9 +84,9 @@ fn add(
     }
     let (inner, weak) = (Arc::clone(inner), Arc::downgrade(shared));
     attached(py, shared, || {
-        shared.rt.join_with(pid, move |info| ended(&weak, inner, info));
+        shared.rt.join_member(pid, move |info| ended(&weak, inner, info));
     });
-    Ok(())
+    Ok(pid)
 }
 
 /// A member has ended; heard on any thread, with no lock held.
@@ -97,12 +97,20 @@ fn ended(shared: &Weak<Shared>, inner: Arc<Inner>, info: ExitInfo) {
         let Some(shared) = weak.upgrade() else { return };
         let at = inner.members.lock().iter().position(|pid| *pid == info.pid);
         let Some(at) = at else { return };
-        // Where it cannot be replaced the parent or the runtime has ended, or load is shed.
-        if !info.reason.is_failure() || add(py, &shared, &inner, Some(at)).is_err() {
+        if !info.reason.is_failure() || !replace(py, &shared, &inner, at, info.pid) {
             inner.members.lock().retain(|pid| *pid != info.pid);
         }
         inner.show(py);
     });
+}
+
+/// Another takes the place of a member that has failed, and what it left; `false`: the parent or the runtime has ended, or
+/// load is shed.
+fn replace(py: Python<'_>, shared: &Arc<Shared>, inner: &Arc<Inner>, at: usize, old: Pid) -> bool {
+    let ticket = shared.rt.begin_replacement();
+    let new = add(py, shared, inner, Some(at)).ok();
+    attached(py, shared, || shared.rt.end_replacement(ticket, old, new));
+    new.is_some()
 }
 
 #[pymethods]

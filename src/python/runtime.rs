@@ -205,13 +205,12 @@ impl PyRuntime {
     /// Sends to whoever holds a name; False: nobody does, or the mailbox did not take it.
     fn send_named(&self, py: Python<'_>, name: Name, data: &Bound<'_, PyAny>) -> PyResult<bool> {
         let shared = self.open(py)?;
-        if let Some(pid) = shared.rt.whereis(&name.0) {
-            let (data, _) = shared.encode(Some(pid), data)?;
-            return shared.send(py, PidArg(Some(pid)), data, None);
+        // Whoever holds it says how it is encoded, also while the replacement of who did is to come.
+        let (data, _) = shared.encode(shared.rt.named(&name.0), data)?;
+        match attached(py, shared, || shared.rt.send_named_unless_blocked(&name.0, data)) {
+            Ok(took) => Ok(took),
+            Err((pid, data)) => shared.wait_for_room(py, PidArg(Some(pid)), data, None),
         }
-        // Nobody holds it, or a replacement of who did is to come.
-        let (data, _) = shared.encode(None, data)?;
-        Ok(attached(py, shared, || shared.rt.send_named(&name.0, data)))
     }
 
     /// Asks, on an event loop; the answer is awaitable.

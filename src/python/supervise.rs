@@ -327,9 +327,13 @@ impl PyRuntime {
     /// Sends to whoever is registered under a path.
     fn send_path(&self, py: Python<'_>, path: Name, data: &Bound<'_, PyAny>) -> PyResult<bool> {
         let shared = self.open(py)?;
-        let holder = shared.rt.whereis_path(&path.0).or_raise(py)?;
+        let holder = shared.rt.named_by_path(&path.0).or_raise(py)?;
         let (data, _) = shared.encode(holder, data)?;
-        attached(py, shared, || shared.rt.send_path(&path.0, data)).or_raise(py)
+        let send = || shared.rt.send_path_unless_blocked(&path.0, data);
+        match attached(py, shared, send).or_raise(py)? {
+            Ok(took) => Ok(took),
+            Err((pid, data)) => shared.wait_for_room(py, PidArg(Some(pid)), data, None),
+        }
     }
 
     /// The outcome of an awaited factory.

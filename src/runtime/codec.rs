@@ -25,6 +25,16 @@ impl Runtime {
         (1..=used).contains(&pid.generation())
     }
 
+    /// Whether the actor with this pid has ended for good: no replacement of it is to come either.
+    #[must_use]
+    pub fn is_gone(&self, pid: Pid) -> bool {
+        let there = self.core.slot(pid).is_some_and(|slot| {
+            let c = slot.lock();
+            c.is(pid.generation()) || c.is_parked(pid.generation())
+        });
+        !there && self.has_been(pid)
+    }
+
     /// Has a new actor take nothing from other nodes; `false`: it has ended.
     pub fn keep_local(&self, pid: Pid) -> bool {
         let Some(slot) = self.core.slot(pid) else { return false };
@@ -36,11 +46,13 @@ impl Runtime {
         lives
     }
 
-    /// What the messages of an actor are encoded with; `None`: they are bytes, or there is no such actor.
+    /// What the messages of an actor are encoded with; `None`: they are bytes, or there is no such actor. One that has ended
+    /// speaks it still while its [name](Self::named) waits for its replacement.
     #[must_use]
     pub fn codec_of(&self, pid: Pid) -> Option<Arc<str>> {
         let c = self.core.slot(pid)?.lock();
-        c.extra.as_ref().filter(|_| c.is(pid.generation()))?.codec.clone()
+        let there = c.is(pid.generation()) || c.is_parked(pid.generation());
+        c.extra.as_ref().filter(|_| there)?.codec.clone()
     }
 }
 
@@ -50,6 +62,7 @@ impl Core {
     pub(super) fn is_local_only(&self, pid: Pid) -> bool {
         let Some(slot) = self.slot(pid) else { return false };
         let c = slot.lock();
-        c.is(pid.generation()) && c.extra.as_ref().is_some_and(|x| x.local_only)
+        let there = c.is(pid.generation()) || c.is_parked(pid.generation());
+        there && c.extra.as_ref().is_some_and(|x| x.local_only)
     }
 }

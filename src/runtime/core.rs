@@ -361,10 +361,16 @@ impl Core {
         sender: Option<Pid>,
         here: Option<&Arc<Lane>>,
     ) -> Sent {
-        if payload.len() > NEVER_TOO_LARGE && !self.fits(pid, payload.len()) {
+        if self.is_too_large(pid, payload.len()) {
             return self.refuse(Refusal::TooLarge);
         }
         self.deliver(pid, here, |_| Envelope { payload, sender, call: None })
+    }
+
+    /// Whether the other node would not take so many bytes.
+    #[inline]
+    pub(super) fn is_too_large(&self, pid: Pid, length: usize) -> bool {
+        length > NEVER_TOO_LARGE && !self.fits(pid, length)
     }
 
     #[inline]

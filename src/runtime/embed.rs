@@ -35,6 +35,9 @@ impl Runtime {
         let Some(pid) = to else {
             return Ok(self.core.refuse(Refusal::NoSuchActor).is_accepted());
         };
+        if self.core.is_too_large(pid, payload.len()) {
+            return Ok(self.core.refuse(Refusal::TooLarge).is_accepted());
+        }
         let mut payload = Some(payload);
         let envelope = |_| {
             let payload = payload.take().unwrap_or_else(Payload::empty);
@@ -48,6 +51,32 @@ impl Runtime {
             Some(payload) if why == Refusal::Full && self.core.blocks(pid) => Err(payload),
             _ => Ok(self.core.refuse(why).is_accepted()),
         }
+    }
+
+    /// Sends a message of `length` bytes that `make` makes, under the lock of the mailbox that takes it and only if one does.
+    /// `None`: the mailbox is full and its policy is `block`; then nothing is counted.
+    pub fn send_made(
+        &self,
+        to: Option<Pid>,
+        length: usize,
+        make: impl FnOnce() -> Payload,
+    ) -> Option<bool> {
+        let refused = |why| Some(self.core.refuse(why).is_accepted());
+        let Some(pid) = to else { return refused(Refusal::NoSuchActor) };
+        if self.core.is_too_large(pid, length) {
+            return refused(Refusal::TooLarge);
+        }
+        let envelope = |_| Envelope { payload: make(), sender: None, call: None };
+        match self.core.try_deliver(pid, None, envelope) {
+            Ok(_) => Some(true),
+            Err(Refusal::Full) if self.core.blocks(pid) => None,
+            Err(why) => refused(why),
+        }
+    }
+
+    /// Counts a send to a full mailbox, which cannot wait; it is refused.
+    pub fn refuse_full(&self) -> bool {
+        self.core.refuse(Refusal::Full).is_accepted()
     }
 
     /// Calls, and gives the outcome to `sink` exactly once, from any thread and with no lock held.

@@ -2,7 +2,7 @@
 
 use super::core::{Core, REMEMBERED_BITS, TimerTask};
 use crate::actor::activation::Virtual;
-use crate::actor::cell::{Body, Cell, ExitSink, Extra, Life, Sched, StopWatch};
+use crate::actor::cell::{Body, Cell, ExitSink, Extra, Keeper, Life, Sched, StopWatch};
 use crate::error::{Error, ErrorKind};
 use crate::id::{CallId, Pid};
 use crate::message::{
@@ -30,6 +30,8 @@ struct Ended {
     linked: bool,
     /// Somebody supervises it.
     kept: bool,
+    /// A pool replaces it.
+    pooled: bool,
     /// What it had queued is for a replacement.
     parked: bool,
     extra: Extra,
@@ -279,6 +281,7 @@ impl Core {
             sequence: c.sequence,
             linked: false,
             kept: extra.keeper.is_some(),
+            pooled: parked && extra.keeper.is_some_and(Keeper::is_pool),
             parked,
             extra,
         };
@@ -300,6 +303,7 @@ impl Core {
             sequence,
             linked,
             kept,
+            pooled,
             parked,
             extra,
             ..
@@ -357,7 +361,7 @@ impl Core {
         }
         // Before the joins: who waits for the end finds the failure reported.
         // One that is replaced has not failed for good, but its lane must hear of a handler that was abandoned.
-        if why.is_failure() && !linked && (!parked || why == ExitReason::Timeout) {
+        if why.is_failure() && !linked && (!parked || pooled || why == ExitReason::Timeout) {
             let hook = self.failure_hook.lock().clone();
             if let Some(hook) = hook {
                 contain(|| hook(info.clone()));
@@ -369,13 +373,16 @@ impl Core {
             }
         }
         self.note_end(&info);
+        if pooled {
+            self.await_pool(pid);
+        }
         for (_, sink) in extra.joiners {
             sink.deliver(info.clone());
         }
         self.end_monitors(&info, extra.monitored_by, extra.monitors);
         signals.extend(extra.links.into_iter().map(|peer| (peer, info.clone())));
         if kept {
-            self.child_ended(&info, parked);
+            self.child_ended(&info, parked && !pooled);
         }
         if self.ending.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.close_if_gone();

@@ -167,9 +167,13 @@ impl HostLane {
     pub fn send_with(
         &self,
         pid: Pid,
+        length: usize,
         payload: impl FnOnce() -> Payload,
         sender: Option<Pid>,
     ) -> std::result::Result<bool, Refusal> {
+        if self.core.is_too_large(pid, length) {
+            return Err(Refusal::TooLarge);
+        }
         let envelope = |_| Envelope { payload: payload(), sender, call: None };
         self.core.try_deliver(pid, Some(&self.lane), envelope)
     }

@@ -24,6 +24,7 @@ mod native;
 mod overflow;
 mod parking;
 mod paths;
+mod pools;
 mod posting;
 mod pressure;
 mod pull;

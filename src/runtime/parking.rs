@@ -29,7 +29,7 @@ pub(super) enum Label<'a> {
 }
 
 impl Core {
-    fn holder(&self, label: &Label<'_>) -> Option<Pid> {
+    pub(super) fn holder(&self, label: &Label<'_>) -> Option<Pid> {
         match label {
             Label::Name(name) => self.names.get(name),
             Label::Path(path) => self.paths.get(path),
@@ -123,6 +123,8 @@ impl Core {
             } else {
                 VecDeque::new()
             },
+            codec: extra.codec.take(),
+            local_only: extra.local_only,
             ..Extra::default()
         };
         c.extra = Some(Box::new(kept));

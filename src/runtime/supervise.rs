@@ -51,9 +51,16 @@ pub(super) struct Supervision {
     factories: Mutex<HashMap<ChildId, Factory>>,
     /// Starts under way, and whom they have spawned.
     starting: Mutex<HashMap<Ticket, Vec<Pid>>>,
-    /// Starts that wait until a lane gives back what it has of the old actor.
-    turns: Mutex<HashMap<Pid, (ChildId, Ticket)>>,
+    /// Who waits until a lane gives back what it has of an actor that has ended.
+    turns: Mutex<HashMap<Pid, Waiting>>,
+    pub(super) pools: super::pools::Pools,
     pub(super) hooks: Mutex<Vec<NewsHook>>,
+}
+
+/// What goes on when a lane has given back what it had of an actor that has ended.
+pub(super) enum Waiting {
+    Start(ChildId, Ticket),
+    Then(Box<dyn FnOnce() + Send>),
 }
 
 impl Supervision {
@@ -63,6 +70,7 @@ impl Supervision {
             factories: Mutex::default(),
             starting: Mutex::default(),
             turns: Mutex::default(),
+            pools: super::pools::Pools::default(),
             hooks: Mutex::default(),
         }
     }
@@ -73,8 +81,8 @@ thread_local! {
     static STARTING: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Tickets above this cannot be told from a tag: 140 billion starts.
-const TICKET_BITS: u32 = 48;
+/// Tickets of as many bits can be told from a tag: 140 billion starts of supervisors, and as many of pools.
+pub(super) const TICKET_BITS: u32 = 48;
 
 impl Core {
     /// The start for which this thread spawns right now.
@@ -93,6 +101,16 @@ impl Core {
     pub(super) fn set_start_at_hand(&self, ticket: Ticket) {
         let mark = if ticket == 0 { 0 } else { (u64::from(self.tag) + 1) << TICKET_BITS | ticket };
         STARTING.with(|s| s.set(mark));
+    }
+
+    /// A start begins: what is spawned for it is noted.
+    pub(super) fn expect_spawns(&self, ticket: Ticket) {
+        self.supervision.starting.lock().insert(ticket, Vec::new());
+    }
+
+    /// What was spawned for a start, which is over; `None`: it was before.
+    pub(super) fn spawned_for(&self, ticket: Ticket) -> Option<Vec<Pid>> {
+        self.supervision.starting.lock().remove(&ticket)
     }
 
     /// An actor was spawned by a factory; `false`: its start is over.
@@ -174,34 +192,46 @@ impl Core {
 
     /// Calls a factory, once no lane has anything of the old actor in its hands.
     fn start_child(&self, child: ChildId, ticket: Ticket, old: Option<Pid>) {
-        if let Some(old) = old
-            && self.reason_of(old) != ExitReason::Timeout
-            && self.has_open_turn(old)
-        {
-            self.supervision.turns.lock().insert(old, (child, ticket));
-            if self.has_open_turn(old) {
-                // A handler that never returns keeps nobody waiting longer than a stop does.
-                self.timers.insert(self.config.stop_timeout, TimerTask::Turn(old));
-                return;
-            }
-            if self.supervision.turns.lock().remove(&old).is_none() {
-                return; // it was over in this moment, and whoever saw that goes on
-            }
+        match old {
+            Some(old) => self.after_turn(old, Waiting::Start(child, ticket)),
+            None => self.call_factory(child, ticket, None),
         }
-        self.call_factory(child, ticket, old);
+    }
+
+    /// Goes on once no lane has anything in its hands of an actor that has ended.
+    pub(super) fn after_turn(&self, old: Pid, waiting: Waiting) {
+        if self.reason_of(old) == ExitReason::Timeout || !self.has_open_turn(old) {
+            self.go_on(old, waiting);
+            return;
+        }
+        self.supervision.turns.lock().insert(old, waiting);
+        if self.has_open_turn(old) {
+            // A handler that never returns keeps nobody waiting longer than a stop does.
+            self.timers.insert(self.config.stop_timeout, TimerTask::Turn(old));
+            return;
+        }
+        // It was over in this moment; whoever saw that may have gone on already.
+        self.turn_is_over(old);
     }
 
     /// The lane has given back what it had of an actor that has ended.
     pub(super) fn turn_is_over(&self, old: Pid) {
-        let start = self.supervision.turns.lock().remove(&old);
-        if let Some((child, ticket)) = start {
-            self.call_factory(child, ticket, Some(old));
+        let waiting = self.supervision.turns.lock().remove(&old);
+        if let Some(waiting) = waiting {
+            self.go_on(old, waiting);
+        }
+    }
+
+    fn go_on(&self, old: Pid, waiting: Waiting) {
+        match waiting {
+            Waiting::Start(child, ticket) => self.call_factory(child, ticket, Some(old)),
+            Waiting::Then(f) => contain(f),
         }
     }
 
     fn call_factory(&self, child: ChildId, ticket: Ticket, old: Option<Pid>) {
         let factory = self.supervision.factories.lock().get(&child).map(Arc::clone);
-        self.supervision.starting.lock().insert(ticket, Vec::new());
+        self.expect_spawns(ticket);
         let mut asked = false;
         if let Some(factory) = factory {
             contain(|| asked = factory(StartRequest { ticket, old }));
@@ -216,7 +246,7 @@ impl Core {
 
     /// The outcome of a start.
     pub(super) fn start_over(&self, ticket: Ticket, outcome: std::result::Result<Pid, String>) {
-        let Some(spawned) = self.supervision.starting.lock().remove(&ticket) else { return };
+        let Some(spawned) = self.spawned_for(ticket) else { return };
         let outcome = outcome.and_then(|pid| {
             let lives = self.change(pid, |c| c.accepts_or_drains()).unwrap_or(false);
             if lives {
@@ -336,7 +366,9 @@ impl Core {
     pub(super) fn end_supervision(&self) {
         self.with_tree(Tree::clear);
         self.supervision.starting.lock().clear();
-        self.supervision.turns.lock().clear();
+        let waiting = std::mem::take(&mut *self.supervision.turns.lock());
+        drop(waiting);
+        self.end_pools();
     }
 }
 
@@ -464,10 +496,52 @@ impl super::Runtime {
         self.core.supervision.hooks.lock().push(Arc::new(hook));
     }
 
+    /// Who gets what is sent to a name: its holder, or one that has ended and whose replacement is to come.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<Pid> {
+        self.core.holder(&Label::Name(name))
+    }
+
+    /// As [`named`](Self::named), of a path.
+    ///
+    /// # Errors
+    /// `InvalidPath`.
+    pub fn named_by_path(&self, path: &str) -> Result<Option<Pid>> {
+        Ok(self.core.holder(&Label::Path(&Path::parse(path)?)))
+    }
+
+    /// [`send_named`](Self::send_named), except that a mailbox that is full and whose policy is `block` gives the message
+    /// back, and says whose it is: then nothing is counted, and the caller sends it another way.
+    ///
+    /// # Errors
+    /// Who, and the message.
+    pub fn send_named_unless_blocked(
+        &self,
+        name: &str,
+        payload: Payload,
+    ) -> std::result::Result<bool, (Pid, Payload)> {
+        let sent = self.core.send_labelled(&Label::Name(name), payload, None, None)?;
+        Ok(sent.is_accepted())
+    }
+
+    /// As [`send_named_unless_blocked`](Self::send_named_unless_blocked), to a path.
+    ///
+    /// # Errors
+    /// `InvalidPath`; then who, and the message.
+    pub fn send_path_unless_blocked(
+        &self,
+        path: &str,
+        payload: Payload,
+    ) -> Result<std::result::Result<bool, (Pid, Payload)>> {
+        let path = Path::parse(path)?;
+        let sent = self.core.send_labelled(&Label::Path(&path), payload, None, None);
+        Ok(sent.map(super::Sent::is_accepted))
+    }
+
     /// Sends to whoever holds a name. While a replacement of its holder is to come, the message waits for that.
     pub fn send_named(&self, name: &str, payload: impl Into<Payload>) -> bool {
-        let sent = self.core.send_labelled(&Label::Name(name), payload.into(), None, None);
-        sent.is_ok_and(super::Sent::is_accepted)
+        let sent = self.send_named_unless_blocked(name, payload.into());
+        sent.unwrap_or_else(|_| self.refuse_full())
     }
 
     /// Sends to whoever is registered under a path, as [`send_named`](Self::send_named).
@@ -475,9 +549,8 @@ impl super::Runtime {
     /// # Errors
     /// `InvalidPath`.
     pub fn send_path(&self, path: &str, payload: impl Into<Payload>) -> Result<bool> {
-        let path = Path::parse(path)?;
-        let sent = self.core.send_labelled(&Label::Path(&path), payload.into(), None, None);
-        Ok(sent.is_ok_and(super::Sent::is_accepted))
+        let sent = self.send_path_unless_blocked(path, payload.into())?;
+        Ok(sent.unwrap_or_else(|_| self.refuse_full()))
     }
 }
 
