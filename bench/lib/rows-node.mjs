@@ -1,3 +1,5 @@
+import { remoteRows } from './rows-remote.mjs'
+
 // Rows of Node beyond sends, calls and spawns. What `performance.md` sets no must for has one all the same: a floor well below
 // what was measured first, so that a slip shows. All are left out of --quick.
 const M = 1e6
@@ -27,60 +29,6 @@ const buffers = (name, size, n, goal) => ({
   goal,
   full: true,
 })
-
-/** Two processes on loopback. NATS, moleculer, zeromq and Erlang were measured apart (listed in performance.md of the spec). */
-const remote = (id, work, size, n, rest) => ({
-  id,
-  work,
-  n: [n, Math.ceil(n / 4)],
-  size,
-  systems: ['iris-remote', 'net', 'net-batch'],
-  full: true,
-  ...rest,
-})
-const perSecond = { unit: 'msg/s', metric: 'rate' }
-const micros = { unit: 'us', lower: true }
-
-/** @type {import('./rows.mjs').Row[]} */
-const remoteRows = [
-  remote('remote-64', 'remote-oneway-64', 64, 500 * k, {
-    ...perSecond,
-    title: 'remote one way, 64 B',
-    listed: { 'net-batch': 5.2 * M },
-    must: 1.5 * M,
-    goal: 4 * M,
-  }),
-  remote('remote-1k', 'remote-oneway-1k', 1024, 200 * k, {
-    ...perSecond,
-    title: 'remote one way, 1 KiB',
-    listed: {},
-    must: 0.2 * M,
-    goal: 1 * M,
-  }),
-  remote('remote-64k', 'remote-oneway-64k', 65_536, 5 * k, {
-    ...perSecond,
-    title: 'remote one way, 64 KiB',
-    listed: {},
-    must: 20 * k,
-    goal: 40 * k,
-  }),
-  remote('remote-rtt-p50', 'remote-rtt', 64, 20 * k, {
-    ...micros,
-    metric: 'p50',
-    title: 'remote round trip p50, 64 B',
-    listed: { net: 77 },
-    must: 90,
-    goal: 77,
-  }),
-  remote('remote-rtt-p99', 'remote-rtt', 64, 20 * k, {
-    ...micros,
-    metric: 'p99',
-    title: 'remote round trip p99, 64 B',
-    listed: { net: 231 },
-    must: 180,
-    goal: 231,
-  }),
-]
 
 /** @type {import('./rows.mjs').Row[]} */
 export const nodeMore = [

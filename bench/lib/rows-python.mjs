@@ -1,4 +1,6 @@
 // Rows of Python beyond sends and spawns: pull actors, timers, buffers, hot swaps. All are left out of --quick.
+import { pythonRemoteRows } from './rows-remote.mjs'
+
 const M = 1e6
 const k = 1e3
 
@@ -116,4 +118,5 @@ export const pythonMore = [
     goal: 1 * M,
     full: true,
   },
+  ...pythonRemoteRows,
 ]

@@ -68,11 +68,26 @@ function rustPrograms() {
 function erlangProgram() {
   if (!onPath('erl') || !onPath('erlc')) throw new Error('there is no erl on the PATH')
   const dir = path.join(bench, 'erlang')
-  const source = path.join(dir, 'bench.erl')
-  once(path.join(dir, 'ebin/.bench-stamp'), [source], () => {
+  const sources = ['bench.erl', 'dist.erl'].map((name) => path.join(dir, name))
+  once(path.join(dir, 'ebin/.bench-stamp'), sources, () => {
     mkdirSync(path.join(dir, 'ebin'), { recursive: true })
-    run('erlc', ['-o', path.join(dir, 'ebin'), source])
+    run('erlc', ['-o', path.join(dir, 'ebin'), ...sources])
   })
+}
+
+function natsServer() {
+  if (!onPath('nats-server') && !existsSync('/usr/sbin/nats-server'))
+    throw new Error('there is no nats-server (Debian: apt-get install nats-server)')
+  nodePeers()
+}
+
+/** Apart from the other Python peers: it needs compiled packages that not every platform has. */
+function xoscar() {
+  pythonPeers()
+  const wanted = path.join(bench, 'python/requirements-xoscar.txt')
+  once(path.join(bench, '.venv/.xoscar-stamp'), [wanted], () =>
+    run(path.join(bench, '.venv/bin/python'), ['-m', 'pip', 'install', '-q', '-r', wanted]),
+  )
 }
 
 function irisForNode() {
@@ -102,6 +117,8 @@ const steps = {
   numba: () => pythonPackages('requirements-numba.txt'),
   'Rust programs': rustPrograms,
   Erlang: erlangProgram,
+  NATS: natsServer,
+  xoscar,
 }
 
 /** Makes ready what is in `needs`; answers what is missing: a map from the need to the reason. */

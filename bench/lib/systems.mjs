@@ -26,6 +26,12 @@ const offload = (name, venv) => (work, n) => ({
   args: [path.join(bench, 'python/offload.py'), name, work, n],
 })
 
+/** Two Python processes on loopback. */
+const pythonRemote = (name, venv) => (work, n, size) => ({
+  command: path.join(venv, 'bin/python'),
+  args: [path.join(bench, 'python/remote.py'), name, work.split('-')[1], n, size].filter(Boolean),
+})
+
 const rust =
   (name, env = {}) =>
   (work, n) => ({
@@ -49,6 +55,10 @@ export const systems = {
   iris: { label: 'iris', needs: 'iris for Node', ours: true, start: node('iris') },
   'iris-copy': { label: 'iris, send', needs: 'iris for Node', start: node('iris-copy') },
   'iris-remote': { label: 'iris', needs: 'iris for Node', ours: true, start: remote('iris') },
+  nats: { label: 'NATS', needs: 'NATS', start: remote('nats') },
+  zeromq: { label: 'zeromq', needs: 'Node peers', start: remote('zeromq') },
+  moleculer: { label: 'moleculer, TCP', needs: 'Node peers', start: remote('moleculer') },
+  'erlang-remote': { label: 'distributed Erlang', needs: 'Erlang', start: remote('erlang') },
   net: { label: 'net, a write each', needs: null, start: remote('net') },
   'net-batch': { label: 'net, batched', needs: null, ceiling: true, start: remote('net-batch') },
   postmessage: { label: 'postMessage', needs: null, start: node('postmessage') },
@@ -71,6 +81,17 @@ export const systems = {
     needs: 'iris for Python',
     ours: true,
     start: python('iris', path.join(root, '.venv')),
+  },
+  'py-remote': {
+    label: 'iris',
+    needs: 'iris for Python',
+    ours: true,
+    start: pythonRemote('iris', path.join(root, '.venv')),
+  },
+  xoscar: {
+    label: 'xoscar',
+    needs: 'xoscar',
+    start: pythonRemote('xoscar', path.join(bench, '.venv')),
   },
   'py-copy': {
     label: 'iris, send',
