@@ -75,6 +75,11 @@ class Actors {
     return Math.abs(this.pids[pid & SLOT_MASK]) === pid
   }
 
+  /** Whether messages for `pid` may be promised as they are: an actor of this loop without bound or codec, and not about to end. */
+  takesBytes(pid) {
+    return this.pids[pid & SLOT_MASK] === pid && pid > 0
+  }
+
   /** Whether `pid` is, or was until just now, an actor whose handler this loop calls. */
   isPush(pid) {
     return this.knows(pid) && typeof this.handlers[pid & SLOT_MASK] === 'function'

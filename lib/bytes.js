@@ -3,6 +3,8 @@
 // What counts as a message, and how its bytes are had. Everything is asked of the engine, not of the value: a subclass may
 // say what it likes of its length, and a getter may run code in the middle of a send.
 
+// Not the global: that is a getter.
+const { Buffer } = require('node:buffer')
 const { types } = require('node:util')
 const { makeError, wrongType } = require('./errors.js')
 

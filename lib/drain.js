@@ -326,7 +326,8 @@ class Drain {
   #answer(context, low, result) {
     if (!context.isCall) return
     // A result that is no message throws here, while the call can still be failed with it.
-    const codec = this.#actors.codecs.get(context.pid)
+    const { codecs } = this.#actors
+    const codec = codecs.size === 0 ? undefined : codecs.get(context.pid)
     let bytes = EMPTY
     if (codec !== undefined) bytes = encodeReply(codec, result)
     else if (result !== undefined && result !== null) bytes = toBytes(result, 'a reply')

@@ -24,7 +24,7 @@ class Speech {
 
   /** The codec of whoever has this pid, on whatever thread; `undefined`: bytes as they are. */
   codecOf(pid) {
-    if (typeof pid !== 'number') return undefined
+    if (typeof pid !== 'number' || this.#actors.takesBytes(pid)) return undefined
     const own = this.#actors.codecs.get(pid)
     if (own !== undefined) return own
     if (this.#actors.knows(pid) || this.#raw[pid & (KNOWN - 1)] === pid) return undefined

@@ -175,10 +175,9 @@ impl Core {
                 tag,
                 pool: Pool::new(config.workers),
                 config,
-                timers: Timers::new(clock.clone(), move |task| {
-                    if let Some(core) = target.upgrade() {
-                        core.on_timer(task);
-                    }
+                timers: Timers::new(clock.clone(), move |due| match target.upgrade() {
+                    Some(core) => core.on_timers(due),
+                    None => due.clear(),
                 }),
                 slices: Slices::new(clock.clone()),
                 clock,
@@ -213,12 +212,26 @@ impl Core {
         }))
     }
 
+    fn on_timers(&self, due: &mut Vec<TimerTask>) {
+        let mut sends = Vec::new();
+        for task in due.drain(..) {
+            if let TimerTask::Send(id) = task {
+                sends.push(id);
+            } else {
+                self.fire_delays(&sends);
+                sends.clear();
+                contain(|| self.on_timer(task));
+            }
+        }
+        self.fire_delays(&sends);
+    }
+
     fn on_timer(&self, task: TimerTask) {
         match task {
             TimerTask::Call(id) => self.expire_call(id),
             TimerTask::Stop(pid) => self.abandon(pid),
             TimerTask::Close => self.close_overdue(),
-            TimerTask::Send(id) => self.fire_delay(id),
+            TimerTask::Send(id) => self.fire_delays(&[id]),
             TimerTask::Restart(ticket) => self.wait_is_over(ticket),
             TimerTask::Turn(old) => self.turn_is_over(old),
             TimerTask::Idle(pid) => self.idle_is_over(pid),

@@ -22,6 +22,8 @@ const NIL: u32 = u32::MAX;
 /// Bits of an id that name its place; the other 29 of the 53 that a JS number holds count its uses.
 const INDEX_BITS: u32 = 24;
 const GENERATIONS: u32 = (1 << 29) - 1;
+/// Most delays that are taken with one lock.
+const AT_ONCE: usize = 256;
 
 /// A delayed message: cancel it with this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -211,8 +213,36 @@ impl Core {
         true
     }
 
-    /// The time of a delayed message has come.
-    pub(super) fn fire_delay(&self, id: TimerId) {
+    /// The time of these delayed messages has come: many are often due at once.
+    pub(super) fn fire_delays(&self, mut ids: &[TimerId]) {
+        let mut once: Vec<(Pid, Payload)> = Vec::new();
+        while !ids.is_empty() {
+            let mut s = self.delays.state.lock();
+            let mut seen = 0;
+            for id in &ids[..ids.len().min(AT_ONCE)] {
+                if s.live(*id).is_some_and(|live| live.every_ns.is_some()) {
+                    break;
+                }
+                seen += 1;
+                once.extend(s.remove(*id).map(|live| (live.target, live.payload)));
+            }
+            let n = once.len();
+            self.delays.firing.fetch_add(n, Ordering::AcqRel);
+            drop(s);
+            self.send_runs(&mut once);
+            self.delays.firing.fetch_sub(n, Ordering::AcqRel);
+            ids = &ids[seen..];
+            if seen == 0 {
+                self.fire_delay(ids[0]);
+                ids = &ids[1..];
+            } else if n != 0 {
+                self.tell_if_no_delays();
+            }
+        }
+    }
+
+    /// The time of an interval has come.
+    fn fire_delay(&self, id: TimerId) {
         let now = self.clock.now_ns();
         let last = self.delays.state.lock().live(id).map(|live| (live.target, live.last_tick));
         let Some((target, last_tick)) = last else { return };

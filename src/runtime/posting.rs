@@ -25,6 +25,32 @@ impl HostLane {
 }
 
 impl Core {
+    /// Sends, in their order; those to one actor in a row with one lock.
+    pub(super) fn send_runs(&self, messages: &mut Vec<(Pid, Payload)>) {
+        let mut rest = messages.drain(..).peekable();
+        let envelope = |payload| Envelope { payload, sender: None, call: None };
+        while let Some((pid, payload)) = rest.next() {
+            let cell = self.slot(pid).map(|slot| slot.lock()).filter(|c| {
+                let takes = c.takes(pid.generation()) && !c.pulls && c.mailbox.is_plain();
+                takes && !self.sheds_messages()
+            });
+            let Some(mut c) = cell else {
+                let _ = self.send(pid, payload, None, None);
+                continue;
+            };
+            let mut n = 1;
+            c.mailbox.push(envelope(payload));
+            while let Some((_, payload)) = rest.next_if(|(to, _)| *to == pid) {
+                c.mailbox.push(envelope(payload));
+                n += 1;
+            }
+            self.books.accepted_many(n);
+            let wake = if c.may_schedule() { self.schedule(&mut c, pid, None) } else { Wake::None };
+            drop(c);
+            self.wake(wake);
+        }
+    }
+
     #[inline]
     fn deliver_promised_run(
         &self,

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use wheel::{TimerKey, Wheel};
 
-type Fire<T> = Box<dyn Fn(T) + Send + Sync>;
+type Fire<T> = Box<dyn Fn(&mut Vec<T>) + Send + Sync>;
 
 struct State<T> {
     wheel: Wheel<T>,
@@ -33,8 +33,9 @@ struct Inner<T> {
 pub struct Timers<T: Send + 'static>(Arc<Inner<T>>);
 
 impl<T: Send + 'static> Timers<T> {
-    /// Timers on `clock`; `fire` runs on the timer thread (or in [`poll`](Self::poll)) with no lock held.
-    pub fn new(clock: Clock, fire: impl Fn(T) + Send + Sync + 'static) -> Self {
+    /// Timers on `clock`; `fire` runs on the timer thread (or in [`poll`](Self::poll)) with no lock held, and takes all that
+    /// are due out of its argument, in their order.
+    pub fn new(clock: Clock, fire: impl Fn(&mut Vec<T>) + Send + Sync + 'static) -> Self {
         Self(Arc::new(Inner {
             clock,
             state: Mutex::new(State {
@@ -105,7 +106,7 @@ impl<T: Send + 'static> Timers<T> {
     pub fn poll(&self) {
         let mut due = Vec::new();
         self.0.state.lock().wheel.advance(self.0.clock.now_ms(), &mut due);
-        due.into_iter().for_each(|v| self.0.fire(v));
+        self.0.fire(&mut due);
     }
 
     /// Ends the thread and drops what waits. It may be called from the thread itself.
@@ -126,8 +127,10 @@ impl<T: Send + 'static> Drop for Timers<T> {
 }
 
 impl<T: Send> Inner<T> {
-    fn fire(&self, value: T) {
-        contain(|| (self.fire)(value));
+    fn fire(&self, due: &mut Vec<T>) {
+        while !due.is_empty() {
+            contain(|| (self.fire)(due));
+        }
     }
 
     fn run(&self) {
@@ -140,7 +143,7 @@ impl<T: Send> Inner<T> {
             if !due.is_empty() {
                 s.wakes_at = 0; // awake: nobody needs to notify
                 drop(s);
-                due.drain(..).for_each(|v| self.fire(v));
+                self.fire(&mut due);
                 s = self.state.lock();
                 continue;
             }
@@ -164,7 +167,7 @@ mod tests {
         let clock = Clock::manual();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&seen);
-        let timers = Timers::new(clock.clone(), move |v: u32| sink.lock().push(v));
+        let timers = Timers::new(clock.clone(), move |v: &mut Vec<u32>| sink.lock().append(v));
         timers.insert(Duration::from_micros(1_500), 1);
         let dead = timers.insert(Duration::from_millis(1), 2);
         assert_eq!(timers.cancel(dead), Some(2));
@@ -180,8 +183,8 @@ mod tests {
     #[test]
     fn the_thread_fires_an_earlier_timer_that_comes_later() {
         let (tx, rx) = std::sync::mpsc::channel();
-        let timers = Timers::new(Clock::real(), move |v: u32| {
-            let _ = tx.send(v);
+        let timers = Timers::new(Clock::real(), move |v: &mut Vec<u32>| {
+            v.drain(..).for_each(|v| drop(tx.send(v)));
         });
         timers.insert(Duration::from_secs(3600), 1);
         timers.insert(Duration::from_millis(5), 2);
