@@ -31,6 +31,10 @@ const MOST_VARIANTS = 16
 const SAMPLES = 8
 const MANY = 1 << 17
 
+/** Typed arrays whose class nobody derived or changed: their elements, `length` and iterator are those of the language. */
+const PLAIN = new Map(ARRAYS.flatMap((type, code) => (type ? [[type.prototype, code]] : [])))
+PLAIN.set(Buffer.prototype, CODES.get('Uint8Array'))
+
 const TypedArray = Object.getPrototypeOf(Int8Array)
 const nameOf = Object.getOwnPropertyDescriptor(TypedArray.prototype, Symbol.toStringTag).get
 
@@ -41,6 +45,30 @@ function codeOf(value) {
   return CODES.get(nameOf.call(value)) ?? -1
 }
 
+const ITERATE = TypedArray.prototype[Symbol.iterator]
+const LENGTH = Object.getOwnPropertyDescriptor(TypedArray.prototype, 'length').get
+const NEXT = Object.getPrototypeOf(new Int8Array()[Symbol.iterator]()).next
+
+/** Whether typed arrays still are what the language says; programs may change that. */
+const intact = () =>
+  Object.getOwnPropertyDescriptor(TypedArray.prototype, 'length').get === LENGTH &&
+  TypedArray.prototype[Symbol.iterator] === ITERATE &&
+  Object.getPrototypeOf(new Int8Array()[Symbol.iterator]()).next === NEXT
+
+/** The code of an argument of a call in place; -1: V8 takes it. */
+function plainCodeOf(value) {
+  if (typeof value === 'number') return NUMBER
+  if (typeof value === 'boolean') return BOOL
+  if (typeof value !== 'object' || value === null) return -1
+  const code = PLAIN.get(Object.getPrototypeOf(value)) ?? -1
+  // A prototype may be put on anything: the name is the language's own.
+  if (code < 0 || nameOf.call(value) !== ARRAYS[code].name) return -1
+  // An empty one may be detached, where iterating throws.
+  const odd =
+    value.length === 0 || Object.hasOwn(value, 'length') || Object.hasOwn(value, Symbol.iterator)
+  return odd ? -1 : code
+}
+
 const isShared = (array) => array.buffer instanceof SharedArrayBuffer
 
 const log = (line) => process.stderr.write(`iris.jit: ${line}\n`)
@@ -48,10 +76,14 @@ const log = (line) => process.stderr.write(`iris.jit: ${line}\n`)
 /** What `explain` and the log call an argument. */
 const word = (code) => (code === NUMBER ? 'number' : code === BOOL ? 'boolean' : ARRAYS[code].name)
 
+/** What a kernel answers that left: nothing has happened, V8 does the call. */
+const LEFT = Symbol('left')
+
 function run({ native }, scalars, arrays) {
   try {
     return native.call(scalars, arrays)
   } catch (error) {
+    if (error.message === 'left') return LEFT
     throw refused(error)
   }
 }
@@ -59,6 +91,8 @@ function run({ native }, scalars, arrays) {
 /** One compilation. */
 class Variant {
   calls = 0
+  /** Calls that V8 had to do. */
+  left = 0
   native
   milliseconds = 0
   reason = undefined
@@ -85,7 +119,9 @@ class Variant {
 
   describe() {
     const why = this.reason === undefined ? '' : ` (${this.reason.message})`
-    return `${this.label}: ${this.runs}${why}; compiled in ${this.milliseconds.toFixed(1)} ms; ${this.calls} calls`
+    const left = this.left === 0 ? '' : `; left: ${this.left} x a store under the index undefined`
+    const took = this.milliseconds.toFixed(1)
+    return `${this.label}: ${this.runs}${why}; compiled in ${took} ms; ${this.calls} calls${left}`
   }
 }
 
@@ -145,20 +181,35 @@ class Offloaded {
     const arrays = []
     let known = args.length >= params
     for (let i = 0; i < params && known; i++) {
-      const code = codeOf(args[i])
-      if (code < 0) known = false
+      const code = plainCodeOf(args[i])
+      if (code < 0) {
+        // Not looked at any further: a conversion would run code of the caller's.
+        known = false
+        break
+      }
       codes.push(code)
       if (code < 2) scalars.push(Number(args[i]))
       else arrays.push(args[i])
     }
+    if (arrays.length > 0 && known) known = intact()
     const variant = known ? this.#variant('call', codes) : undefined
     if (variant?.native === undefined) {
       this.#inV8++
       return Reflect.apply(this.#fn, self, args)
     }
+    if (variant.left > 16 && variant.left * 2 > variant.calls) {
+      return Reflect.apply(this.#fn, self, args)
+    }
     variant.calls++
     if (binding.jitQuantum()) return this.#race(variant, self, args, scalars, arrays)
-    return run(variant, scalars, arrays)
+    return this.#natively(variant, self, args, scalars, arrays)
+  }
+
+  #natively(variant, self, args, scalars, arrays) {
+    const answer = run(variant, scalars, arrays)
+    if (answer !== LEFT) return answer
+    variant.left++
+    return Reflect.apply(this.#fn, self, args)
   }
 
   /** Quantum speculation: each way is measured on real calls, then the faster one runs. */
@@ -167,7 +218,8 @@ class Offloaded {
     const way = variant.best ?? (times.kernel.length <= times.v8.length ? 'kernel' : 'v8')
     const begun = variant.best === undefined ? process.hrtime.bigint() : undefined
     try {
-      return way === 'kernel' ? run(variant, scalars, arrays) : Reflect.apply(this.#fn, self, args)
+      if (way === 'v8') return Reflect.apply(this.#fn, self, args)
+      return this.#natively(variant, self, args, scalars, arrays)
     } finally {
       if (begun !== undefined) {
         times[way].push(Number(process.hrtime.bigint() - begun))

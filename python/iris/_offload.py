@@ -27,7 +27,7 @@ _BUILTINS = {
         *("range", "round", "sum"),
     )
 }
-_CONSTANTS = ("pi", "e", "tau", "inf", "nan")
+_CONSTANTS = {name: getattr(math, name) for name in ("pi", "e", "tau", "inf", "nan")}
 _MATH = {
     name: getattr(math, name)
     for name in (
@@ -121,7 +121,8 @@ class _Resolver:
             self.guards.append((places, _key(func, name), value))
             for attribute in self.used_of_math(number, name):
                 self.guards.append(([math], attribute, getattr(math, attribute)))
-                if attribute in _MATH and getattr(math, attribute) is not _MATH[attribute]:
+                original = _MATH.get(attribute, _CONSTANTS.get(attribute))
+                if original is not None and getattr(math, attribute) is not original:
                     raise _source.Unsupported(f"`math.{attribute}` was replaced")
                 if not _same_libm(attribute):
                     raise _source.Unsupported(f"`math.{attribute}` is not libm's here")
@@ -163,12 +164,12 @@ class _Resolver:
         found: list[tuple[str, str]] = []
         if number == 0:
             return found  # the face binds the entry's arguments
+        self.guards.append(([func], "__defaults__", func.__defaults__))
         for at, value in enumerate(func.__defaults__ or ()):
             if value is None:
                 found.append(("none", ""))
             elif type(value) in (int, float, bool):
                 holder = types.SimpleNamespace(value=value)
-                self.guards.append(([func], "__defaults__", func.__defaults__))
                 self.hidden.append(([holder], "value"))
                 found.append(("number", str(len(self.hidden) - 1)))
             else:
@@ -243,6 +244,8 @@ def resolve(params: list[str], func: Any) -> tuple[Any, ...]:
         reason = str(e)
     except RecursionError:
         reason = "its source is nested too deeply"
+    except Exception as e:
+        reason = f"its source could not be read: {type(e).__name__}: {e}"
     compensated = sys.version_info >= (3, 12)
     return (
         resolver.functions,
@@ -314,6 +317,12 @@ def _elements(array: Any) -> list[Any]:
     return cast("list[Any]", array.tolist())
 
 
+def ignores_underflow() -> bool:
+    """Whether numpy's error state is such that only results that are not finite are told."""
+    numpy: Any = sys.modules.get("numpy")
+    return numpy is None or numpy.geterr()["under"] == "ignore"
+
+
 # --- the decorator -------------------------------------------------------------------------------
 
 
@@ -353,18 +362,29 @@ def offload(
         known = ", ".join(map(repr, _RETURN_TYPES))
         raise errors.InvalidArgument(f"return_type must be one of {known}, got {return_type!r}")
 
-    def decorate(func: Callable[P, R]) -> Callable[P, R]:
+    def decorate(func: Any) -> Any:
+        kind: Any = cast("Any", getattr(func, "__class__", None))
+        if kind in (staticmethod, classmethod):
+            # What is decorated is the function; the descriptor goes around it, as before.
+            return _descriptor(kind, decorate(func.__func__))
+        if kind in (property, functools.cached_property):
+            name = kind.__name__
+            raise errors.InvalidType(f"offload takes a function, not a {name}: put it below")
         if not callable(func):
             raise errors.InvalidType(f"offload takes a function, not {type(func).__name__}")
         if strategy == "actor":
             from iris import _offload_actor
 
-            return cast("Callable[P, R]", _offload_actor.wrap(func, return_type, **options))
+            return _offload_actor.wrap(func, return_type, **options)
         if options:
             raise errors.InvalidArgument(f"strategy 'jit' has no option {next(iter(options))!r}")
-        return cast("Callable[P, R]", _jit(func, return_type))
+        return _jit(func, return_type)
 
     return decorate if fn is None else decorate(fn)
+
+
+def _descriptor(kind: Any, func: Any) -> Any:
+    return kind(func)
 
 
 def _jit(func: Any, return_type: str | None) -> Any:

@@ -110,6 +110,24 @@ impl Buffer {
         Some(bits)
     }
 
+    /// A copy of all elements' bytes.
+    #[must_use]
+    pub fn save(&self) -> Vec<u8> {
+        let mut copy = vec![0; self.len * self.elem.size()];
+        // SAFETY: `new` was promised `len` elements at `ptr`; the copy is memory of its own. (No reference to the elements is
+        // made: others may write to them.)
+        unsafe { std::ptr::copy_nonoverlapping(self.ptr, copy.as_mut_ptr(), copy.len()) };
+        copy
+    }
+
+    /// Puts a copy back; nothing where the buffer is read-only or of another length.
+    pub fn restore(&self, copy: &[u8]) {
+        if self.writable && copy.len() == self.len * self.elem.size() {
+            // SAFETY: as in `save`, and the elements are writable.
+            unsafe { std::ptr::copy_nonoverlapping(copy.as_ptr(), self.ptr, copy.len()) };
+        }
+    }
+
     /// Writes a register's bits, integers modulo 2^n. `false` out of range or where the buffer is read-only.
     #[must_use]
     pub fn set(&self, index: i64, bits: u64) -> bool {

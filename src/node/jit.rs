@@ -2,7 +2,7 @@
 
 use super::raw::{Lease, with_arrays};
 use crate::runtime::offload::front::javascript::{Arg, Array, Node, Result_, compile, parse};
-use crate::runtime::offload::ir::{Elem, Fit, Module};
+use crate::runtime::offload::ir::{Elem, Fit, Module, Reason};
 use crate::runtime::offload::map::{Input, Output, elementwise};
 use crate::runtime::offload::{
     Budget, Buffer, Frame, Hook, JitError, JitErrorKind, Kernel, Limits, Options, Outcome, fold,
@@ -101,7 +101,8 @@ impl JitKernel {
         shapes.iter().fold(0, |all, shape| all | shape_code(shape))
     }
 
-    /// Calls it in place: the numbers and booleans of the call, then its typed arrays.
+    /// Calls it in place: the numbers and booleans of the call, then its typed arrays. An error `left` says that nothing has
+    /// happened, and that V8 must do the call.
     #[napi(ts_return_type = "number | boolean | undefined")]
     pub fn call(
         &self,
@@ -111,14 +112,23 @@ impl JitKernel {
     ) -> napi::Result<Either3<f64, bool, ()>> {
         let params = &self.kernel.module().entry().regs;
         let bits: Vec<u64> = scalars.iter().zip(params).map(|(x, ty)| bits_of(*x, *ty)).collect();
+        let module = self.kernel.module();
+        let leaves = module.exits.iter().any(|e| e.reason == Reason::Type);
         with_arrays(&env, &arrays, |buffers| {
+            // What a call that leaves has written is taken back: V8 does it all again.
+            let written =
+                || buffers.iter().zip(&module.buffers).filter(|(_, p)| p.writable && leaves);
+            let saved: Vec<Vec<u8>> = written().map(|(b, _)| b.save()).collect();
             FRAME.with_borrow_mut(|frame| {
                 let budget = Budget { fuel: u64::MAX >> 1, ..Budget::default() };
                 let outcome = self
                     .kernel
                     .call(&bits, buffers, budget, frame, &mut ())
                     .map_err(|e| failed(&e))?;
-                let Outcome::Returned(shape) = outcome else { return Err(left()) };
+                let Outcome::Returned(shape) = outcome else {
+                    written().zip(&saved).for_each(|((b, _), copy)| b.restore(copy));
+                    return Err(napi::Error::from_reason("left"));
+                };
                 let shape = &self.kernel.module().entry().shapes[shape as usize];
                 let value = frame.values.first().copied().unwrap_or(0);
                 Ok(match shape_code(shape) {
@@ -239,12 +249,6 @@ fn lease(env: &Env, arrays: Vec<Object<'_>>) -> napi::Result<Lease> {
 
 fn failed(e: &JitError) -> napi::Error {
     napi::Error::from_reason(format!("offload failed: {e}"))
-}
-
-fn left() -> napi::Error {
-    napi::Error::from_reason(
-        "unsupported 0 0 an element was stored under the index `undefined`: in V8 it becomes a property, a kernel cannot",
-    )
 }
 
 fn shape_code(shape: &[crate::runtime::offload::ir::Ty]) -> u32 {
@@ -413,7 +417,7 @@ impl Task for MapWork {
             }
         });
         if broken.load(Ordering::Relaxed) {
-            return Err(left());
+            return Err(napi::Error::from_reason("left"));
         }
         Ok(!job.stop.load(Ordering::Relaxed))
     }
@@ -466,7 +470,7 @@ impl Task for ReduceWork {
             }
         };
         if result.is_none() && !job.stop.load(Ordering::Relaxed) {
-            return Err(left());
+            return Err(napi::Error::from_reason("left"));
         }
         Ok(result)
     }

@@ -326,6 +326,12 @@ impl JitFunction {
                 None => return python("an array of several dimensions"),
             }
         }
+        if kinds.iter().any(|k| matches!(k, Kind::Buffer { numpy: true, .. })) {
+            let ignores = py.import("iris._offload")?.getattr("ignores_underflow")?;
+            if !ignores.call0()?.is_truthy()? {
+                return python("numpy is to report underflow");
+            }
+        }
         let hidden: Vec<Kind> = numbers.iter().map(|n| n.kind.clone()).collect();
         let Some(variant) = this.variant(py, &plan, &kinds, &hidden)? else {
             return python("more specialisations than are kept");
@@ -442,13 +448,55 @@ impl JitFunction {
         instance: Option<&Bound<'py, PyAny>>,
         _owner: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        match instance {
-            Some(instance) if !instance.is_none() => {
-                let method = slf.py().import("types")?.getattr("MethodType")?;
-                method.call1((slf, instance))
-            }
-            _ => Ok(slf.as_any().clone()),
+        // As what it was made from: a function becomes a method, a built-in or an object that is called does not.
+        let py = slf.py();
+        let func = slf.get().func.bind(py);
+        let Some(instance) = instance.filter(|i| !i.is_none()) else {
+            return Ok(slf.as_any().clone());
+        };
+        if !func.get_type().hasattr("__get__")? {
+            return Ok(slf.as_any().clone());
         }
+        let class = py.import("types")?.getattr("MethodType")?;
+        let bound = func.call_method1("__get__", (instance, instance.get_type()))?;
+        if bound.is(func) {
+            return Ok(slf.as_any().clone());
+        }
+        if bound.get_type().is(&class) && bound.getattr("__func__")?.is(func) {
+            return class.call1((slf, instance));
+        }
+        Ok(bound)
+    }
+
+    /// The function's code and defaults: what makes `inspect` see that it is a coroutine function, or its signature.
+    #[getter]
+    fn __code__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.func.bind(py).getattr("__code__")
+    }
+
+    #[setter(__code__)]
+    fn set_code(&self, py: Python<'_>, value: Bound<'_, PyAny>) -> PyResult<()> {
+        self.func.bind(py).setattr("__code__", value)
+    }
+
+    #[getter]
+    fn __defaults__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.func.bind(py).getattr("__defaults__")
+    }
+
+    #[setter(__defaults__)]
+    fn set_defaults(&self, py: Python<'_>, value: Bound<'_, PyAny>) -> PyResult<()> {
+        self.func.bind(py).setattr("__defaults__", value)
+    }
+
+    #[getter]
+    fn __kwdefaults__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.func.bind(py).getattr("__kwdefaults__")
+    }
+
+    #[setter(__kwdefaults__)]
+    fn set_kwdefaults(&self, py: Python<'_>, value: Bound<'_, PyAny>) -> PyResult<()> {
+        self.func.bind(py).setattr("__kwdefaults__", value)
     }
 
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {

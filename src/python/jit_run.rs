@@ -276,9 +276,9 @@ impl<'py> Run<'_, 'py> {
         }
         // What a call that leaves has written is taken back before Python does it all again.
         let saved: Vec<Vec<u8>> = written().map(Loan::save).collect();
-        let writes = !saved.is_empty();
         let mut stopped = None;
-        let patient = writes || variant.long.load(Ordering::Relaxed);
+        // Short calls keep the GIL: what they wrote and take back is seen by no other thread of Python's.
+        let patient = variant.long.load(Ordering::Relaxed);
         let mut outcome = if patient {
             None
         } else {
@@ -287,6 +287,7 @@ impl<'py> Run<'_, 'py> {
                     if kernel.module().exits[exit.at()].reason == Reason::Interrupted =>
                 {
                     variant.long.store(true, Ordering::Relaxed);
+                    written().zip(&saved).for_each(|(l, bytes)| l.restore(bytes));
                     None
                 }
                 other => Some(other),

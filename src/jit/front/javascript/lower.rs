@@ -39,6 +39,8 @@ pub(super) struct Lower<'a> {
     pub(super) approximate: bool,
     /// For what never happens: the index of an access that was checked before.
     pub(super) never: ExitId,
+    /// For a store under the index `undefined`, which makes a property: only V8 can.
+    pub(super) property: Option<ExitId>,
     stop: ExitId,
     result: Result_,
     scopes: Vec<Vec<(&'a str, Var)>>,
@@ -101,6 +103,7 @@ impl<'a> Lower<'a> {
             bufs,
             approximate,
             never,
+            property: None,
             stop,
             result,
             scopes: vec![Vec::new()],

@@ -1,6 +1,7 @@
 //! Elements of typed arrays.
 
-use super::super::super::ir::{Elem, Fit, Op, Reg};
+use super::super::super::error::Pos;
+use super::super::super::ir::{Elem, Fit, Op, Reason, Reg};
 use super::Array;
 use super::lower::Lower;
 use super::values::Val;
@@ -72,14 +73,16 @@ impl Lower<'_> {
     pub(super) fn store(&mut self, array: usize, index: Val, value: Val) {
         let (id, kind) = (self.bufs[array].id, self.bufs[array].array);
         self.m.make_writable(id);
-        // Under the index `undefined` V8 makes a property; a kernel cannot, and says so.
+        // Under the index `undefined` V8 makes a property; a kernel cannot: it leaves, and V8 does the call.
         let there = match index {
             Val::Maybe(_, there) => Some(there),
             Val::Undefined => Some(self.f.bool(false)),
             _ => None,
         };
         if let Some(there) = there {
-            self.f.guard(there, true, self.never);
+            let exit =
+                *self.property.get_or_insert_with(|| self.m.exit(Reason::Type, Pos::default()));
+            self.f.guard(there, true, exit);
         }
         let bits = self.stored(kind, value);
         let (inside, found) = self.inside(array, index);

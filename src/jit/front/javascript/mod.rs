@@ -1,8 +1,9 @@
 //! JavaScript functions of numbers and typed arrays.
 //!
 //! lib/kernel-source.js parses (acorn) and hands over a tree (`tree.rs`); here it becomes IR for the types of one call.
-//! A kernel has no exit that a value could cause: what JavaScript answers out of range (`undefined`) is carried along as a
-//! number and a flag (`values.rs`), and stores out of range do nothing, as the language says. So no call is ever run twice.
+//! A kernel has one exit that a value can cause: a store under the index `undefined`, which makes a property. What JavaScript
+//! answers out of range (`undefined`) is carried along as a number and a flag (`values.rs`), and stores out of range do nothing,
+//! as the language says.
 //!
 //! Variables have one kind each, the join of all that is assigned to them: lowering runs until the kinds stand still.
 

@@ -293,6 +293,9 @@ impl Translation<'_, '_> {
             }
             return self.unsupported(format!("an index that is {}", index.kind.name()));
         }
+        if index.kind == Kind::Bool && matches!(of.kind, Kind::Buffer { numpy: true, .. }) {
+            return self.unsupported("a bool as an index of a numpy array (it is a mask)");
+        }
         match &of.kind {
             Kind::Buffer { number, elem, numpy } => {
                 let len = self.f.len(BufId(*number));
@@ -341,6 +344,9 @@ impl Translation<'_, '_> {
     pub(super) fn set_index(&mut self, of: &Val, index: &Val, value: &Val) -> Result<Flow> {
         if !is_int(index) || !is_number(value) {
             return self.unsupported("an assignment to an element with this index or value");
+        }
+        if index.kind == Kind::Bool && matches!(of.kind, Kind::Buffer { numpy: true, .. }) {
+            return self.unsupported("a bool as an index of a numpy array (it is a mask)");
         }
         match &of.kind {
             Kind::Buffer { number, elem, numpy } => {
