@@ -41,9 +41,9 @@ pub use message::{
 };
 pub use runtime::{
     ActorInfo, Backoff, Batch, BooksSnapshot, ChildOptions, ChildSpec, DropReason, Event,
-    EventWatch, HostLane, KeptBuffer, LaneMetrics, Metrics, MonitorRef, Overflow, Peeked, Pressure,
-    PressureWatch, PullSignal, Pulled, Refusal, Replied, Restart, Run, Runtime, Sent, StartRequest,
-    Strategy, SupervisorOptions, TimerId,
+    EventWatch, HostLane, KeptBuffer, LaneMetrics, Metrics, MonitorRef, NodeEvent, Overflow,
+    Peeked, Pressure, PressureWatch, PullSignal, Pulled, Refusal, Replied, Restart, Run, Runtime,
+    Sent, StartRequest, Strategy, SupervisorOptions, TimerId,
 };
 
 #[cfg(any(feature = "node", feature = "python"))]

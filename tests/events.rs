@@ -16,6 +16,7 @@ fn told(event: &Event) -> String {
             let bytes = d.payload.as_ref().map(|p| String::from_utf8_lossy(p).into_owned());
             format!("dead {} {} {bytes:?} call={}", d.pid, d.reason.as_str(), d.is_call)
         }
+        Event::Node(node) => format!("node {} {:?}", node.id, node.down),
     }
 }
 

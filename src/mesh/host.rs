@@ -1,5 +1,6 @@
 //! What the mesh needs of the runtime that it belongs to. The runtime implements it (`src/runtime/mesh.rs`).
 
+use super::node::NodeInfo;
 use super::wire::op::StopMode;
 use crate::error::{Error, Result};
 use crate::id::{CallId, Pid};
@@ -81,6 +82,15 @@ pub trait Host: Send + Sync + 'static {
     fn link(&self, local: Pid, proxy: Pid, on: bool);
     /// A message is lost for good with its connection.
     fn dead_letter(&self, to: Pid, payload: Payload, reason: ExitReason);
+    /// Whether a name is kept for the replacement of an actor that has ended.
+    fn is_kept(&self, name: &str) -> bool;
+    /// Another node's actor has had this name for longer: the actor here loses it, and ends with `name_conflict` unless it
+    /// traps exits.
+    fn lose_name(&self, name: &str, pid: Pid, winner: &str);
+    /// There is a session with a node.
+    fn node_up(&self, node: NodeInfo);
+    /// There is none any more.
+    fn node_down(&self, node: NodeInfo, reason: ExitReason);
     /// How long the slowest lane has had work without touching it: a blocked event loop, a held GIL.
     fn stalled(&self) -> Duration;
 }

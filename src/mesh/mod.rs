@@ -2,7 +2,9 @@
 //!
 //! ```text
 //!   runtime/mesh.rs   Host: what the mesh needs of the core          (level 5)
-//!   node.rs           listen, resolve, proxies, export, close        \
+//!   engine.rs         the seam: what a runtime wants of any mesh
+//!   node/             listen, resolve, proxies, export, close        \
+//!   cluster/          membership and names, by gossip                 | the I/O thread
 //!   link/             tasks: accept, dial, carry, mend               | the I/O thread
 //!   session/          one peer: proxies, credits, calls              /
 //!   peers.rs  stream/  detector.rs  secure.rs  wire/                 pure: no I/O, no clock
@@ -13,7 +15,9 @@
 //! policies, calls, joins, monitors and links work on it as on any other. See docs/distributed.md and
 //! docs/wire-protocol.md.
 
+mod cluster;
 pub mod detector;
+pub mod engine;
 pub mod host;
 mod link;
 pub(crate) mod node;
@@ -26,8 +30,9 @@ pub mod transport;
 pub mod wire;
 
 pub use detector::Judge;
+pub use engine::{Engine, MakeEngine};
 pub use host::{Drained, Host, Seen};
 pub use node::{MeshMetrics, NodeInfo};
-pub use options::{ListenOptions, MeshOptions};
+pub use options::{ClusterOptions, ListenOptions, MeshOptions};
 pub use secure::Secret;
 pub use wire::greeting::Permissions;

@@ -114,3 +114,42 @@ pub struct ListenOptions {
     /// What peers may do here; `None`: the node's.
     pub permissions: Option<Permissions>,
 }
+
+/// How a node takes part in a cluster.
+#[derive(Clone, Debug)]
+pub struct ClusterOptions {
+    /// Nodes of other clusters do not gossip with this one. Default: `iris`; 1 to 256 bytes.
+    pub name: String,
+    /// Time between rounds of gossip, with up to three nodes each; news go out at once. Default 1 s; 10 ms to 1 h.
+    pub gossip: Duration,
+    /// How long a join waits for one of the seeds. Default 5 s.
+    pub timeout: Duration,
+    /// Where other members reach this node, if that is not where it listens (a container, a proxy). Default: where it listens.
+    pub advertise: Option<String>,
+}
+
+impl Default for ClusterOptions {
+    fn default() -> Self {
+        let (gossip, timeout) = (Duration::from_secs(1), Duration::from_secs(5));
+        Self { name: "iris".into(), gossip, timeout, advertise: None }
+    }
+}
+
+impl ClusterOptions {
+    /// Checks every range.
+    ///
+    /// # Errors
+    /// `InvalidArgument` names the first knob that is out of range.
+    pub fn validate(&self) -> Result<()> {
+        let wrong = |what: &str, range: &str| {
+            Err(Error::new(ErrorKind::InvalidArgument, format!("{what} must be {range}")))
+        };
+        if !(1..=256).contains(&self.name.len()) {
+            return wrong("the name of a cluster", "1 to 256 bytes long");
+        }
+        if !(Duration::from_millis(10)..=Duration::from_secs(3_600)).contains(&self.gossip) {
+            return wrong("the gossip interval", "10 ms to 1 h");
+        }
+        Ok(())
+    }
+}

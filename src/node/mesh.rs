@@ -4,7 +4,7 @@ use super::entries::text;
 use super::face::{Face, number, pid, pid_or_none};
 use super::raw::{Cx, Ret};
 use crate::error::{Error, ErrorKind, Result};
-use crate::runtime::mesh::{ListenOptions, MeshOptions, Permissions, Secret};
+use crate::runtime::mesh::{ClusterOptions, ListenOptions, MeshOptions, Permissions, Secret};
 use std::time::Duration;
 
 fn key(cx: &Cx<'_>, i: usize) -> u64 {
@@ -116,6 +116,30 @@ pub(super) fn remote_pid(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
 /// `disconnect(address)`: whether there was a session.
 pub(super) fn disconnect(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     Ok(Ret::Bool(face.synced()?.rt.disconnect(&text(cx, 0, "address")?)?))
+}
+
+/// `joinCluster(seeds, name, gossipMs, timeoutMs, advertise, key)`: seeds are parted by NULs; what is `undefined` is as usual.
+pub(super) fn join_cluster(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    let inner = face.synced()?;
+    inner.rt.check_open()?;
+    let seeds = text(cx, 0, "seeds")?;
+    let seeds = seeds.split('\0').filter(|s| !s.is_empty()).map(str::to_owned).collect();
+    let usual = ClusterOptions::default();
+    let options = ClusterOptions {
+        name: cx.string(1).unwrap_or(usual.name),
+        gossip: millis(cx, 2).unwrap_or(usual.gossip),
+        timeout: millis(cx, 3).unwrap_or(usual.timeout),
+        advertise: cx.string(4),
+    };
+    inner.lane.join_cluster(seeds, options, key(cx, 5));
+    Ok(Ret::Undefined)
+}
+
+/// `registerCluster(name, pid)`
+pub(super) fn register_cluster(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    let name = text(cx, 0, "name")?;
+    face.synced()?.rt.register_cluster(&name, pid(cx, 1)?)?;
+    Ok(Ret::Undefined)
 }
 
 /// `exportPid(pid)`

@@ -21,7 +21,7 @@ pub(super) fn watch_events(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
 }
 
 /// `takeNews()`: arrays of `[0, pid, parent]` (spawned), `[1, pid, reason, message, stack]` (ended) and
-/// `[2, pid, reason, data, sender, isCall]` (dead letter).
+/// `[2, pid, reason, data, sender, isCall]` (dead letter) and `[3, id, address, reason]` (a node is up, or down for a reason).
 pub(super) fn take_news(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     let inner = face.inner()?;
     let news = inner.events.as_ref().map(|w| w.take(NEWS).0).unwrap_or_default();
@@ -46,6 +46,11 @@ pub(super) fn take_news(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
             ]
             .into_iter(),
         ),
+        Event::Node(node) => {
+            let reason = cx.opt_str(node.down.map(|why| why.as_str()));
+            let address = cx.opt_str(node.address.as_deref());
+            cx.array([cx.num(3.0), cx.str(&node.id), address, reason].into_iter())
+        }
     });
     Ok(cx.ret(cx.array(items.collect::<Vec<_>>().into_iter())))
 }

@@ -209,3 +209,34 @@ impl<'py> FromPyObject<'_, 'py> for Flag {
             .map_err(|_| wrong_type(&obj, "this argument must be a bool"))
     }
 }
+
+/// Where a name is known.
+#[derive(Clone, Copy)]
+pub(super) enum Scope {
+    /// On this node.
+    Local,
+    /// On every node of the cluster.
+    #[cfg(feature = "mesh")]
+    Cluster,
+}
+
+impl<'py> FromPyObject<'_, 'py> for Scope {
+    type Error = PyErr;
+    fn extract(obj: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let word: String =
+            obj.extract().map_err(|_| super::errors::wrong_type(&obj, "scope must be a str"))?;
+        match word.as_str() {
+            "local" => Ok(Self::Local),
+            #[cfg(feature = "mesh")]
+            "cluster" => Ok(Self::Cluster),
+            other => {
+                let message = format!("scope must be 'local' or 'cluster', got {other:?}");
+                Err(super::errors::fail(
+                    obj.py(),
+                    crate::error::ErrorKind::InvalidArgument,
+                    message,
+                ))
+            }
+        }
+    }
+}

@@ -63,6 +63,8 @@ pub(super) enum Outcome {
     #[cfg(feature = "mesh")]
     Probed(Result<bool, Error>),
     #[cfg(feature = "mesh")]
+    Joined(Result<(), Error>),
+    #[cfg(feature = "mesh")]
     Seen(Result<Option<crate::runtime::mesh::Seen>, Error>),
     Rung,
     Closed,
@@ -332,6 +334,8 @@ fn complete(py: Python<'_>, shared: &Arc<Shared>, waiting: Waiting, outcome: Out
         }),
         #[cfg(feature = "mesh")]
         Outcome::Probed(up) => up.or_raise(py).map(|up| PyBool::new(py, up).to_owned().into_any()),
+        #[cfg(feature = "mesh")]
+        Outcome::Joined(outcome) => outcome.or_raise(py).map(|()| py.None().into_bound(py)),
         #[cfg(feature = "mesh")]
         Outcome::Seen(seen) => {
             seen.or_raise(py).and_then(|seen| super::mesh::remote_info(py, seen))

@@ -73,7 +73,7 @@ impl<'py> FromPyObject<'_, 'py> for Allowed {
 }
 
 /// A number of milliseconds, whole or not; above 0.
-struct Millis(Duration);
+pub(super) struct Millis(pub(super) Duration);
 
 impl<'py> FromPyObject<'_, 'py> for Millis {
     type Error = PyErr;
@@ -115,7 +115,7 @@ pub(super) fn remote_info(py: Python<'_>, seen: Option<Seen>) -> PyResult<Bound<
 
 impl PyRuntime {
     /// Asks the core and waits, without the GIL.
-    fn wait_for<T: Send + 'static>(
+    pub(super) fn wait_for<T: Send + 'static>(
         &self,
         py: Python<'_>,
         begin: impl FnOnce(Box<dyn FnOnce(CoreResult<T>) + Send>) + Send,

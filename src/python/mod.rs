@@ -15,7 +15,7 @@
 //!  spawn.rs    what a spawn says                release.rs  threads of release_gil actors
 //!  pool.rs     children that share the work     codec.rs    messages that are no bytes
 //!  buffers.rs  buffers that wait to be sent             virtuals.rs virtual actors
-//!  observed.rs actors that keep what they get
+//!  observed.rs actors that keep what they get   cluster.rs  joining a cluster, nodes that come and go
 //! ```
 //!
 //! **Locks.** No Rust lock is held while Python is called or the GIL is taken; what is under a lock here is moved in and
@@ -25,6 +25,8 @@ mod args;
 mod buffer;
 mod buffers;
 mod children;
+#[cfg(feature = "mesh")]
+mod cluster;
 mod codec;
 mod context;
 mod courier;

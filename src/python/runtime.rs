@@ -1,6 +1,6 @@
 //! Class `Runtime`. What each method means is in python/iris/_iris.pyi and docs/semantics.md.
 
-use super::args::{Count, Flag, Name, PidArg, Seconds, Slice};
+use super::args::{Count, Flag, Name, PidArg, Scope, Seconds, Slice};
 use super::errors::{OrRaise, fail, wrong_type};
 use super::futures;
 use super::handler::Shape;
@@ -239,10 +239,20 @@ impl PyRuntime {
 
     // --- names -------------------------------------------------------------------------------------------------------
 
-    /// Gives a name to a live actor.
-    fn register(&self, py: Python<'_>, name: Name, pid: PidArg) -> PyResult<()> {
+    /// Gives a name to a live actor, here or in the whole cluster.
+    #[pyo3(
+        signature = (name, pid, *, scope=Scope::Local),
+        text_signature = "($self, name, pid, *, scope='local')"
+    )]
+    fn register(&self, py: Python<'_>, name: Name, pid: PidArg, scope: Scope) -> PyResult<()> {
         let shared = self.open(py)?;
-        shared.rt.register(&name.0, pid.known(py)?).or_raise(py)
+        let pid = pid.known(py)?;
+        match scope {
+            Scope::Local => shared.rt.register(&name.0, pid),
+            #[cfg(feature = "mesh")]
+            Scope::Cluster => attached(py, shared, || shared.rt.register_cluster(&name.0, pid)),
+        }
+        .or_raise(py)
     }
 
     /// Takes a name away; answers whether it was held.

@@ -69,6 +69,8 @@ pub(super) struct Shared {
     hook: Mutex<Option<Py<PyAny>>>,
     pressure: Mutex<Option<(Arc<PressureWatch>, Py<PyAny>)>>,
     pub(super) dead_letters: DeadLetterHook,
+    #[cfg(feature = "mesh")]
+    pub(super) node_hooks: super::cluster::NodeHooks,
     handle: Mutex<Option<Py<PyWeakrefReference>>>,
 }
 
@@ -106,6 +108,8 @@ impl Shared {
             hook: Mutex::default(),
             pressure: Mutex::default(),
             dead_letters: DeadLetterHook::default(),
+            #[cfg(feature = "mesh")]
+            node_hooks: super::cluster::NodeHooks::default(),
             handle: Mutex::default(),
         });
         let me = Weak::clone(&shared.me);
@@ -423,6 +427,8 @@ impl Shared {
         drop(hooks);
         self.set_pressure_hook(None);
         self.dead_letters.clear();
+        #[cfg(feature = "mesh")]
+        self.node_hooks.clear();
         let hooks = self.last_hooks.lock().take();
         drop(hooks);
         let codecs = std::mem::take(&mut *self.codecs.lock());

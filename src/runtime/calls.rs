@@ -188,6 +188,7 @@ impl Core {
             None => false,
             Some(open) => {
                 self.forget_queued(&open);
+                self.cancel_there(open.callee, id);
                 true
             }
         }
@@ -197,6 +198,7 @@ impl Core {
         let Some(open) = self.finish_call(id) else { return };
         self.books.call_timeout();
         self.forget_queued(&open);
+        self.cancel_there(open.callee, id);
         let callee = open.callee;
         open.sink.fail(Error::new(
             ErrorKind::Timeout,

@@ -24,6 +24,9 @@ pub const EXITS: EventKinds = 2;
 /// Accepted messages that nobody will handle, because their actor has ended.
 pub const DEAD_LETTERS: EventKinds = 4;
 
+/// Nodes that this one begins or ceases to have a session with.
+pub const NODES: EventKinds = 8;
+
 /// Something happened.
 #[derive(Debug)]
 pub enum Event {
@@ -38,6 +41,19 @@ pub enum Event {
     Ended(ExitInfo),
     /// A message died.
     DeadLetter(DeadLetter),
+    /// A node came or went.
+    Node(NodeEvent),
+}
+
+/// There is a session with a node, or none any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeEvent {
+    /// The node, in its incarnation.
+    pub id: String,
+    /// Where it can be reached, if that is known.
+    pub address: Option<String>,
+    /// Why it went; `None`: it came.
+    pub down: Option<ExitReason>,
 }
 
 /// A message that was accepted and that nobody will handle.
@@ -172,6 +188,16 @@ impl Core {
     pub(super) fn note_end(&self, info: &ExitInfo) {
         if self.events.wants(EXITS) {
             self.events.note(EXITS, || Event::Ended(info.clone()));
+        }
+    }
+
+    #[cfg(feature = "mesh")]
+    pub(super) fn note_node(&self, node: &crate::mesh::NodeInfo, down: Option<ExitReason>) {
+        if self.events.wants(NODES) {
+            self.events.note(NODES, || {
+                let (id, address) = (node.id.clone(), node.address.clone());
+                Event::Node(NodeEvent { id, address, down })
+            });
         }
     }
 

@@ -13,11 +13,15 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{CallId, Pid};
 use crate::mesh::node::Node;
 use crate::mesh::wire::op::StopMode;
-use crate::mesh::{Drained, Host};
 pub use crate::mesh::{
-    Judge, ListenOptions, MeshMetrics, MeshOptions, NodeInfo, Permissions, Secret, Seen,
+    ClusterOptions, Judge, ListenOptions, MeshMetrics, MeshOptions, NodeInfo, Permissions, Secret,
+    Seen,
 };
-use crate::message::{CallOutcome, CrashInfo, Envelope, ExitInfo, ExitReason, Payload, PullSignal};
+use crate::mesh::{Drained, Engine, Host};
+use crate::message::{
+    CallOutcome, CrashInfo, Envelope, ExitInfo, ExitReason, Payload, PullSignal, SystemKind,
+    SystemMessage,
+};
 use crate::path::Path;
 use crate::scheduler::stats::Refusal;
 use crate::supervision::tree::{ChildOptions, SupervisorOptions};
@@ -27,25 +31,36 @@ use std::time::Duration;
 
 /// The mesh of a runtime, once something needs it.
 #[derive(Default)]
-pub(super) struct Slot(OnceLock<Arc<Node>>, crate::sync::Mutex<()>);
+pub(super) struct Slot(OnceLock<Arc<dyn Engine>>, crate::sync::Mutex<()>);
 
 /// How long a close waits for peers to take what proxies hold.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 impl Core {
-    fn mesh(&self) -> Result<Arc<Node>> {
+    fn mesh(&self) -> Result<Arc<dyn Engine>> {
         self.check_open()?;
-        if let Some(node) = self.mesh.0.get() {
-            return Ok(Arc::clone(node));
+        if let Some(engine) = self.mesh.0.get() {
+            return Ok(Arc::clone(engine));
         }
-        let _one = self.mesh.1.lock();
-        if let Some(node) = self.mesh.0.get() {
-            return Ok(Arc::clone(node));
-        }
-        let host = Arc::new(MeshHost(self.me.clone()));
         let clock: Clock = self.clock.clone();
-        let node = Node::new(host, clock, MeshOptions::default())?;
-        Ok(Arc::clone(self.mesh.0.get_or_init(|| node)))
+        self.make_mesh(|host| {
+            let node: Arc<dyn Engine> = Node::new(host, clock, MeshOptions::default())?;
+            Ok(node)
+        })
+        .map(|(engine, _)| engine)
+    }
+
+    /// Makes the mesh unless there is one; answers it, and whether it was made.
+    fn make_mesh(
+        &self,
+        make: impl FnOnce(Arc<dyn Host>) -> Result<Arc<dyn Engine>>,
+    ) -> Result<(Arc<dyn Engine>, bool)> {
+        let _one = self.mesh.1.lock();
+        if let Some(engine) = self.mesh.0.get() {
+            return Ok((Arc::clone(engine), false));
+        }
+        let engine = make(Arc::new(MeshHost(self.me.clone())))?;
+        Ok((Arc::clone(self.mesh.0.get_or_init(|| engine)), true))
     }
 
     /// Whether there are other nodes, or may soon be.
@@ -53,8 +68,43 @@ impl Core {
         self.has_mesh().is_some()
     }
 
-    fn has_mesh(&self) -> Option<&Arc<Node>> {
+    fn has_mesh(&self) -> Option<&Arc<dyn Engine>> {
         self.mesh.0.get()
+    }
+
+    /// A call is over, and its caller did not wait for the end: nor shall whoever answers it elsewhere.
+    pub(super) fn cancel_there(&self, callee: Pid, call: CallId) {
+        if let Some(engine) = self.has_mesh()
+            && self.is_remote(callee)
+        {
+            engine.cancelled(callee, call);
+        }
+    }
+
+    /// Another node's actor has had the name for longer.
+    fn lose_name(&self, name: &str, pid: Pid, winner: &str) {
+        if self.names.get(name) == Some(pid) {
+            let _ = self.unregister(name);
+        }
+        let heard = self.change(pid, |c| {
+            let traps = c.hears && c.extra.as_ref().is_some_and(|x| x.traps);
+            if !traps || c.life != Life::Alive {
+                return None;
+            }
+            let info = ExitInfo { pid, reason: ExitReason::NameConflict, crash: None };
+            Some(self.push_system(c, SystemMessage::of_exit(SystemKind::Exit, &info, pid, None)))
+        });
+        match heard {
+            Some(Some(wake)) => {
+                self.wake(wake);
+            }
+            Some(None) => {
+                let message = format!("node {winner} has had the name {name:?} for longer");
+                let crash = Arc::new(CrashInfo { message, stack: None });
+                self.exit(pid, ExitReason::NameConflict, Some(crash));
+            }
+            None => {}
+        }
     }
 
     /// Whether a live actor lives on another node.
@@ -108,7 +158,7 @@ impl Core {
     /// Says goodbye to all peers, then goes on with `then`.
     pub(super) fn close_mesh(&self, timeout: Duration, then: Box<dyn FnOnce() + Send>) {
         match self.has_mesh() {
-            Some(node) => node.close(timeout.min(FAREWELL), then),
+            Some(node) => Arc::clone(node).close(timeout.min(FAREWELL), then),
             None => then(),
         }
     }
@@ -284,6 +334,29 @@ impl Host for MeshHost {
         }
     }
 
+    fn is_kept(&self, name: &str) -> bool {
+        self.core()
+            .is_some_and(|core| core.names.get(name).is_some_and(|pid| core.is_reserved(pid)))
+    }
+
+    fn lose_name(&self, name: &str, pid: Pid, winner: &str) {
+        if let Some(core) = self.core() {
+            core.lose_name(name, pid, winner);
+        }
+    }
+
+    fn node_up(&self, node: NodeInfo) {
+        if let Some(core) = self.core() {
+            core.note_node(&node, None);
+        }
+    }
+
+    fn node_down(&self, node: NodeInfo, reason: ExitReason) {
+        if let Some(core) = self.core() {
+            core.note_node(&node, Some(reason));
+        }
+    }
+
     fn stalled(&self) -> Duration {
         let Some(core) = self.core() else { return Duration::ZERO };
         let now = core.clock.now_ms();
@@ -308,7 +381,7 @@ impl Runtime {
     /// # Errors
     /// `RuntimeClosed`.
     pub fn mesh_options(&self) -> Result<MeshOptions> {
-        Ok(self.core.mesh()?.current_options())
+        Ok(self.core.mesh()?.options())
     }
 
     /// Listens for other nodes; answers the bound address (port 0 takes a free one).
@@ -396,7 +469,7 @@ impl Runtime {
     /// # Errors
     /// `InvalidArgument`, `RuntimeClosed`, `AtCapacity`.
     pub fn remote_pid(&self, address: &str, remote: Pid) -> Result<Pid> {
-        self.core.mesh()?.proxy_at(address, remote)
+        self.core.mesh()?.proxy(address, remote)
     }
 
     /// Sends to the actor that has the pid `remote` on the node at an address; whether its proxy took the message.
@@ -493,6 +566,71 @@ impl Runtime {
         self.core.has_mesh().map(|n| n.metrics()).unwrap_or_default()
     }
 
+    /// Lets `make` make what connects this runtime to others, in place of the embedded mesh; before anything else of the mesh
+    /// is used.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if this runtime has a mesh already; what `make` fails with; `RuntimeClosed`.
+    pub fn use_engine(
+        &self,
+        make: impl FnOnce(Arc<dyn Host>) -> Result<Arc<dyn Engine>>,
+    ) -> Result<()> {
+        self.core.check_open()?;
+        match self.core.make_mesh(make)? {
+            (_, true) => Ok(()),
+            (_, false) => Err(Error::new(
+                ErrorKind::InvalidArgument,
+                "this runtime has a mesh already; choose the engine before it is first used",
+            )),
+        }
+    }
+
+    /// Makes this node a member of the cluster that the nodes at `seeds` are in; without seeds it is the first. It then
+    /// connects to every member, and knows the names that are registered [in the cluster](Self::register_cluster).
+    ///
+    /// # Errors
+    /// `InvalidArgument`; `Unreachable`, `AuthFailed` or `Timeout` if no seed took it in; `WouldDeadlock` on a thread that runs
+    /// a lane.
+    pub fn join_cluster(&self, seeds: &[&str], options: ClusterOptions) -> Result<()> {
+        let seeds = seeds.iter().map(|s| (*s).to_owned()).collect();
+        wait("join_cluster", |sink| self.join_cluster_with(seeds, options, sink))
+    }
+
+    /// As [`join_cluster`](Self::join_cluster); the outcome goes to `sink`, on the I/O thread or at once.
+    pub fn join_cluster_with(
+        &self,
+        seeds: Vec<String>,
+        options: ClusterOptions,
+        sink: impl FnOnce(Result<()>) + Send + 'static,
+    ) {
+        match self.core.mesh() {
+            Ok(engine) => engine.join_cluster(seeds, options, Box::new(sink)),
+            Err(e) => sink(Err(e)),
+        }
+    }
+
+    /// Gives a name to a live actor of this node, here and in the whole cluster. Of two that took it at the same time, or on
+    /// two sides of a partition, the older registration stays; the other actor ends with `name_conflict`, unless it traps exits.
+    ///
+    /// # Errors
+    /// As [`register`](Self::register); `NameTaken` if another node has it; `NotLocal` for an actor of another node.
+    pub fn register_cluster(&self, name: &str, pid: Pid) -> Result<()> {
+        let engine = self.core.mesh()?;
+        if self.core.is_remote(pid) {
+            return Err(Error::new(
+                ErrorKind::NotLocal,
+                format!("pid {pid} lives on another node; register it there"),
+            ));
+        }
+        let had = self.core.whereis(name) == Some(pid);
+        self.core.register(name, pid)?;
+        engine.claim(name, pid).inspect_err(|_| {
+            if !had {
+                let _ = self.core.unregister(name);
+            }
+        })
+    }
+
     /// Whether messages are on their way to nodes that are connected.
     #[must_use]
     pub fn is_mesh_sending(&self) -> bool {
@@ -507,6 +645,18 @@ fn wait<T: Send + 'static>(what: &str, begin: impl FnOnce(Answer<T>)) -> Result<
         let _ = tx.send(answer);
     }));
     rx.recv().unwrap_or_else(|_| Err(Error::new(ErrorKind::RuntimeClosed, "the runtime is gone")))
+}
+
+impl Core {
+    /// Who has a name in the cluster.
+    pub(super) fn whereis_there(&self, name: &str) -> Option<Pid> {
+        Arc::clone(self.has_mesh()?).whereis(name)
+    }
+
+    /// Takes a name away in the cluster; whether this node had it.
+    pub(super) fn disclaim(&self, name: &str) -> bool {
+        self.has_mesh().is_some_and(|engine| engine.disclaim(name))
+    }
 }
 
 /// The asynchronous calls of a host's thread: their outcome comes as [`CallDone`](crate::message::LaneEvent::CallDone) with a
@@ -543,6 +693,15 @@ impl super::HostLane {
         let answer = self.later(key, |up| if up { Payload::from(b"1") } else { Payload::empty() });
         match self.core.mesh() {
             Ok(node) => node.probe(address, timeout, answer),
+            Err(e) => answer(Err(e)),
+        }
+    }
+
+    /// [`Runtime::join_cluster`]; nothing comes.
+    pub fn join_cluster(&self, seeds: Vec<String>, options: ClusterOptions, key: u64) {
+        let answer = self.later(key, |()| Payload::empty());
+        match self.core.mesh() {
+            Ok(engine) => engine.join_cluster(seeds, options, answer),
             Err(e) => answer(Err(e)),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::core::Core;
 use crate::error::Result;
-use crate::id::Pid;
+use crate::id::{CallId, Pid};
 use std::time::Duration;
 
 /// No mesh.
@@ -28,6 +28,19 @@ impl Core {
     #[allow(clippy::unused_self, clippy::unnecessary_wraps, reason = "as above")]
     pub(super) fn link_there(&self, _: Pid, _: Pid, _: bool) -> Result<()> {
         Ok(())
+    }
+
+    #[allow(clippy::unused_self, reason = "as above")]
+    pub(super) fn cancel_there(&self, _: Pid, _: CallId) {}
+
+    #[allow(clippy::unused_self, reason = "as above")]
+    pub(super) fn whereis_there(&self, _: &str) -> Option<Pid> {
+        None
+    }
+
+    #[allow(clippy::unused_self, reason = "as above")]
+    pub(super) fn disclaim(&self, _: &str) -> bool {
+        false
     }
 
     #[allow(clippy::unused_self, reason = "as above")]

@@ -43,7 +43,9 @@ pub use crate::supervision::tree::{ChildSnapshot, Snapshot};
 pub use buffers::KeptBuffer;
 pub use calls::Replied;
 pub use delays::{TimerId, delay_from_ms};
-pub use events::{DEAD_LETTERS, DeadLetter, EXITS, Event, EventKinds, EventWatch, SPAWNS};
+pub use events::{
+    DEAD_LETTERS, DeadLetter, EXITS, Event, EventKinds, EventWatch, NODES, NodeEvent, SPAWNS,
+};
 pub use host::HostLane;
 pub use info::{ActorInfo, LaneMetrics, Metrics};
 pub use pressure::PressureWatch;
@@ -277,13 +279,14 @@ impl Runtime {
     /// # Errors
     /// `RuntimeClosed`.
     pub fn unregister(&self, name: &str) -> Result<bool> {
-        self.core.unregister(name)
+        let had = self.core.disclaim(name);
+        Ok(self.core.unregister(name)? || had)
     }
 
-    /// The live actor that holds a name.
+    /// The live actor that holds a name: here, or else in the cluster.
     #[must_use]
     pub fn whereis(&self, name: &str) -> Option<Pid> {
-        self.core.whereis(name)
+        self.core.whereis(name).or_else(|| self.core.whereis_there(name))
     }
 
     /// Messages that wait for an actor; `None`: it has ended.

@@ -6,6 +6,7 @@
 mod support;
 
 mod basics;
+mod cluster;
 mod cuts;
 mod ends;
 mod hostile;

@@ -58,6 +58,10 @@ pub(in crate::mesh) enum Event {
     Ask(Ask),
     /// A proxy that was made before the session.
     Adopt(std::sync::Arc<super::Route>),
+    /// Nobody waits for a call any more.
+    Cancel(u64),
+    /// Something for the membership protocol.
+    Gossip(Vec<u8>),
     /// Say goodbye and end.
     Goodbye,
 }

@@ -211,6 +211,9 @@ impl Session {
         drop(tx);
         writer.number = number;
         *self.writer.lock() = Some(writer);
+        if number == 1 {
+            self.node.session_began(self);
+        }
         self.wake.notify_waiters();
         self.wake.notify_one();
         Some(number)
@@ -281,11 +284,12 @@ impl Session {
     /// On the I/O thread, with no lock held.
     pub(super) fn end(&self, reason: ExitReason) {
         let reason = if self.is_leaving() { ExitReason::Disconnected } else { reason };
-        let (proxies, questions, calls, lost) = {
+        let (proxies, questions, calls, lost, began) = {
             let mut tx = self.tx.lock();
             if tx.ended.is_some() {
                 return;
             }
+            let began = tx.carriers != 0;
             tx.ended = Some(reason);
             tx.carrier = None;
             let lost = tx.out.unacknowledged();
@@ -303,6 +307,7 @@ impl Session {
                 std::mem::take(&mut tx.questions),
                 std::mem::take(&mut tx.calls),
                 lost,
+                began,
             )
         };
         self.flush_here();
@@ -334,6 +339,9 @@ impl Session {
             if let Event::Ask(ask) = event {
                 ask.fail(self.gone(reason));
             }
+        }
+        if began {
+            self.node.session_ended(self, reason);
         }
         self.wake.notify_waiters();
         self.wake.notify_one();

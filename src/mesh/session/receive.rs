@@ -243,7 +243,12 @@ impl Session {
                 Some(Ask::Resolve(..)) | None => {}
             },
             Op::Goodbye => rx.goodbye = true,
-            Op::Gossip { payload } => self.node.gossip(self.peer, payload),
+            Op::Gossip { payload } if rx.allowed.resolve => {
+                self.node.gossip(self.peer.node, payload);
+            }
+            Op::Gossip { .. } => {
+                self.node.counts.forbidden.fetch_add(1, Ordering::Relaxed);
+            }
             Op::Unknown { .. } => {
                 self.node.counts.unknown.fetch_add(1, Ordering::Relaxed);
             }

@@ -100,8 +100,8 @@ impl Session {
         route.pid().ok_or_else(|| self.gone(crate::message::ExitReason::Killed))
     }
 
-    /// Takes a proxy in. On the I/O thread.
-    pub(super) fn adopt(self: &Arc<Self>, route: &Arc<Route>, credit: Option<u64>) {
+    /// Takes a proxy in.
+    pub(in crate::mesh) fn adopt(self: &Arc<Self>, route: &Arc<Route>, credit: Option<u64>) {
         let Some(pid) = route.pid() else { return };
         *route.session.lock() = Arc::downgrade(self);
         let mut tx = self.tx.lock();

@@ -110,6 +110,16 @@ impl Session {
             Event::Room(pid) => self.top_up(pid),
             Event::Ask(ask) => self.ask(ask),
             Event::Adopt(route) => self.adopt(&route, None),
+            Event::Cancel(id) => {
+                let mut tx = self.tx.lock();
+                // Otherwise it is answered, or has not left: then its message is dropped on its way out.
+                if tx.asked.remove(&id) {
+                    tx.out.push(&Op::Cancel { id });
+                }
+            }
+            Event::Gossip(bytes) => {
+                self.tx.lock().out.push_with(&Op::Gossip { payload: b"" }, bytes.into());
+            }
             Event::Goodbye => self.tx.lock().out.push(&Op::Goodbye),
         }
     }

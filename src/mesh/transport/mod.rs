@@ -1,6 +1,7 @@
 //! Sockets: TCP over IPv4 and IPv6, and Unix sockets. Nothing above this folder knows which.
 
 pub mod driver;
+pub(super) mod gossip;
 
 use crate::error::{Error, ErrorKind, Result};
 use std::fmt;

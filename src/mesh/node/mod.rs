@@ -1,0 +1,147 @@
+//! This node: its options and what it holds.
+//!
+//! ```text
+//!   listen.rs   listeners, and sessions by address
+//!   asks.rs     questions to other nodes, with deadlines
+//!   pids.rs     proxies, exported pids, what is asked of a remote actor
+//!   ends.rs     goodbye, verdicts, close
+//!   counts.rs   the numbers
+//!   seam.rs     all of it as an [`Engine`](super::Engine)
+//! ```
+
+mod asks;
+mod counts;
+mod ends;
+mod listen;
+mod pids;
+mod seam;
+
+pub(super) use counts::Counts;
+pub use counts::{MeshMetrics, NodeInfo};
+
+use super::cluster::Cluster;
+use super::host::Host;
+use super::options::MeshOptions;
+use super::peers::Peers;
+use super::session::{Route, Session};
+use super::transport::driver::Driver;
+use super::wire::greeting::{NodeRef, Permissions};
+use crate::clock::Clock;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::Pid;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use dashmap::DashMap;
+use listen::{Dialled, Listening};
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use tokio::task::AbortHandle;
+
+/// See the module.
+pub(crate) struct Node {
+    pub(super) host: Arc<dyn Host>,
+    pub(super) driver: Driver,
+    pub(super) peers: Mutex<Peers>,
+    /// Every proxy.
+    pub(super) routes: DashMap<Pid, Arc<Route>>,
+    pub(super) counts: Counts,
+    /// Connections that have not said who they are, the oldest first.
+    pub(super) handshakes: Mutex<VecDeque<(u64, AbortHandle)>>,
+    pub(super) numbers: AtomicU64,
+    options: Mutex<Arc<MeshOptions>>,
+    clock: Clock,
+    listeners: Mutex<HashMap<String, Listening>>,
+    dials: Mutex<HashMap<String, Vec<Dialled>>>,
+    /// Proxies by address and remote pid that wait for a session.
+    early: Mutex<HashMap<(String, u64), Arc<Route>>>,
+    closed: AtomicBool,
+    pub(super) cluster: Cluster,
+}
+
+impl Node {
+    pub(crate) fn new(
+        host: Arc<dyn Host>,
+        clock: Clock,
+        options: MeshOptions,
+    ) -> Result<Arc<Self>> {
+        options.validate()?;
+        let mut me = [0; 16];
+        getrandom::fill(&mut me).map_err(|e| {
+            Error::new(ErrorKind::Io, format!("the system has no random numbers to give: {e}"))
+        })?;
+        Ok(Arc::new(Self {
+            host,
+            driver: Driver::default(),
+            peers: Mutex::new(Peers::new(me)),
+            routes: DashMap::new(),
+            counts: Counts::default(),
+            handshakes: Mutex::new(VecDeque::new()),
+            numbers: AtomicU64::new(0),
+            options: Mutex::new(Arc::new(options)),
+            clock,
+            listeners: Mutex::new(HashMap::new()),
+            dials: Mutex::new(HashMap::new()),
+            early: Mutex::new(HashMap::new()),
+            closed: AtomicBool::new(false),
+            cluster: Cluster::new(me),
+        }))
+    }
+
+    pub(super) fn options(&self) -> Arc<MeshOptions> {
+        Arc::clone(&self.options.lock())
+    }
+
+    /// Changes what sessions and connections that begin from now on do.
+    pub(crate) fn configure(&self, options: MeshOptions) -> Result<()> {
+        options.validate()?;
+        *self.options.lock() = Arc::new(options);
+        Ok(())
+    }
+
+    pub(crate) fn current_options(&self) -> MeshOptions {
+        MeshOptions::clone(&self.options())
+    }
+
+    pub(super) fn now_ms(&self) -> u64 {
+        self.clock.now_ms()
+    }
+
+    pub(super) fn me_text(&self) -> String {
+        self.peers.lock().me().to_string()
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    pub(in crate::mesh) fn check_open(&self) -> Result<()> {
+        if self.is_closed() {
+            return Err(Error::new(
+                ErrorKind::RuntimeClosed,
+                "this runtime is closed; make a new one",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Where this node listens, for HELLO and exported pids: the first address that others can use.
+    pub(super) fn public_address(&self) -> String {
+        let listeners = self.listeners.lock();
+        let mut all: Vec<&String> = listeners.keys().collect();
+        all.sort();
+        let usable = |a: &&&String| !a.starts_with("0.0.0.0:") && !a.starts_with("[::]:");
+        all.iter().find(usable).map_or_else(String::new, |a| (**a).clone())
+    }
+}
+
+impl Session {
+    /// Whether it is with that node, in that incarnation or an earlier one that is still the same session.
+    fn is(&self, node: NodeRef) -> bool {
+        self.peer.node == node.node && node.incarnation >= self.peer.incarnation
+    }
+}
+
+/// What peers of a connection that this node opens may do here.
+pub(super) fn own_grants(node: &Node) -> Permissions {
+    node.options().permissions
+}

@@ -1,0 +1,182 @@
+//! Proxies, exported pids, and what is asked of a remote actor.
+
+use super::Node;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{CallId, Pid};
+use crate::mesh::session::{Event, Route, Session};
+use crate::mesh::transport::Address;
+use crate::mesh::wire::greeting::{MAX_ADDRESS, NodeRef};
+use crate::mesh::wire::op::StopMode;
+use crate::mesh::wire::{Malformed, Reader, put_text};
+use crate::message::ExitReason;
+use std::sync::Arc;
+
+impl Node {
+    /// The proxy of an actor by its node's address and its pid there. It takes messages at once; they go out when the node
+    /// is reached, and if it is not, the proxy ends with `node_down`.
+    pub(crate) fn proxy_at(self: &Arc<Self>, address: &str, remote: Pid) -> Result<Pid> {
+        self.proxy_of(address, remote.to_bits(), NodeRef::UNKNOWN)
+    }
+
+    fn proxy_of(self: &Arc<Self>, address: &str, remote: u64, expected: NodeRef) -> Result<Pid> {
+        self.check_open()?;
+        let key = (Address::parse(address)?.to_string(), remote);
+        let known = self.peers.lock().at(&key.0);
+        if let Some(pid) = known.and_then(|s| s.known_end(remote)) {
+            return Ok(pid);
+        }
+        let mut early = self.early.lock();
+        if let Some(pid) =
+            early.get(&key).and_then(|r| r.pid()).filter(|p| self.routes.contains_key(p))
+        {
+            return Ok(pid);
+        }
+        let capacity = self.options().proxy_capacity;
+        let route = Route::open(self, remote, std::sync::Weak::new(), capacity)?;
+        let pid =
+            route.pid().ok_or_else(|| Error::new(ErrorKind::Internal, "a proxy has no pid"))?;
+        early.insert(key.clone(), Arc::clone(&route));
+        drop(early);
+        let me = Arc::clone(self);
+        self.session_at(
+            address,
+            Box::new(move |session| {
+                me.early.lock().remove(&key);
+                match session {
+                    Ok(s) if !expected.is_known() || s.is(expected) => s.post(Event::Adopt(route)),
+                    Ok(_) | Err(_) => {
+                        me.routes.remove(&pid);
+                        me.host.end_proxy(pid, ExitReason::NodeDown, None);
+                    }
+                }
+            }),
+        );
+        Ok(pid)
+    }
+
+    /// The proxy of an actor of the node that a session is with.
+    pub(in crate::mesh) fn proxy_in(self: &Arc<Self>, s: &Arc<Session>, bits: u64) -> Result<Pid> {
+        if let Some(pid) = s.known_end(bits) {
+            return Ok(pid);
+        }
+        // One at a time: whoever asks twice gets the same.
+        let _one = self.early.lock();
+        if let Some(pid) = s.known_end(bits) {
+            return Ok(pid);
+        }
+        let route = Route::open(self, bits, Arc::downgrade(s), self.options().proxy_capacity)?;
+        s.adopt(&route, None);
+        s.wake.notify_one();
+        route.pid().ok_or_else(|| Error::new(ErrorKind::Internal, "a proxy has no pid"))
+    }
+
+    /// A pid as bytes that any node of the mesh understands.
+    pub(crate) fn export(&self, pid: Pid) -> Result<Vec<u8>> {
+        let route = self.routes.get(&pid).map(|r| Arc::clone(&r));
+        let (node, bits, address) = match route {
+            None => (self.peers.lock().me(), pid.to_bits(), self.public_address()),
+            Some(r) => {
+                let s = r.session().ok_or_else(|| {
+                    Error::new(
+                        ErrorKind::Disconnected,
+                        format!("pid {pid}: its node has not been reached yet"),
+                    )
+                })?;
+                let address = s.address().map_or_else(String::new, |a| a.to_string());
+                (s.peer, r.remote, address)
+            }
+        };
+        let mut out = vec![1];
+        out.extend_from_slice(&node.node);
+        out.extend_from_slice(&node.incarnation.to_le_bytes());
+        out.extend_from_slice(&bits.to_le_bytes());
+        put_text(&mut out, &address, MAX_ADDRESS);
+        Ok(out)
+    }
+
+    /// The pid that such bytes mean here: the actor itself where it lives, a proxy elsewhere.
+    pub(crate) fn import(self: &Arc<Self>, bytes: &[u8]) -> Result<Pid> {
+        let wrong = || Error::new(ErrorKind::InvalidArgument, "these bytes are no exported pid");
+        let mut r = Reader(bytes);
+        let mut read = || {
+            let version = r.u8()?;
+            let node = NodeRef { node: r.array()?, incarnation: r.u64()? };
+            let (bits, address) = (r.u64()?, r.text(MAX_ADDRESS)?);
+            r.end()?;
+            Ok::<_, Malformed>((version, node, bits, address))
+        };
+        let (version, node, bits, address) = read().map_err(|_| wrong())?;
+        let pid =
+            Pid::from_bits(bits).filter(|_| version == 1 && node.is_known()).ok_or_else(wrong)?;
+        let session = {
+            let peers = self.peers.lock();
+            if node.node == peers.me().node {
+                return Ok(pid);
+            }
+            if peers.is_buried(node) {
+                return Err(Error::new(
+                    ErrorKind::NoSuchActor,
+                    format!("node {node} was declared down; its pids of that time are void"),
+                ));
+            }
+            peers.session(&node.node).filter(|s| s.ended().is_none()).map(Arc::clone)
+        };
+        match session {
+            Some(s) if !s.is(node) => Err(Error::new(
+                ErrorKind::NoSuchActor,
+                format!("node {node} is {} now; its pids of that time are void", s.peer),
+            )),
+            Some(s) => self.proxy_in(&s, bits),
+            None if address.is_empty() => Err(Error::new(
+                ErrorKind::Unreachable,
+                format!(
+                    "pid {bits} lives on node {node}, which does not listen and is not connected"
+                ),
+            )),
+            None => self.proxy_of(address, bits, node),
+        }
+    }
+
+    /// Longest payload that goes to an actor, in bytes; without a bound if it lives here.
+    pub(crate) fn max_payload(&self, pid: Pid) -> usize {
+        let Some(route) = self.routes.get(&pid).map(|r| Arc::clone(&r)) else { return usize::MAX };
+        route.session().map_or_else(|| self.options().max_payload, |s| s.max_payload())
+    }
+
+    /// Before a proxy is stopped or killed: whether the peer allows it. The stop itself comes back as the proxy's signal.
+    pub(crate) fn before_stop(&self, pid: Pid, mode: StopMode) -> bool {
+        let Some(route) = self.routes.get(&pid).map(|r| Arc::clone(&r)) else { return true };
+        let Some(s) = route.session() else { return true };
+        if !s.grants().stop {
+            return false;
+        }
+        match mode {
+            StopMode::Stop => {}
+            StopMode::Drain => s.post(Event::Draining(pid)),
+            StopMode::Kill => s.post(Event::Kill(pid)),
+        }
+        true
+    }
+
+    /// A proxy and a local actor were linked, or no more: so shall they be on the other side, where the local one is the
+    /// proxy. Answers whether the peer lets this node end its actors.
+    pub(crate) fn link(&self, proxy: Pid, local: Pid, on: bool) -> bool {
+        let route = self.routes.get(&proxy).map(|r| Arc::clone(&r));
+        match route.and_then(|r| r.session()) {
+            Some(s) if s.grants().stop => {
+                s.post(Event::Link { proxy, local, on });
+                true
+            }
+            Some(_) => false,
+            None => true,
+        }
+    }
+
+    /// Somebody here has given up waiting for a call.
+    pub(crate) fn cancelled(&self, proxy: Pid, call: CallId) {
+        let route = self.routes.get(&proxy).map(|r| Arc::clone(&r));
+        if let Some(s) = route.and_then(|r| r.session()) {
+            s.post(Event::Cancel(call.to_bits()));
+        }
+    }
+}
