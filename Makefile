@@ -102,6 +102,7 @@ test: lint test-rust $(if $(wildcard tests/model.rs),test-model) test-types test
 test-rust: ## cargo test of the core (unit, integration, doctests)
 	cargo test $(LOCKED)
 	cargo test $(LOCKED) --features jit --lib jit
+	cargo test $(LOCKED) --features jit --test jit_bytes
 
 test-model: ## The core under shuttle's schedules (tests/model.rs)
 	CARGO_PROFILE_DEV_OPT_LEVEL=1 RUSTFLAGS='--cfg iris_shuttle' cargo test $(LOCKED) --target-dir target/model --test model
@@ -166,6 +167,10 @@ bench-quick: build ## The same rows in < 2 minutes, prints only
 soak: build ## The long checks: floods, a million actors, flat memory under churn, 1,000 cuts in 10 M remote messages
 	cargo test $(LOCKED) --test mesh -- --ignored
 	node bench/run.mjs --only checks --no-write
+	IRIS_JIT_FUNCTIONS=200000 cargo test $(LOCKED) --features jit --test jit_bytes -- --nocapture
+	IRIS_CASES=200000 IRIS_CYCLES=10000 node --test --test-timeout=3600000 __test__/offload-generated.spec.mjs __test__/offload-faults.spec.mjs
+	IRIS_JIT_CASES=200000 $(VENV)/pytest -s python/tests/test_jit_generated.py
+	$(VENV)/pytest -m soak python/tests/test_jit_memory.py
 
 .PHONY: clean
 clean: ## Remove everything that make made

@@ -5,6 +5,7 @@ from __future__ import annotations
 import linecache
 import math
 import random
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -68,7 +69,7 @@ class Generator:
         if kind == 14:
             return f"math.{r.choice(MATH1)}({a})"
         if kind == 15:
-            inner = self.expr(1).replace("x", "k") if r.random() < 0.5 else f"k * {a}"
+            inner = re.sub(r"\bx\b", "k", self.expr(1)) if r.random() < 0.5 else f"k * {a}"
             return f"{r.choice(['sum', 'max', 'min', 'any', 'all'])}({inner} for k in range({r.randrange(5)}))"
         return f"helper({a}, {self.expr(depth - 1)})"
 
@@ -155,6 +156,26 @@ class Generator:
         )
         return "\n".join(self.lines) + "\n"
 
+    def formula(self, name: str) -> str:
+        """A function that is one expression of what has a form for lanes, mostly."""
+        return f"def {name}(x, y, z):\n    return {self.term(4)}\n"
+
+    def term(self, depth: int) -> str:
+        r = self.rng
+        if depth == 0 or r.random() < 0.1:
+            return r.choice(["x", "y", "z", "x", "y", "0.5", "2.0", "-1.25", "3", "1e-3"])
+        a = self.term(depth - 1)
+        kind = r.randrange(12)
+        if kind < 8:
+            return f"({a} {r.choice(['+', '-', '*', '+', '-', '*', '/'])} {self.term(depth - 1)})"
+        if kind == 8:
+            return f"(-{a})"
+        if kind == 9:
+            return f"abs({a})"
+        if kind == 10:
+            return f"math.sqrt({a} * {a})"
+        return f"math.fabs({a})"
+
 
 HELPER = """def helper(p, q):
     if p > q:
@@ -163,13 +184,25 @@ HELPER = """def helper(p, q):
 """
 
 
+def formulas(seed: int, count: int) -> tuple[str, dict[str, Callable[..., Any]]]:
+    """`count` functions of one expression each."""
+    rng = random.Random(seed)
+    parts = ["import math\n"]
+    parts += [Generator(random.Random(rng.getrandbits(64))).formula(f"f{i}") for i in range(count)]
+    return load(f"<jit-formulas-{seed}>", parts, count)
+
+
 def module(seed: int, count: int) -> tuple[str, dict[str, Callable[..., Any]]]:
     """`count` functions from a seed, with their source."""
     rng = random.Random(seed)
     parts = ["import math\n", HELPER]
     parts += [Generator(random.Random(rng.getrandbits(64))).function(f"f{i}") for i in range(count)]
+    return load(f"<jit-generated-{seed}>", parts, count)
+
+
+def load(filename: str, parts: list[str], count: int) -> tuple[str, dict[str, Callable[..., Any]]]:
+    """Compiles source whose lines `inspect` finds."""
     source = "\n".join(parts)
-    filename = f"<jit-generated-{seed}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     space: dict[str, Any] = {"__name__": "jit_generated"}
     exec(compile(source, filename, "exec"), space)
