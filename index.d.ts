@@ -848,11 +848,43 @@ export interface ListenOptions {
   permissions?: NodePermissions | undefined
 }
 
+/** Where a name is known. */
+export interface RegisterOptions {
+  /** `'local'` (the default): on this node. `'cluster'`: on every node of the cluster. */
+  scope?: 'local' | 'cluster'
+}
+
+/** How a node takes part in a cluster. */
+export interface ClusterOptions {
+  /** Nodes of other clusters do not gossip with this one. Default `'iris'`. */
+  name?: string
+  /** Between rounds of gossip; news go out at once. Default 1,000; at least 10. */
+  gossipMs?: number
+  /** How long a join waits for one of the seeds. Default 5,000. */
+  timeoutMs?: number
+  /** Where other members reach this node, if that is not where it listens (a container, a proxy). */
+  advertise?: string
+}
+
+/** A node that came. */
+export interface NodeUp {
+  /** Its id and incarnation. */
+  id: string
+  /** Where it can be reached, if that is known. */
+  address: string | null
+}
+
+/** A node that went. */
+export interface NodeDown extends NodeUp {
+  /** `'disconnected'`: goodbye was said; `'node_down'`: it is silent, a cut lasts, or another node is at its address. */
+  reason: ExitReason
+}
+
 /** A node that this one has a session with. */
 export interface NodeInfo {
   /** Its id and incarnation. */
   id: string
-  /** Where this node connected to; `null`: it connected here. */
+  /** Where this node connected to, or where it listens as a member of the cluster; `null`: not known. */
   address: string | null
   /** Whether a connection carries the session now; after a cut it is being mended. */
   connected: boolean
@@ -1220,12 +1252,14 @@ export class NodeRuntime {
   isLoadSheddingActive(): boolean
 
   /**
-   * Gives an actor a name. It goes with the actor; the same pair again is fine.
+   * Gives an actor a name. It goes with the actor; the same pair again is fine. With `{ scope: 'cluster' }` every node of
+   * the cluster finds it: of two that took it at the same time, or on two sides of a partition, the older registration
+   * stays, and the other actor ends with `name_conflict`, unless it traps exits.
    *
    * @throws `ERR_IRIS_NAME_TAKEN` if another live actor holds it; `ERR_IRIS_NO_SUCH_ACTOR`; `ERR_IRIS_INVALID_ARGUMENT`
    *   for an empty name or one of more than 1,024 bytes.
    */
-  register(name: string, pid: Pid): void
+  register(name: string, pid: Pid, options?: RegisterOptions): void
   /** Takes a name away; answers whether a live actor held it. */
   unregister(name: string): boolean
   /** Who holds the name, or `null`. */
@@ -1495,6 +1529,22 @@ export class NodeRuntime {
   remoteInfo(pid: Pid, options?: number | WaitOptions): Promise<RemoteInfo | null>
   /** The nodes that this one has a session with. */
   nodes(): NodeInfo[]
+  /**
+   * Makes this node a member of the cluster that the nodes at `seeds` are in; `[]`: it is the first. Members connect to each
+   * other by themselves and know the names that are registered with `{ scope: 'cluster' }`. docs/distributed.md says what it
+   * is good for.
+   *
+   * @throws (rejects) `ERR_IRIS_UNREACHABLE`, `ERR_IRIS_AUTH_FAILED` or `ERR_IRIS_TIMEOUT` if no seed took it in;
+   *   `ERR_IRIS_INVALID_ARGUMENT`.
+   */
+  joinCluster(seeds: string[], options?: ClusterOptions): Promise<void>
+  /**
+   * Sets the hook that hears that there is a session with a node. It runs on this event loop, later; what it throws is
+   * logged. `null`: no hook any more. The diagnostics channel `iris:nodeup` gets the same.
+   */
+  onNodeUp(hook: ((node: NodeUp) => unknown) | null | undefined): void
+  /** As {@link onNodeUp}, for sessions that have ended, and why; the channel is `iris:nodedown`. */
+  onNodeDown(hook: ((node: NodeDown) => unknown) | null | undefined): void
 
   /** The books. */
   getMetrics(): Metrics

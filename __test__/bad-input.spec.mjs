@@ -51,6 +51,8 @@ const notAddresses = ['', 'host', ':1', 'host:', 'host:x', '::1:9', '1.2.3.4:700
 const more = (name) => (name === 'sendRemote' ? ['x'] : [])
 
 /** `[what, values, call with a value, code]` */
+const WIDE = { scope: 'cluster' }
+
 const cases = [
   ['new NodeRuntime(options)', [null, 1, ...notObjects], (_rt, v) => new NodeRuntime(v), TYPE],
   [
@@ -589,6 +591,21 @@ const cases = [
     [`${name}(address)`, notAddresses, (rt, v) => rt[name](v), RANGE],
     [`${name} options`, [null, ...notObjects], (rt, v) => rt[name]('127.0.0.1:1', v), TYPE],
   ]),
+  ['joinCluster(seeds)', ['x', 1, null, {}, undefined], (rt, v) => rt.joinCluster(v), TYPE],
+  ['joinCluster(a seed)', notStrings, (rt, v) => rt.joinCluster([v]), TYPE],
+  ['joinCluster(a seed)', notAddresses, (rt, v) => rt.joinCluster([v]), RANGE],
+  ['joinCluster options', [null, ...notObjects], (rt, v) => rt.joinCluster([], v), TYPE],
+  ['joinCluster name', ['', 'x'.repeat(257)], (rt, v) => rt.joinCluster([], { name: v }), RANGE],
+  ['joinCluster gossipMs', [-1, 0, 9, NaN], (rt, v) => rt.joinCluster([], { gossipMs: v }), RANGE],
+  ['joinCluster advertise', ['', 'x'], (rt, v) => rt.joinCluster([], { advertise: v }), RANGE],
+  ['joinCluster: an unknown option', ['seed'], (rt, v) => rt.joinCluster([], { [v]: 1 }), RANGE],
+  ['register scope', [1, null, {}], (rt, v, pid) => rt.register('n', pid, { scope: v }), TYPE],
+  ['register scope', ['', 'all'], (rt, v, pid) => rt.register('n', pid, { scope: v }), RANGE],
+  ['register options', [null, ...notObjects], (rt, v, pid) => rt.register('n', pid, v), TYPE],
+  ['register(name) in the cluster', notStrings, (rt, v, pid) => rt.register(v, pid, WIDE), TYPE],
+  ['register(pid) in the cluster', notPids, (rt, v) => rt.register('n', v, WIDE), NOBODY],
+  ['onNodeUp(hook)', [1, 'f', {}, true, Symbol('s')], (rt, v) => rt.onNodeUp(v), TYPE],
+  ['onNodeDown(hook)', [1, 'f', {}, true, Symbol('s')], (rt, v) => rt.onNodeDown(v), TYPE],
   ...['resolveRemote', 'resolveRemotePy'].flatMap((name) => [
     [`${name}(address)`, notStrings, (rt, v) => rt[name](v, 'x'), TYPE],
     [`${name}(address)`, notAddresses, (rt, v) => rt[name](v, 'x'), RANGE],
@@ -696,7 +713,7 @@ for (const [what, values, call, code] of cases) {
       assert.equal(error instanceof TypeError, code === TYPE)
       assert.equal(error instanceof RangeError, code === RANGE || code === PATH)
       const asks =
-        /^(call[ (]|join|close|sendAsync|spawnThreaded|selectiveRecv|an unknown (call|close)|listen|isNodeUp|resolveRemote|remoteInfo)/.test(
+        /^(call[ (]|join|close|sendAsync|spawnThreaded|selectiveRecv|an unknown (call|close)|listen|isNodeUp|resolveRemote|remoteInfo|joinCluster)/.test(
           what,
         )
       assert.equal(answered, asks, 'what waits rejects, the rest throws')

@@ -77,6 +77,11 @@ export async function everyCall(): Promise<void> {
   rt.setActorHealth(observed, 'ill')
   const restarts: number[] = rt.supervisionTree().flatMap((s) => s.children.map((c) => c.restarts))
   restarts.sort()
+  rt.onNodeUp(({ id, address }) => `${id} ${address?.length}`)
+  rt.onNodeDown(({ id, reason }) => `${id} ${reason}`)
+  rt.joinCluster([], { name: 'x', gossipMs: 50 }).then(() =>
+    rt.register('wide', 1, { scope: 'cluster' }),
+  )
   rt.onDeadLetter(({ pid, reason, data }) => `${pid} ${reason} ${data?.length}`)
   rt.onPressure((pid, level) => pid > 0 && level === 'HIGH')
   rt.spawnVirtual(handler)

@@ -13,6 +13,7 @@ const PROBE_MS = 2000
 const FLUSH_MS = 2000
 const LOOK_MS = 5
 
+const CLUSTER = ['name', 'gossipMs', 'timeoutMs', 'advertise']
 const PERMISSIONS = ['send', 'resolve', 'stop']
 const MESH = [
   'secret',
@@ -157,6 +158,29 @@ class Mesh {
       }
     }
     return was
+  }
+
+  async join(seeds, options) {
+    if (!Array.isArray(seeds)) throw wrongType('seeds', 'an array', seeds)
+    const all = seeds.map((seed) => text(seed, 'a seed'))
+    const odd = all.find((seed) => seed === '' || seed.includes('\0'))
+    if (odd !== undefined) throw outOfRange('a seed', 'an address', odd)
+    const o = check.object(options, 'options', CLUSTER)
+    const name = check.optional(o.name, text, 'name')
+    const gossip = check.optional(o.gossipMs, check.millis, 'gossipMs')
+    const timeout = check.optional(o.timeoutMs, check.millis, 'timeoutMs')
+    const advertise = check.optional(o.advertise, text, 'advertise')
+    const joined = all.join('\0')
+    await this.#ask((k) => this.#native.joinCluster(joined, name, gossip, timeout, advertise, k))
+  }
+
+  /** Gives a name, here or in the whole cluster. */
+  register(name, pid, options) {
+    const { scope = 'local' } = check.object(options, 'options', ['scope'])
+    if (typeof scope !== 'string') throw wrongType('scope', 'a string', scope)
+    if (scope === 'cluster') this.#native.registerCluster(name, pid)
+    else if (scope === 'local') this.#native.register(name, pid)
+    else throw outOfRange('scope', "'local' or 'cluster'", scope)
   }
 
   async resolve(address, name, options) {

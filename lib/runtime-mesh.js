@@ -5,6 +5,7 @@
 const { isBytes, toBytes } = require('./bytes.js')
 const { laneOf, openLane } = require('./handle.js')
 const { wrongType } = require('./errors.js')
+const check = require('./options.js')
 
 class OtherNodes {
   configureMesh(options) {
@@ -70,6 +71,22 @@ class OtherNodes {
     openLane(this)
     if (!isBytes(bytes)) throw wrongType('bytes', 'a Buffer or a Uint8Array', bytes)
     return laneOf(this).native.importPid(toBytes(bytes, 'bytes'))
+  }
+
+  joinCluster(seeds, options) {
+    return laneOf(this).mesh.join(seeds, options)
+  }
+
+  onNodeUp(hook) {
+    if (hook !== null && hook !== undefined) check.callable(hook, 'hook')
+    openLane(this)
+    laneOf(this).tracing.onNode('up', hook ?? undefined)
+  }
+
+  onNodeDown(hook) {
+    if (hook !== null && hook !== undefined) check.callable(hook, 'hook')
+    openLane(this)
+    laneOf(this).tracing.onNode('down', hook ?? undefined)
   }
 
   isRemote(pid) {

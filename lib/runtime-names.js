@@ -6,8 +6,9 @@ const { laneOf } = require('./handle.js')
 const { pairs } = require('./system.js')
 
 class Names {
-  register(name, pid) {
-    laneOf(this).native.register(name, pid)
+  register(name, pid, options) {
+    if (options === undefined) laneOf(this).native.register(name, pid)
+    else laneOf(this).mesh.register(name, pid, options)
   }
 
   unregister(name) {

@@ -23,8 +23,10 @@ from iris._types import (
     Handler,
     Health,
     Metrics,
+    NodeDown,
     NodeInfo,
     NodePermissions,
+    NodeUp,
     OverflowPolicy,
     Payload,
     Pid,
@@ -1127,17 +1129,25 @@ class Runtime:
             NoSuchActor: The actor is unknown or dead.
             InvalidArgument: It is a pull actor, or fewer versions are kept; nothing has changed.
         """
-    def register(self, name: str, pid: int) -> None:
+    def register(
+        self, name: str, pid: int, *, scope: Literal["local", "cluster"] = "local"
+    ) -> None:
         """Gives a name to a live actor. The same pair again is fine.
+
+        In the scope ``cluster`` every node of the cluster finds it: of two that took it at the same
+        time, or on two sides of a partition, the older registration stays, and the other actor ends
+        with ``name_conflict``, unless it traps exits.
 
         Args:
             name: 1 to 1024 bytes as UTF-8.
             pid: Who is to hold it.
+            scope: Where the name is known.
 
         Raises:
             NameTaken: Another live actor holds it.
             NoSuchActor: The actor is unknown or dead.
-            InvalidArgument: The name is empty or too long.
+            NotLocal: In the cluster: the actor lives on another node; register it there.
+            InvalidArgument: The name is empty or too long, or the scope is neither.
         """
     def unregister(self, name: str) -> bool:
         """Takes a name away.
@@ -1894,6 +1904,71 @@ class Runtime:
 
         Returns:
             One entry a node.
+        """
+    def join_cluster(
+        self,
+        seeds: Iterable[str],
+        *,
+        name: str | None = None,
+        gossip_ms: float | None = None,
+        timeout: float | None = None,
+        advertise: str | None = None,
+    ) -> None:
+        """Makes this node a member of the cluster that the nodes at `seeds` are in, and waits.
+
+        Members connect to each other by themselves and know the names that are registered in the
+        scope ``cluster``. docs/distributed.md says what it is good for.
+
+        Args:
+            seeds: Where some members listen; none: this node is the first.
+            name: Nodes of other clusters do not gossip with this one. Default ``iris``.
+            gossip_ms: Between rounds of gossip; news go out at once. Default 1,000; at least 10.
+            timeout: Seconds to wait for one of the seeds. Default 5.
+            advertise: Where other members reach this node, if that is not where it listens.
+
+        Raises:
+            Unreachable: No seed answers.
+            AuthFailed: The seeds have another secret.
+            Timeout: The seeds answer but are in no cluster of that name.
+            InvalidArgument: A seed is no address, or an option is out of range.
+            WouldDeadlock: This thread runs handlers or an event loop.
+        """
+    def join_cluster_async(
+        self,
+        seeds: Iterable[str],
+        *,
+        name: str | None = None,
+        gossip_ms: float | None = None,
+        timeout: float | None = None,
+        advertise: str | None = None,
+    ) -> Future[None]:
+        """Joins as `join_cluster` does, without blocking.
+
+        Args:
+            seeds: Where some members listen; none: this node is the first.
+            name: Nodes of other clusters do not gossip with this one.
+            gossip_ms: Between rounds of gossip.
+            timeout: Seconds to wait for one of the seeds.
+            advertise: Where other members reach this node.
+
+        Returns:
+            An awaitable of the running event loop.
+
+        Raises:
+            NotLocal: No event loop runs on this thread.
+        """
+    def on_node_up(self, hook: Callable[[NodeUp], object] | None) -> None:
+        """Sets who hears that there is a session with a node.
+
+        Args:
+            hook: Called once for each, on a thread of iris that must not be blocked. What it raises
+                is logged. None: nobody.
+        """
+    def on_node_down(self, hook: Callable[[NodeDown], object] | None) -> None:
+        """Sets who hears that a session with a node has ended, and why.
+
+        Args:
+            hook: As that of `on_node_up`.
         """
     def mesh_metrics(self) -> dict[str, int]:
         """Reads the numbers of the mesh.

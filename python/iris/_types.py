@@ -113,13 +113,31 @@ class NodePermissions(TypedDict, total=False):
     """Stop and kill actors, and link to them."""
 
 
+class NodeUp(TypedDict):
+    """A node that came."""
+
+    id: str
+    """Its id and incarnation."""
+    address: str | None
+    """Where it can be reached, if that is known."""
+
+
+class NodeDown(NodeUp):
+    """A node that went."""
+
+    reason: str
+    """``disconnected``: goodbye was said; ``node_down``: it is silent, a cut lasts, or another node
+    is at its address."""
+
+
 class NodeInfo(TypedDict):
     """A node that this one has a session with."""
 
     id: str
     """Its id and incarnation."""
     address: str | None
-    """Where this node connected to; None: it connected here."""
+    """Where this node connected to, or where it listens as a member of the cluster; None: not
+    known."""
     connected: bool
     """Whether a connection carries the session now; after a cut it is being mended."""
     stalled: bool

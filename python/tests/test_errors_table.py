@@ -93,6 +93,10 @@ NAME_CALLS: dict[str, Callable[[Runtime, Any], Any]] = {
     "resolve_remote address": lambda rt, addr: rt.resolve_remote(addr, "x"),
     "resolve_remote name": lambda rt, name: rt.resolve_remote("127.0.0.1:1", name),
     "is_node_up": lambda rt, addr: rt.is_node_up(addr),
+    "join_cluster seed": lambda rt, addr: rt.join_cluster([addr]),
+    "join_cluster name": lambda rt, name: rt.join_cluster([], name=name),
+    "join_cluster advertise": lambda rt, addr: rt.join_cluster([], advertise=addr),
+    "register in the cluster": lambda rt, name: rt.register(name, 1, scope="cluster"),
     "send_remote": lambda rt, addr: rt.send_remote(addr, 1 << 23, b""),
     "disconnect": lambda rt, addr: rt.disconnect(addr),
 }
@@ -176,6 +180,10 @@ OTHER_CALLS: dict[str, Callable[[Runtime], Any]] = {
     "import_pid": lambda rt: rt.import_pid(b""),
     "remote_info_async": lambda rt: rt.remote_info_async(1 << 23),
     "nodes": lambda rt: rt.nodes(),
+    "join_cluster": lambda rt: rt.join_cluster([]),
+    "join_cluster_async": lambda rt: rt.join_cluster_async([]),
+    "on_node_up": lambda rt: rt.on_node_up(None),
+    "on_node_down": lambda rt: rt.on_node_down(None),
     "mesh_metrics": lambda rt: rt.mesh_metrics(),
 }
 # Calls that need a live actor and say so by raising.
