@@ -132,6 +132,22 @@ const action = fc.oneof(
     weight: 2,
     arbitrary: fc.record({ kind: fc.constantFrom('turn', 'open', 'look', 'big'), a: fc.nat(5) }),
   },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constantFrom('sendAsync', 'abortAsync', 'pressure', 'buffer', 'after', 'every'),
+      a: fc.nat(5),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant('policy'),
+      a: fc.nat(5),
+      policy: fc.constantFrom('dropnew', 'dropold', 'redirect', 'spill', 'block'),
+      target: fc.nat(5),
+    }),
+  },
 )
 const nested = fc.record({
   kind: fc.constant('within'),
@@ -147,7 +163,7 @@ const script = fc.array(
 )
 const actor = fc.record({
   behaviour: fc.constantFrom('sync', 'async', 'reentrant', 'gated', 'mixed'),
-  capacity: fc.constantFrom(undefined, undefined, 1, 3),
+  capacity: fc.constantFrom(undefined, 1, 3),
   budget: fc.constantFrom(1, 2, 100),
 })
 const BIG = Buffer.alloc(5000)
@@ -165,8 +181,9 @@ async function interpret(actors, actions) {
       ),
     )
   }
-  /** Of each sender to each pid: the number of its last message that was handled. */
+  /** Of those that were sent to one actor and handled by one, which a policy can tell apart: the number of the last. */
   const last = new Map()
+  const timers = []
   const problems = []
   let number = 0
   let inside = 0
@@ -177,12 +194,15 @@ async function interpret(actors, actions) {
       if (inside !== 0) problems.push('a handler ran inside another')
       inside++
       try {
-        const { n, crash, within } = JSON.parse(
+        const { n, to, crash, within } = JSON.parse(
           message.toString().trimEnd().replaceAll('\0', '') || '{}',
         )
-        if (n <= (last.get(ctx.pid) ?? -1))
-          problems.push(`message ${n} came after ${last.get(ctx.pid)}`)
-        last.set(ctx.pid, n)
+        // Timers fire when they do.
+        if (to !== undefined) {
+          const way = `${to} ${ctx.pid}`
+          if (n <= (last.get(way) ?? -1)) problems.push(`message ${n} came after ${last.get(way)}`)
+          last.set(way, n)
+        }
         if (within) for (const a of within) step(a)
         if (crash) throw new Error('crash')
         if (behaviour === 'sync' || (behaviour === 'mixed' && n % 2 === 0)) return message
@@ -202,10 +222,10 @@ async function interpret(actors, actions) {
       : rt.spawnBounded(handle, { ...options, capacity })
   }
   const pids = actors.map(spawn)
-  const text = (more) => JSON.stringify({ n: number++, ...more })
 
-  function step({ kind, a, n, actions: within }) {
+  function step({ kind, a, n, policy, target, actions: within }) {
     const pid = pids[a]
+    const text = (more) => JSON.stringify({ n: number++, to: pid, ...more })
     const ended = () => {
       pids[a] = spawn(actors[a])
     }
@@ -230,6 +250,40 @@ async function interpret(actors, actions) {
         keep(rt.call(pid, text(), { signal: controller.signal }))
         return void controller.abort()
       }
+      case 'sendAsync':
+        return void keep(rt.sendAsync(pid, text()))
+      case 'abortAsync': {
+        const controller = new AbortController()
+        keep(rt.sendAsync(pid, text(), { signal: controller.signal }))
+        return void controller.abort()
+      }
+      case 'pressure':
+        return void rt.sendWithBackpressure(pid, text())
+      case 'buffer': {
+        const bytes = Buffer.from(text())
+        const { id, buffer } = rt.allocateBuffer(bytes.length)
+        buffer.set(bytes)
+        if (!rt.sendBuffer(pid, id)) rt.freeBuffer(id)
+        return
+      }
+      case 'after':
+      case 'every':
+        try {
+          const delay = kind === 'after' ? 'sendAfter' : 'sendInterval'
+          timers.push(rt[delay](pid, 1, text({ to: undefined })))
+        } catch (error) {
+          assert.equal(error.code, 'ERR_IRIS_NO_SUCH_ACTOR')
+        }
+        return
+      case 'policy':
+        try {
+          const moves = policy === 'redirect' || policy === 'spill'
+          rt.setOverflowPolicy(pid, policy, moves ? pids[target] : undefined)
+        } catch (error) {
+          // Nobody there, a cycle, or a mailbox without a bound.
+          assert.match(error.code, /^ERR_IRIS_(NO_SUCH_ACTOR|INVALID_ARGUMENT)$/)
+        }
+        return
       case 'stop':
         keep(rt.join(pid))
         rt.stop(pid, { timeoutMs: 2 ** 40 })
@@ -262,10 +316,11 @@ async function interpret(actors, actions) {
   let metrics
   do {
     for (const open of gates.splice(0)) open()
+    for (const timer of timers.splice(0)) rt.cancelTimer(timer)
     await turn()
     metrics = rt.getMetrics()
     assertBalanced(metrics)
-  } while (metrics.queued > 0 || metrics.inFlight > 0)
+  } while (metrics.queued > 0 || metrics.inFlight > 0 || timers.length > 0)
   // A call that was given up can leave an actor with a turn to come and nothing to do in it.
   await eventually(() => rt.listActors().every((pid) => rt.actorInfo(pid).state === 'idle'))
   for (const error of await Promise.all(outcomes)) {
@@ -273,7 +328,7 @@ async function interpret(actors, actions) {
   }
   metrics = rt.getMetrics()
   assertBalanced(metrics)
-  assert.equal(metrics.openCalls, 0)
+  assert.deepEqual([metrics.openCalls, metrics.timers, metrics.buffers], [0, 0, 0])
   assert.deepEqual(problems, [])
   await rt.close()
 }

@@ -32,6 +32,12 @@ run("call", [N]) ->
 run("call1000", [N, Size]) ->
     {ok, Echo} = gen_server:start(?MODULE, echo, []),
     rated(N, fun(M) -> call_at_once(Echo, M, Size) end, "call/s");
+%% Every process of Erlang takes its messages itself.
+run("pull", [N]) -> rated(N, fun tell/1, "msg/s");
+run("pullping", [N]) -> rated(N, fun pingpong/1, "rt/s");
+run("select", [N, Size]) -> rated(N, fun(M) -> select(M, Size) end, "msg/s");
+run("swap", [N]) -> rated(N, fun swap/1, "swap/s");
+run("churn", [N]) -> rated(N, fun churn/1, "cycle/s");
 run("restart", [N]) -> restart(N);
 run("recovery", [N]) -> recovery(N);
 run("kept", [N]) -> kept(N);
@@ -113,6 +119,61 @@ ping(_, _, 0) -> ok;
 ping(Pong, Data, N) ->
     Pong ! {ping, self(), Data},
     receive {pong, _} -> ping(Pong, Data, N - 1) end.
+
+%% Selective receive: a message that is wanted comes behind Size that are not. ---------
+select(N, Size) ->
+    Self = self(),
+    Data = payload(),
+    Pid = spawn(fun() ->
+        send_n(self(), Data, Size),
+        Took = timed(fun() -> select_n(Data, N) end),
+        Self ! {took, self(), Took}
+    end),
+    receive {took, Pid, Took} -> Took end.
+
+select_n(_, 0) -> ok;
+select_n(Data, N) ->
+    self() ! {wanted, Data},
+    receive {wanted, _} -> select_n(Data, N - 1) end.
+
+%% Hot swap: the next message sees the other fun. ---------------------------------------
+swap(N) ->
+    Self = self(),
+    Data = payload(),
+    First = fun(Seen) -> Seen + 1 end,
+    Second = fun(Seen) -> 1 + Seen end,
+    Pid = spawn(fun() -> swapped(First, N, Self, 0) end),
+    timed(fun() ->
+        swap_n(Pid, Data, First, Second, N),
+        wait(1)
+    end).
+
+swap_n(_, _, _, _, 0) -> ok;
+swap_n(Pid, Data, First, Second, N) ->
+    Pid ! {msg, Data},
+    Pid ! {swap, Second},
+    swap_n(Pid, Data, Second, First, N - 1).
+
+swapped(_, N, Done, N) -> Done ! got;
+swapped(Handler, N, Done, Seen) ->
+    receive
+        {msg, _} -> swapped(Handler, N, Done, Handler(Seen));
+        {swap, Next} -> swapped(Next, N, Done, Seen)
+    end.
+
+%% Churn ---------------------------------------------------------------------------------
+churn(N) ->
+    timed(fun() ->
+        churn_n(N),
+        {Pid, Ref} = spawn_monitor(fun() -> receive stop -> ok end end),
+        Pid ! stop,
+        receive {'DOWN', Ref, process, Pid, _} -> ok end
+    end).
+
+churn_n(0) -> ok;
+churn_n(N) ->
+    spawn(fun() -> receive stop -> ok end end) ! stop,
+    churn_n(N - 1).
 
 %% Ring --------------------------------------------------------------------------
 ring(N, Size) ->

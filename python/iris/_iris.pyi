@@ -30,6 +30,7 @@ from iris._types import (
     OverflowPolicy,
     Payload,
     Pid,
+    PlainPid,
     Pressure,
     PressureHook,
     PullHandler,
@@ -261,7 +262,7 @@ class Context:
     @overload
     def send(self, pid: Pid[_T], data: _T) -> bool: ...
     @overload
-    def send(self, pid: int, data: Payload) -> bool:
+    def send(self, pid: PlainPid, data: Payload) -> bool:
         """Sends in this actor's name.
 
         Args:
@@ -277,7 +278,7 @@ class Context:
     @overload
     def call(self, pid: Pid[_T], data: _T, timeout: float | None = None) -> Future[Any]: ...
     @overload
-    def call(self, pid: int, data: Payload, timeout: float | None = None) -> Future[bytes]:
+    def call(self, pid: PlainPid, data: Payload, timeout: float | None = None) -> Future[bytes]:
         """Asks in this actor's name; for ``async def`` handlers. See `Runtime.call`."""
     def reply(self, data: Any) -> None:
         """Answers the call; without it, what the handler returns is the answer.
@@ -825,7 +826,7 @@ class Runtime:
     @overload
     def send(self, pid: Pid[_T], data: _T) -> bool: ...
     @overload
-    def send(self, pid: int, data: Payload) -> bool:
+    def send(self, pid: PlainPid, data: Payload) -> bool:
         """Sends a message. Never runs the handler.
 
         A full mailbox does what its policy says (`set_overflow_policy`). Only one with ``block``
@@ -845,7 +846,7 @@ class Runtime:
     @overload
     def send_async(self, pid: Pid[_T], data: _T) -> Future[bool]: ...
     @overload
-    def send_async(self, pid: int, data: Payload) -> Future[bool]:
+    def send_async(self, pid: PlainPid, data: Payload) -> Future[bool]:
         """Sends on an asyncio event loop, and waits for room where the policy is ``block``.
 
         The message is sent, or queues for room, at once; cancelling takes it back.
@@ -865,7 +866,7 @@ class Runtime:
     @overload
     def send_with_backpressure(self, pid: Pid[_T], data: _T) -> tuple[bool, Pressure]: ...
     @overload
-    def send_with_backpressure(self, pid: int, data: Payload) -> tuple[bool, Pressure]:
+    def send_with_backpressure(self, pid: PlainPid, data: Payload) -> tuple[bool, Pressure]:
         """Sends, never waits (not for ``block`` either), and tells how full the mailbox is now.
 
         Args:
@@ -881,7 +882,7 @@ class Runtime:
     @overload
     def send_many(self, pid: Pid[_T], payloads: Iterable[_T]) -> int: ...
     @overload
-    def send_many(self, pid: int, payloads: Iterable[Payload]) -> int:
+    def send_many(self, pid: PlainPid, payloads: Iterable[Payload]) -> int:
         """Sends each payload, as `send` in a loop would.
 
         Args:
@@ -910,7 +911,7 @@ class Runtime:
     @overload
     def call(self, pid: Pid[_T], data: _T, timeout: float | None = None) -> Future[Any]: ...
     @overload
-    def call(self, pid: int, data: Payload, timeout: float | None = None) -> Future[bytes]:
+    def call(self, pid: PlainPid, data: Payload, timeout: float | None = None) -> Future[bytes]:
         """Asks, and answers an awaitable of the reply; on an asyncio event loop.
 
         The request is sent at once. Cancelling the awaitable gives the call up.
@@ -936,7 +937,7 @@ class Runtime:
     @overload
     def call_blocking(self, pid: Pid[_T], data: _T, timeout: float | None = None) -> Any: ...
     @overload
-    def call_blocking(self, pid: int, data: Payload, timeout: float | None = None) -> bytes:
+    def call_blocking(self, pid: PlainPid, data: Payload, timeout: float | None = None) -> bytes:
         """Asks, and blocks until the reply. The GIL is released; Ctrl-C works.
 
         Args:
@@ -960,7 +961,7 @@ class Runtime:
     @overload
     def send_after(self, pid: Pid[_T], delay_ms: float, data: _T) -> int: ...
     @overload
-    def send_after(self, pid: int, delay_ms: float, data: Payload) -> int:
+    def send_after(self, pid: PlainPid, delay_ms: float, data: Payload) -> int:
         """Sends once, after a delay: never earlier, and not if the actor has ended by then.
 
         Args:
@@ -980,7 +981,7 @@ class Runtime:
     @overload
     def send_interval(self, pid: Pid[_T], interval_ms: float, data: _T) -> int: ...
     @overload
-    def send_interval(self, pid: int, interval_ms: float, data: Payload) -> int:
+    def send_interval(self, pid: PlainPid, interval_ms: float, data: Payload) -> int:
         """Sends again and again, first after one interval, until cancelled or the actor's end.
 
         Ticks do not drift and do not pile up: what is missed is skipped and counted.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeAlias, TypedDict, TypeVar
 
 if TYPE_CHECKING:
     import typing_extensions
@@ -71,6 +71,20 @@ class Pid(int, Generic[T_contra]):
 
     At run time a pid is a plain `int`, as that of any other actor.
     """
+
+    if TYPE_CHECKING:
+        # So that it is no PlainPid: bytes are nothing that this actor takes.
+        def conjugate(  # type: ignore[override]
+            self,
+        ) -> None: ...  # pyright: ignore[reportIncompatibleMethodOverride]
+
+
+class PlainPid(Protocol):
+    """For type checkers: any pid but a `Pid`; it takes bytes."""
+
+    def conjugate(self) -> int:
+        """What `int` has, and `Pid` denies."""
+        ...
 
 
 CrashHook: TypeAlias = "Callable[[ExitInfo], object]"

@@ -19,7 +19,17 @@ STEPS = st.lists(
         st.tuples(st.just("crash"), st.integers(0, ACTORS - 1), st.just(0)),
         st.tuples(st.just("stop"), st.integers(0, ACTORS - 1), st.sampled_from([0, 1])),
         st.tuples(st.just("kill"), st.integers(0, ACTORS - 1), st.just(0)),
-        st.tuples(st.just("spawn"), st.integers(0, ACTORS - 1), st.integers(0, 2)),
+        st.tuples(st.just("spawn"), st.integers(0, ACTORS - 1), st.integers(0, 3)),
+        st.tuples(st.sampled_from(["after", "every"]), st.integers(0, ACTORS - 1), st.just(1)),
+        st.tuples(st.sampled_from(["buffer", "pressure"]), st.integers(0, ACTORS - 1), st.just(0)),
+        st.tuples(
+            st.just("policy"),
+            st.integers(0, ACTORS - 1),
+            st.tuples(
+                st.sampled_from(["dropnew", "dropold", "redirect", "spill", "block"]),
+                st.integers(0, ACTORS - 1),
+            ),
+        ),
         st.tuples(st.just("self-stop"), st.integers(0, ACTORS - 1), st.just(0)),
         st.tuples(st.just("forward"), st.integers(0, ACTORS - 1), st.integers(0, ACTORS - 1)),
     ),
@@ -34,7 +44,8 @@ class World:
         self.rt = rt
         self.handled = 0
         self.lock = threading.Lock()
-        self.pids = [self.spawn(i % 3) for i in range(ACTORS)]
+        self.timers: list[int] = []
+        self.pids = [self.spawn(i) for i in range(ACTORS)]
 
     def spawn(self, kind: int) -> int:
         def handler(msg: bytes, ctx: Context) -> bytes | None:
@@ -53,8 +64,8 @@ class World:
 
         if kind == 0:
             return self.rt.spawn(handler, budget=7)
-        if kind == 1:
-            return self.rt.spawn_py_handler_bounded(handler, 3, 10)
+        if kind in (1, 3):
+            return self.rt.spawn_py_handler_bounded(handler, 3, 10, release_gil=kind == 3)
         return self.rt.spawn(async_handler)
 
     def take(self, step: tuple[str, int, Any]) -> None:
@@ -69,6 +80,22 @@ class World:
             case "call":
                 with contextlib.suppress(errors.IrisError):
                     self.rt.call_blocking(pid, b"z", timeout=n)
+            case "after" | "every":
+                delay = self.rt.send_after if what == "after" else self.rt.send_interval
+                with contextlib.suppress(errors.NoSuchActor):
+                    self.timers.append(delay(pid, n, b"t"))
+            case "buffer":
+                buffer, _ = self.rt.allocate_buffer(3)
+                if not self.rt.send_buffer(pid, buffer):
+                    assert self.rt.free_buffer(buffer)
+            case "pressure":
+                self.rt.send_with_backpressure(pid, b"p")
+            case "policy":
+                policy, to = n
+                target = self.pids[to] if policy in ("redirect", "spill") else None
+                # Nobody there, a cycle, or a mailbox without a bound.
+                with contextlib.suppress(errors.NoSuchActor, errors.InvalidArgument):
+                    self.rt.set_overflow_policy(pid, policy, target)
             case "crash" | "self-stop":
                 self.rt.send(pid, what.encode())
             case "stop":
@@ -95,9 +122,12 @@ def test_the_books_balance_after_any_interleaving(programs: list[Any]) -> None:
             t.start()
         for t in threads:
             t.join(60)
+            assert not t.is_alive()
+        for timer in world.timers:
+            rt.cancel_timer(timer)
         settle(rt)
         m = check_books(rt)
         assert m["queued"] == 0
-        assert (m["open_calls"], m["timers"]) == (0, 0)
+        assert (m["open_calls"], m["timers"], m["buffers"]) == (0, 0, 0)
         crashes = m["exited"]["crash"]
         assert world.handled == m["handled"] - 1 + crashes or m["exited"]["killed"]
