@@ -116,3 +116,30 @@ test('a join that reaches nobody rejects', async (t) => {
     code: /UNREACHABLE|TIMEOUT/,
   })
 })
+
+test('a call that is given up is cancelled where it would be answered', async (t) => {
+  const [a, b] = [runtime(t), runtime(t)]
+  const [began, go, seen] = [deferred(), deferred(), []]
+  const pid = b.spawn(async (msg) => {
+    seen.push(msg.toString())
+    if (seen.length === 1) {
+      began.resolve()
+      await go.promise
+    }
+    return msg
+  })
+  b.register('it', pid)
+  const proxy = await a.resolveRemote(await b.listen(LOCAL), 'it')
+  const first = a.call(proxy, 'first', { timeoutMs: 60_000 })
+  await began.promise
+  const abort = new AbortController()
+  const second = a.call(proxy, 'second', { timeoutMs: 60_000, signal: abort.signal })
+  await eventually(() => b.getMetrics().openCalls === 2)
+  abort.abort()
+  await rejects(second, 'ERR_IRIS_ABORTED')
+  await eventually(() => b.getMetrics().openCalls === 1)
+  go.resolve()
+  assert.equal((await first).toString(), 'first')
+  assert.equal((await a.call(proxy, 'third')).toString(), 'third')
+  assert.deepEqual(seen, ['first', 'third'])
+})

@@ -98,3 +98,37 @@ fn fault_32_a_flood_of_pids_is_capped_and_counted() {
     }
     assert_eq!(&*a.call_blocking(proxy, b"x", LONG).unwrap(), b"x");
 }
+
+proptest::proptest! {
+    /// What fuzz/fuzz_targets/handshake.rs does for hours, for a moment and without a nightly compiler.
+    #[test]
+    fn fault_29_no_bytes_make_a_handshake_panic(
+        mut rest in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..2_000),
+        genuine: bool, keyed: bool, first: bool, size in 1_usize..700, at: proptest::sample::Index, byte: u8,
+    ) {
+        use iris::mesh::secure::{Opening, Role};
+        let role = || if first { Role::Initiator } else { Role::Responder };
+        let key = || secret("swordfish").filter(|_| keyed);
+        let (mut out, mut read) = (Vec::new(), Vec::new());
+        if genuine {
+            // The other side's own first bytes with one of them changed, and rubbish behind them.
+            let other = if first { Role::Responder } else { Role::Initiator };
+            let mut said = Vec::new();
+            let _ = Opening::new(other, key(), &mut said);
+            if !said.is_empty() {
+                let i = at.index(said.len());
+                said[i] = byte;
+            }
+            said.append(&mut rest);
+            rest = said;
+        }
+        let mut opening = Opening::new(role(), key(), &mut out);
+        for piece in rest.chunks(size) {
+            read.extend_from_slice(piece);
+            if !matches!(opening.advance(&mut read, &mut out), Ok(None)) {
+                break;
+            }
+        }
+        proptest::prop_assert!(read.len() <= 64 << 10, "nothing is hoarded before authentication");
+    }
+}

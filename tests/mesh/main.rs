@@ -10,7 +10,9 @@ mod cluster;
 mod cuts;
 mod ends;
 mod hostile;
+mod memory;
 mod proxy;
+mod suite;
 
 use iris::mesh::{Judge, ListenOptions, MeshOptions};
 use iris::{Config, Context, Message, Pid, Runtime};
