@@ -25,6 +25,20 @@ export declare class JitKernel {
   reduce(array: object, start: number, initial: number, threads: number, combine: JitKernel | undefined | null, stop: JitStop): Promise<number | undefined>
 }
 
+/** The ways to run one compilation. */
+export declare class JitRace {
+  /** `call`: machine code or V8; `few`, `many`: maps, of `many` elements on one thread or on all; `fold`: a reduction. */
+  constructor(kernel: JitKernel, kind: string)
+  /** The number of the way that the next call takes; 256 more if its cost is asked for. */
+  turn(): number
+  /** The kernel of the last turn. */
+  kernel(): JitKernel | null
+  /** What a call cost. */
+  report(way: number, nanoseconds: number): void
+  /** How the ways stand. */
+  standing(): Array<JitStanding>
+}
+
 /** Stops a run off the loop. */
 export declare class JitStop {
   /** Not raised. */
@@ -60,8 +74,33 @@ export interface JitPlan {
   interpret: boolean
 }
 
+/** Compiles off the loop, as the constructor of `JitKernel` does on it. */
+export declare function jitCompile(plan: JitPlan): Promise<JitKernel>
+
+/** Costs that count instead of measured ones, by the name of the way: for tests. */
+export declare function jitCosts(costs?: Record<string, number> | undefined | null): void
+
 /** Sets or asks whether hot kernels keep several variants, in this process. */
 export declare function jitQuantum(on?: boolean | undefined | null): boolean
+
+/** Waits until what compiles in the background is done: for tests. */
+export declare function jitSettle(): void
+
+/** How a way stands. */
+export interface JitStanding {
+  /** Its name. */
+  name: string
+  /** Whether every call runs it. */
+  best: boolean
+  /** One or two words. */
+  state: string
+  /** Races that it won. */
+  wins: number
+  /** Calls that it ran. */
+  runs: number
+  /** Nanoseconds of a call, or of 1,024 elements. */
+  median?: number
+}
 
 /** How a runtime is set up; lib/options.js has checked types and ranges. */
 export interface LaneOptions {

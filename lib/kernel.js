@@ -27,8 +27,11 @@ const NUMBER = 0
 const BOOL = 1
 /** Compilations that a function keeps; what comes after runs in V8. */
 const MOST_VARIANTS = 16
-/** Calls of each variant before quantum speculation decides, and elements from which a map is worth threads. */
-const SAMPLES = 8
+/** Calls until a function is hot: quantum speculation compiles off the loop from then on. */
+const HOT = 32
+/** What a turn adds to the number of its way if the cost is asked for. */
+const MEASURED = 256
+/** Elements from which a map is worth threads. */
 const MANY = 1 << 17
 
 /** Typed arrays whose class nobody derived or changed: their elements, `length` and iterator are those of the language. */
@@ -96,20 +99,46 @@ class Variant {
   native
   milliseconds = 0
   reason = undefined
-  /** Nanoseconds a call by way, while quantum speculation measures. */
-  times = { kernel: [], v8: [] }
-  best = undefined
+  /** The ways to run it by kind, while quantum speculation is on. */
+  races = new Map()
 
-  constructor(label, plan, interpret) {
+  /** `make` gives the kernel, or throws why there is none. */
+  constructor(label, begun, make) {
     this.label = label
-    const begun = performance.now()
     try {
-      this.native = new binding.JitKernel({ ...plan, interpret })
+      this.native = make()
     } catch (error) {
       this.reason = refused(error)
     }
     this.milliseconds = performance.now() - begun
     if (binding.jitLogging()) log(this.describe())
+  }
+
+  /** The race of a kind (src/node/jit_race.rs), and what the call does in it. */
+  race(kind) {
+    let race = this.races.get(kind)
+    if (race === undefined) {
+      race = new binding.JitRace(this.native, kind)
+      this.races.set(kind, race)
+    }
+    const turn = race.turn()
+    const way = turn % MEASURED
+    const begun = turn >= MEASURED ? process.hrtime.bigint() : undefined
+    const report = (elements = 1024) => {
+      if (begun === undefined) return
+      const nanoseconds = Number(process.hrtime.bigint() - begun)
+      race.report(way, Math.round((nanoseconds * 1024) / elements))
+    }
+    return { race, way, report }
+  }
+
+  /** A line for each way. */
+  ways() {
+    const all = [...this.races.values()].flatMap((race) => race.standing())
+    return all.map(({ name, best, state, wins, runs, median }) => {
+      const cost = median == null ? 'not measured' : `${median} ns`
+      return `    ${name}: ${best ? 'runs' : state}; ${cost}; ${wins} wins; ${runs} calls`
+    })
   }
 
   get runs() {
@@ -141,6 +170,8 @@ class Offloaded {
   #source
   #options
   #variants = new Map()
+  /** Compilations off the loop. */
+  #coming = new Map()
   #inV8 = 0
 
   constructor(fn, options) {
@@ -157,20 +188,72 @@ class Offloaded {
     if (trial.reason !== undefined) this.#variants.clear()
   }
 
-  #variant(mode, codes, output = 0) {
+  /** A specialisation, compiled now; `undefined`: there are too many, or a hot function's compiles off the loop. */
+  #variant(mode, codes, output = 0, now = false) {
     const key = `${mode} ${output} ${codes.join()}`
-    let variant = this.#variants.get(key)
-    if (variant === undefined) {
-      if (this.#variants.size >= MOST_VARIANTS) return undefined
-      const { approxMath = false, interpret = false } = this.#options
-      const kinds = codes.map(word).join(', ')
-      const label = `${this.#name} ${mode}(${kinds})${mode === 'map' ? ` -> ${word(output)}` : ''}`
-      const { tree } = this.#source
-      const plan = { tree, args: codes, mode, output, approximate: approxMath }
-      variant = new Variant(label, plan, interpret)
-      this.#variants.set(key, variant)
+    const variant = this.#variants.get(key)
+    if (variant !== undefined) return variant
+    if (this.#variants.size >= MOST_VARIANTS) return undefined
+    const { label, plan } = this.#plan(mode, codes, output)
+    if (!now && this.#isHot()) {
+      this.#compile(key, label, plan)
+      return undefined
     }
+    const begun = performance.now()
+    return this.#keep(key, new Variant(label, begun, () => new binding.JitKernel(plan)))
+  }
+
+  /** The same for a call that can wait: the variant, or what gives it. */
+  #soon(mode, codes, output, now) {
+    const variant = this.#variant(mode, codes, output, now)
+    if (variant !== undefined) {
+      if (variant.native === undefined) throw variant.reason
+      return variant
+    }
+    const key = `${mode} ${output} ${codes.join()}`
+    const coming = this.#coming.get(key)
+    if (coming === undefined) throw tooMany()
+    return coming.then(() => {
+      const made = this.#variants.get(key)
+      if (made.native === undefined) throw made.reason
+      return made
+    })
+  }
+
+  #plan(mode, codes, output) {
+    const { approxMath = false, interpret = false } = this.#options
+    const kinds = codes.map(word).join(', ')
+    const label = `${this.#name} ${mode}(${kinds})${mode === 'map' ? ` -> ${word(output)}` : ''}`
+    const { tree } = this.#source
+    return { label, plan: { tree, args: codes, mode, output, approximate: approxMath, interpret } }
+  }
+
+  #keep(key, variant) {
+    this.#variants.set(key, variant)
     return variant
+  }
+
+  #isHot() {
+    if (!binding.jitQuantum()) return false
+    const calls = [...this.#variants.values()].reduce((all, { calls }) => all + calls, this.#inV8)
+    return calls > HOT
+  }
+
+  #compile(key, label, plan) {
+    if (this.#coming.has(key)) return
+    const begun = performance.now()
+    const done = (make) => {
+      this.#coming.delete(key)
+      this.#keep(key, new Variant(label, begun, make))
+    }
+    const coming = binding.jitCompile(plan).then(
+      (kernel) => done(() => kernel),
+      (error) =>
+        done(() => {
+          throw error
+        }),
+    )
+    this.#coming.set(key, coming)
   }
 
   /** `kernel(...args)`. */
@@ -212,22 +295,14 @@ class Offloaded {
     return Reflect.apply(this.#fn, self, args)
   }
 
-  /** Quantum speculation: each way is measured on real calls, then the faster one runs. */
+  /** Quantum speculation: machine code or V8. */
   #race(variant, self, args, scalars, arrays) {
-    const { times } = variant
-    const way = variant.best ?? (times.kernel.length <= times.v8.length ? 'kernel' : 'v8')
-    const begun = variant.best === undefined ? process.hrtime.bigint() : undefined
+    const { way, report } = variant.race('call')
     try {
-      if (way === 'v8') return Reflect.apply(this.#fn, self, args)
+      if (way === 1) return Reflect.apply(this.#fn, self, args)
       return this.#natively(variant, self, args, scalars, arrays)
     } finally {
-      if (begun !== undefined) {
-        times[way].push(Number(process.hrtime.bigint() - begun))
-        if (times.v8.length >= SAMPLES) {
-          variant.best = median(times.kernel) <= median(times.v8) ? 'kernel' : 'v8'
-          if (binding.jitLogging()) log(`${variant.label}: ${variant.best} wins`)
-        }
-      }
+      report()
     }
   }
 
@@ -263,9 +338,8 @@ class Offloaded {
       codes.find((code) => code >= 2),
     )
     signalOf(options.signal)
-    const variant = this.#variant('map', codes.slice(0, params), output)
-    if (variant === undefined) throw tooMany()
-    if (variant.native === undefined) throw variant.reason
+    // What was transferred could not be given back: there nothing is left for later.
+    const soon = this.#soon('map', codes.slice(0, params), output, options.transfer === true)
     const arrays = used.filter((_, i) => codes[i] >= 2)
     const lent = lend(arrays, options.transfer ?? false)
     const result = new ARRAYS[output](count)
@@ -273,11 +347,19 @@ class Offloaded {
       .slice(0, params)
       .filter((_, i) => codes[i] < 2)
       .map(Number)
+    // Not before the arrays are ours: the caller may write to them now.
+    const variant = soon instanceof Variant ? soon : await soon
     const mapped = lent.slice(0, codes.slice(0, params).filter((code) => code >= 2).length)
     variant.calls++
+    const turn =
+      binding.jitQuantum() && count > 0 ? variant.race(count < MANY ? 'few' : 'many') : null
+    const native = turn?.race.kernel() ?? variant.native
+    // The ways with odd numbers of many elements use one thread.
+    const most = turn !== null && count >= MANY && turn.way % 2 === 1 ? 1 : threads(count)
     const done = await withStop(options.signal, (stop) =>
-      variant.native.map(scalars, [...mapped, result], threads(count), stop),
+      native.map(scalars, [...mapped, result], most, stop),
     )
+    if (done) turn?.report(count)
     if (!done) throw aborted(options.signal ?? { reason: undefined })
     return options.transfer ? { result, inputs: lent } : result
   }
@@ -303,44 +385,40 @@ class Offloaded {
       // As the method of arrays.
       throw new TypeError('Reduce of empty array with no initial value')
     }
-    const variant = this.#variant('reduce', [code])
-    if (variant === undefined) throw tooMany()
-    if (variant.native === undefined) throw variant.reason
+    const variant = this.#soon('reduce', [code], 0, true)
     const integers = code > 3 && (initial === undefined || Number.isSafeInteger(initial))
     const splits =
       params === 2 &&
       (options.associative === true ||
         associative === 'always' ||
         (associative === 'integers' && integers))
-    const combine = splits ? this.#variant('call', [NUMBER, NUMBER]) : undefined
+    const combine = splits ? this.#variant('call', [NUMBER, NUMBER], 0, true) : undefined
     const [lent] = lend([array], options.transfer ?? false)
     variant.calls++
     const start = initial === undefined ? 1 : 0
-    const count = threads(lent.length)
+    const races = binding.jitQuantum() && combine?.native !== undefined && lent.length >= MANY
+    const turn = races ? variant.race('fold') : null
+    const count = turn?.way === 1 ? 1 : threads(lent.length)
     const result = await withStop(options.signal, (stop) =>
       variant.native.reduce(lent, start, initial ?? lent[0], count, combine?.native, stop),
     )
     if (result === undefined) throw aborted(options.signal ?? { reason: undefined })
+    turn?.report(lent.length)
     return options.transfer ? { result, inputs: [lent] } : result
   }
 
   explain() {
     const lines = [`${this.#name}: jit, ${this.#variants.size} specialisation(s)`]
     for (const variant of this.#variants.values()) {
-      const { times, best } = variant
-      let line = `  ${variant.describe()}`
-      if (best !== undefined) {
-        line += `; quantum: ${best} (kernel ${median(times.kernel)} ns, v8 ${median(times.v8)} ns)`
-      }
-      lines.push(line)
+      lines.push(`  ${variant.describe()}`, ...variant.ways())
     }
     if (this.#inV8 > 0)
-      lines.push(`  ${this.#inV8} calls ran in V8: arguments that kernels do not take`)
+      lines.push(
+        `  ${this.#inV8} calls ran in V8: arguments that kernels do not take, or types that compile off the loop`,
+      )
     return lines.join('\n')
   }
 }
-
-const median = (times) => [...times].sort((a, b) => a - b)[times.length >> 1]
 
 const tooMany = () =>
   makeError(

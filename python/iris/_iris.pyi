@@ -63,10 +63,12 @@ __all__ = [
     "__version__",
     "after_fork_in_child",
     "at_exit",
+    "jit_costs",
     "jit_interpret",
     "jit_libm",
     "jit_logging",
     "jit_quantum",
+    "jit_settle",
 ]
 
 __version__: str
@@ -2107,5 +2109,7 @@ class JitFunction:
 
 def jit_logging(on: bool | None) -> bool: ...
 def jit_quantum(on: bool | None) -> bool: ...
+def jit_costs(costs: dict[str, int] | None) -> None: ...
+def jit_settle() -> None: ...
 def jit_interpret(on: bool) -> bool: ...
 def jit_libm(name: str, x: float, y: float) -> float: ...

@@ -431,6 +431,10 @@ def explain(function: Any) -> str:
         if declared is not None and v.get("returns") and v["returns"] != [declared]:
             line += f"; declared {declared}"
         lines.append(line)
+        for name, best, state, wins, runs, median in v.get("ways", ()):
+            cost = "not measured" if median is None else f"{median} ns"
+            mark = "runs" if best else state
+            lines.append(f"    {name}: {mark}; {cost}; {wins} wins; {runs} calls")
     for why, count in report["python_calls"].items():
         lines.append(f"  {count} calls ran in Python: {why}")
     return "\n".join(lines)
@@ -459,7 +463,10 @@ def get_jit_logging() -> bool:
 
 
 def set_quantum_speculation(on: bool) -> None:
-    """Asks for quantum speculation, like `IRIS_JIT_QUANTUM=1`: noted, without effect yet.
+    """Turns quantum speculation on or off, like `IRIS_JIT_QUANTUM=1`.
+
+    While it is on, hot functions are measured on real calls in each of several ways, and run in
+    the fastest; what they need is compiled on a thread of its own. `explain()` shows the ways.
 
     Raises:
         InvalidType: `on` is not a bool.
@@ -468,7 +475,7 @@ def set_quantum_speculation(on: bool) -> None:
 
 
 def get_quantum_speculation() -> bool:
-    """Whether quantum speculation was asked for."""
+    """Whether quantum speculation is on."""
     return _iris.jit_quantum(None)
 
 

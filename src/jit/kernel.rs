@@ -191,11 +191,13 @@ pub struct Options {
     pub limits: Limits,
     /// Never generate code: the interpreter runs it (tests; and how a failing backend ends).
     pub interpret: bool,
+    /// Whether loops of maps may do several elements at once.
+    pub lanes: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { limits: Limits::DEFAULT, interpret: false }
+        Self { limits: Limits::DEFAULT, interpret: false, lanes: true }
     }
 }
 
@@ -257,7 +259,7 @@ impl Kernel {
             Err(None)
         } else {
             // A machine that has no vectors for a loop may have code for it all the same.
-            native(&module, true).or_else(|_| native(&module, false)).map_err(Some)
+            native(&module, options.lanes).or_else(|_| native(&module, false)).map_err(Some)
         };
         let shapes = module.funcs.iter().flat_map(|f| &f.shapes).map(|s| s.len());
         let exits = module.exits.iter().map(|e| e.state.len());

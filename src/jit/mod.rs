@@ -9,6 +9,7 @@
 //!  imports.rs                              the closed table of libm
 //!  codegen/, code.rs                       IR -> Cranelift -> executable memory
 //!  kernel.rs                               the compiled function: call it
+//!  race.rs                                 which of several ways to run a function is the fastest
 //! ```
 //!
 //! The contract is docs/jit.md, the reasons ADR 0022.
@@ -27,6 +28,7 @@ pub mod kernel;
 pub mod map;
 mod num;
 pub mod ops;
+pub mod race;
 
 pub use builder::{FuncBuilder, ModuleBuilder};
 pub use check::Limits;

@@ -65,21 +65,22 @@ pub struct JitKernel {
     kernel: Kernel,
 }
 
+impl JitKernel {
+    pub(super) fn of(kernel: Kernel) -> Self {
+        Self { kernel }
+    }
+
+    pub(super) fn kernel(&self) -> &Kernel {
+        &self.kernel
+    }
+}
+
 #[napi]
 impl JitKernel {
     /// Compiles; an error's message is `kind line column message`.
     #[napi(constructor)]
     pub fn new(plan: JitPlan) -> napi::Result<Self> {
-        let kernel = make(&plan).map_err(|e| {
-            let kind = match e.kind {
-                JitErrorKind::Invalid | JitErrorKind::Backend => "internal",
-                JitErrorKind::Limit => "limit",
-                JitErrorKind::Syntax | JitErrorKind::Unsupported => "unsupported",
-            };
-            let text = format!("{kind} {} {} {}", e.pos.line, e.pos.column, e.message);
-            napi::Error::new(Status::GenericFailure, text)
-        })?;
-        Ok(Self { kernel })
+        Ok(Self { kernel: make(&plan).map_err(|e| described(&e))? })
     }
 
     /// Whether machine code runs; else the interpreter.
@@ -247,6 +248,17 @@ fn lease(env: &Env, arrays: Vec<Object<'_>>) -> napi::Result<Lease> {
     Lease::of(env, arrays).ok_or_else(|| napi::Error::from_reason("a typed array was expected"))
 }
 
+/// As lib/kernel.js reads it.
+pub(super) fn described(e: &JitError) -> napi::Error {
+    let kind = match e.kind {
+        JitErrorKind::Invalid | JitErrorKind::Backend => "internal",
+        JitErrorKind::Limit => "limit",
+        JitErrorKind::Syntax | JitErrorKind::Unsupported => "unsupported",
+    };
+    let text = format!("{kind} {} {} {}", e.pos.line, e.pos.column, e.message);
+    napi::Error::new(Status::GenericFailure, text)
+}
+
 fn failed(e: &JitError) -> napi::Error {
     napi::Error::from_reason(format!("offload failed: {e}"))
 }
@@ -289,7 +301,7 @@ fn arg(code: u32) -> Arg {
     }
 }
 
-fn make(plan: &JitPlan) -> Result<Kernel, JitError> {
+pub(super) fn make(plan: &JitPlan) -> Result<Kernel, JitError> {
     let limits = Limits::DEFAULT;
     if plan.tree.len() > 16 * limits.source {
         return Err(JitError::limit(Default::default(), "the source is too long"));
@@ -318,7 +330,7 @@ fn make(plan: &JitPlan) -> Result<Kernel, JitError> {
             compile(&tree, &args, Result_::Value, plan.approximate, &limits)?
         }
     };
-    Kernel::compile(module, &Options { limits, interpret: plan.interpret })
+    Kernel::compile(module, &Options { limits, interpret: plan.interpret, ..Options::default() })
 }
 
 fn map_module(tree: &Node, plan: &JitPlan, limits: &Limits) -> Result<Module, JitError> {

@@ -14,7 +14,7 @@
 //!  watching.rs monitors, links
 //!  virtuals.rs virtual actors
 //!  buffers.rs  buffers that are sent without a copy; lent.rs: their memory
-//!  jit.rs      offloaded functions
+//!  jit.rs      offloaded functions; jit_race.rs: which way they run
 //!  entries.rs  the rest
 //! ```
 
@@ -27,6 +27,8 @@ mod face;
 mod hot;
 #[cfg(feature = "jit")]
 mod jit;
+#[cfg(feature = "jit")]
+mod jit_race;
 mod lent;
 mod linger;
 mod mailbox;

@@ -17,8 +17,11 @@ use super::jit_map;
 use super::jit_run::{Run, Variant};
 use super::jit_values::{self, Argument};
 use crate::error::ErrorKind;
-use crate::runtime::offload::front::python::{Builtin, Entry, Kind, Math, Program, specialise};
+use crate::runtime::offload::front::python::{
+    Builtin, Entry, Kind, Math, Program, Specialised, specialise,
+};
 use crate::runtime::offload::{Kernel, Limits, Options};
+use crate::runtime::speculation;
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
@@ -33,6 +36,12 @@ const MAX_VARIANTS: usize = 16;
 static LOGGING: AtomicBool = AtomicBool::new(false);
 static INTERPRET: AtomicBool = AtomicBool::new(false);
 static QUANTUM: AtomicBool = AtomicBool::new(false);
+
+/// Whether quantum speculation is on.
+#[inline]
+pub(super) fn quantum() -> bool {
+    QUANTUM.load(Ordering::Relaxed)
+}
 
 /// Something that a name meant when the plan was made.
 struct Guard {
@@ -99,7 +108,7 @@ fn lookup<'py>(
 
 /// What the names of a function mean, and its code.
 pub(super) struct Plan {
-    pub(super) program: Program,
+    pub(super) program: Arc<Program>,
     guards: Vec<Guard>,
     /// Where the numbers among the globals are found.
     hidden: Vec<(Vec<Py<PyAny>>, Py<PyString>)>,
@@ -136,7 +145,31 @@ struct State {
     plan: Option<Arc<Plan>>,
     variants: Vec<Arc<Variant>>,
     maps: Vec<Arc<jit_map::MapVariant>>,
+    /// Specialisations that compile in the background.
+    coming: Vec<Coming>,
     rebuilt: u32,
+    /// Calls that came to the slow path while quantum speculation was on.
+    heat: u64,
+}
+
+type Compiled = Result<(Specialised, Kernel), String>;
+
+struct Coming {
+    args: Vec<Kind>,
+    hidden: Vec<Kind>,
+    made: Arc<Mutex<Option<(Compiled, u64)>>>,
+}
+
+fn compile(program: &Program, args: &[Kind], hidden: &[Kind]) -> (Compiled, u64) {
+    let clock = crate::clock::Clock::real();
+    let compiled = specialise(program, args, hidden, &Limits::DEFAULT)
+        .and_then(|s| {
+            let interpret = INTERPRET.load(Ordering::Relaxed);
+            let options = Options { interpret, ..Options::default() };
+            Kernel::compile(s.module.clone(), &options).map(|kernel| (s, kernel))
+        })
+        .map_err(|e| e.to_string());
+    (compiled, clock.now_ns())
 }
 
 /// A function that `iris.offload(strategy='jit')` made.
@@ -193,6 +226,7 @@ impl JitFunction {
             let mut state = self.state();
             state.variants.clear();
             state.maps.clear();
+            state.coming.clear();
             state.rebuilt += 1;
             if state.rebuilt > 64 {
                 return Ok(None);
@@ -234,18 +268,12 @@ impl JitFunction {
                 return Ok(None);
             }
         }
-        let made = crate::clock::Clock::real();
-        let compiled = py.detach(|| {
-            specialise(&plan.program, args, hidden, &Limits::DEFAULT)
-                .and_then(|s| {
-                    let interpret = INTERPRET.load(Ordering::Relaxed);
-                    let options = Options { interpret, ..Options::default() };
-                    Kernel::compile(s.module.clone(), &options).map(|kernel| (s, kernel))
-                })
-                .map_err(|e| e.to_string())
-        });
-        let variant =
-            Arc::new(Variant::new(Arc::clone(plan), args, hidden, compiled, made.now_ns()));
+        let (compiled, took) = match self.awaited(plan, args, hidden) {
+            Some(Some(made)) => made,
+            Some(None) => return Ok(None),
+            None => py.detach(|| compile(&plan.program, args, hidden)),
+        };
+        let variant = Arc::new(Variant::new(Arc::clone(plan), args, hidden, compiled, took));
         if LOGGING.load(Ordering::Relaxed) {
             log(py, &format!("{}{}", self.name(py), variant.describe()))?;
         }
@@ -269,6 +297,44 @@ impl JitFunction {
         }
         let variant = self.hot().clone()?;
         (Run { variant: &variant, py }).quick(arg)
+    }
+
+    /// A hot function is not compiled on the thread that calls it, while quantum speculation is on. `None`: it may be;
+    /// `Some(None)`: it is being compiled elsewhere.
+    fn awaited(
+        &self,
+        plan: &Arc<Plan>,
+        args: &[Kind],
+        hidden: &[Kind],
+    ) -> Option<Option<(Compiled, u64)>> {
+        if !quantum() {
+            return None;
+        }
+        let mut state = self.state();
+        state.heat += 1;
+        let found = state.coming.iter().position(|c| c.args == args && c.hidden == hidden);
+        if let Some(at) = found {
+            let made = state.coming[at].made.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if made.is_some() {
+                state.coming.swap_remove(at);
+            }
+            return Some(made);
+        }
+        let calls: u64 = state.heat + state.variants.iter().map(|v| v.calls()).sum::<u64>();
+        if !speculation::is_hot(calls) || state.coming.len() >= MAX_VARIANTS {
+            return None;
+        }
+        let made = Arc::new(Mutex::new(None));
+        let (slot, program) = (Arc::clone(&made), Arc::clone(&plan.program));
+        let (kinds, numbers) = (args.to_vec(), hidden.to_vec());
+        let queued = speculation::in_background(move || {
+            let compiled = compile(&program, &kinds, &numbers);
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(compiled);
+        });
+        if queued {
+            state.coming.push(Coming { args: args.to_vec(), hidden: hidden.to_vec(), made });
+        }
+        Some(None)
     }
 
     #[cold]
@@ -334,7 +400,11 @@ impl JitFunction {
         }
         let hidden: Vec<Kind> = numbers.iter().map(|n| n.kind.clone()).collect();
         let Some(variant) = this.variant(py, &plan, &kinds, &hidden)? else {
-            return python("more specialisations than are kept");
+            return python(if quantum() {
+                "a specialisation that compiles in the background, or more than are kept"
+            } else {
+                "more specialisations than are kept"
+            });
         };
         if variant.compiled.is_err() {
             return python("a specialisation that does not compile");
@@ -599,7 +669,7 @@ type Resolved = (
 fn read_plan(resolved: &Bound<'_, PyAny>, func: &Py<PyAny>) -> PyResult<Plan> {
     let py = resolved.py();
     let mut plan = Plan {
-        program: Program::default(),
+        program: Arc::default(),
         guards: Vec::new(),
         hidden: Vec::new(),
         fallback: func.clone_ref(py),
@@ -614,7 +684,7 @@ fn read_plan(resolved: &Bound<'_, PyAny>, func: &Py<PyAny>) -> PyResult<Plan> {
     plan.hidden = hidden;
     plan.fallback = fallback;
     plan.reason = reason;
-    plan.program.compensated_sum = compensated;
+    let mut program = Program { compensated_sum: compensated, ..Program::default() };
     if plan.reason.is_some() {
         return Ok(plan);
     }
@@ -624,11 +694,12 @@ fn read_plan(resolved: &Bound<'_, PyAny>, func: &Py<PyAny>) -> PyResult<Plan> {
             .filter_map(|(name, (kind, payload))| Some((name, entry(&kind, &payload)?)))
             .collect();
         let defaults = defaults.iter().map(|(kind, payload)| entry(kind, payload)).collect();
-        if let Err(error) = plan.program.add(&tree, &names, defaults, &Limits::DEFAULT) {
+        if let Err(error) = program.add(&tree, &names, defaults, &Limits::DEFAULT) {
             plan.reason = Some(error.to_string());
             break;
         }
     }
+    plan.program = Arc::new(program);
     Ok(plan)
 }
 
@@ -674,6 +745,19 @@ pub(super) fn jit_quantum(on: Option<bool>) -> bool {
     }
 }
 
+/// Costs that count instead of measured ones, by the name of the way: for tests.
+#[pyfunction]
+#[pyo3(signature = (costs))]
+pub(super) fn jit_costs(costs: Option<HashMap<String, u64>>) {
+    speculation::set_costs(costs);
+}
+
+/// Waits until what compiles in the background is done: for tests.
+#[pyfunction]
+pub(super) fn jit_settle(py: Python<'_>) {
+    py.detach(speculation::settle);
+}
+
 /// The bits of libm's answer, for the comparison with the interpreter's `math`.
 #[pyfunction]
 pub(super) fn jit_libm(py: Python<'_>, name: &str, x: f64, y: f64) -> PyResult<f64> {
@@ -689,6 +773,8 @@ pub(super) fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(jit_logging, m)?)?;
     m.add_function(wrap_pyfunction!(jit_interpret, m)?)?;
     m.add_function(wrap_pyfunction!(jit_quantum, m)?)?;
+    m.add_function(wrap_pyfunction!(jit_costs, m)?)?;
+    m.add_function(wrap_pyfunction!(jit_settle, m)?)?;
     m.add_function(wrap_pyfunction!(jit_libm, m)?)?;
     Ok(())
 }

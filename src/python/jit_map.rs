@@ -5,8 +5,8 @@
 
 use super::buffer::{Loan, lend};
 use super::errors::fail;
-use super::jit::{JitFunction, Plan};
-use super::jit_run::{Signals, spell};
+use super::jit::{self, JitFunction, Plan};
+use super::jit_run::{self, Signals, spell, ways};
 use super::jit_values::{self, Argument, Container, Number};
 use crate::clock::Clock;
 use crate::error::ErrorKind;
@@ -14,13 +14,18 @@ use crate::runtime::offload::front::python::{Kind, specialise};
 use crate::runtime::offload::ir::{Elem, Fit, Reason};
 use crate::runtime::offload::map::{Input, Output, elementwise};
 use crate::runtime::offload::{Budget, Buffer, Frame, Hook, Kernel, Limits, Options, Outcome};
+use crate::runtime::speculation::{Source, Speculation};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// Elements a thread must have to be worth starting.
 const PER_THREAD: usize = 1 << 17;
+
+/// The names of the ways that use threads.
+const THREADS: &str = "lanes, threads";
+const PLAIN_THREADS: &str = "one by one, threads";
 
 /// What a map was compiled for.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,9 +48,32 @@ pub(super) struct MapVariant {
     compile_ns: u64,
     calls: AtomicU64,
     exits: AtomicU64,
+    /// While quantum speculation is on: of few elements and of many.
+    speculations: [OnceLock<Speculation>; 2],
 }
 
 impl MapVariant {
+    /// The ways to run it: with or without lanes, and for many elements on one thread or on all.
+    fn speculation(&self, kernel: &Kernel, many: bool) -> &Speculation {
+        self.speculations[usize::from(many)].get_or_init(|| {
+            let plain = || {
+                let options = Options { lanes: false, ..Options::default() };
+                Source::Make(kernel.module().clone(), options)
+            };
+            let given = || Source::Given(kernel.clone());
+            Speculation::new(if many {
+                vec![
+                    (THREADS, given()),
+                    ("lanes, one thread", given()),
+                    (PLAIN_THREADS, plain()),
+                    ("one by one, one thread", plain()),
+                ]
+            } else {
+                vec![("lanes", given()), ("one by one", plain())]
+            })
+        })
+    }
+
     fn new(plan: &Plan, key: &MapKey) -> Self {
         let clock = Clock::real();
         let compiled = compile(plan, key);
@@ -55,6 +83,7 @@ impl MapVariant {
             compile_ns: clock.now_ns(),
             calls: AtomicU64::new(0),
             exits: AtomicU64::new(0),
+            speculations: Default::default(),
         }
     }
 
@@ -84,6 +113,11 @@ impl MapVariant {
             exits.set_item("elements", count)?;
         }
         report.set_item("exits", exits)?;
+        let ways = ways(py, self.speculations[0].get())?;
+        for way in jit_run::ways(py, self.speculations[1].get())? {
+            ways.append(way)?;
+        }
+        report.set_item("ways", ways)?;
         Ok(report)
     }
 }
@@ -180,9 +214,15 @@ pub(super) fn call<'py>(
     lent.push(target.retyped(compiled.elem));
 
     let stop = AtomicBool::new(false);
+    let race = (jit::quantum() && count > 0).then(|| {
+        let speculation = variant.speculation(&compiled.kernel, count >= 2 * PER_THREAD);
+        (speculation, speculation.turn(), Clock::real())
+    });
+    let turn = race.as_ref().map(|(_, turn, _)| turn);
     let job = Job {
         plan,
-        compiled,
+        kernel: turn.and_then(|t| t.kernel.as_ref()).unwrap_or(&compiled.kernel),
+        threads: turn.is_none_or(|t| t.name == THREADS || t.name == PLAIN_THREADS),
         words: &words,
         args: words.len() - hidden.len(),
         buffers: &lent,
@@ -211,6 +251,12 @@ pub(super) fn call<'py>(
                 }
             }
         }
+    }
+    if let Some((speculation, turn, clock)) = &race
+        && turn.measured
+    {
+        // For 1,024 elements: calls are of different sizes.
+        speculation.report(turn.way, clock.now_ns().saturating_mul(1_024) / count as u64);
     }
     drop(target);
     Ok(out)
@@ -259,7 +305,9 @@ struct Chunk {
 
 struct Job<'a> {
     plan: &'a Plan,
-    compiled: &'a Compiled,
+    kernel: &'a Kernel,
+    /// Whether many elements are split over threads.
+    threads: bool,
     words: &'a [u64],
     args: usize,
     buffers: &'a [Buffer],
@@ -269,7 +317,7 @@ struct Job<'a> {
 impl Job<'_> {
     fn run_all(&self, py: Python<'_>, count: usize) -> Vec<Chunk> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = (count / PER_THREAD).clamp(1, cores);
+        let threads = if self.threads { (count / PER_THREAD).clamp(1, cores) } else { 1 };
         let size = count.div_ceil(threads).max(1);
         let mut chunks: Vec<Chunk> = (0..threads)
             .map(|i| Chunk { end: ((i + 1) * size).min(count), ended: Ended::Done })
@@ -329,7 +377,7 @@ impl Job<'_> {
         // A poll comes every 4,096 elements.
         let budget = Budget { fuel: 16, ..Budget::default() };
         let mut frame = Frame::default();
-        let kernel = &self.compiled.kernel;
+        let kernel = self.kernel;
         match kernel.call(&words, self.buffers, budget, &mut frame, hook) {
             Ok(Outcome::Returned(_)) => Ended::Done,
             Ok(Outcome::Left(exit))

@@ -1,18 +1,19 @@
 //! One specialisation, and a call of it.
 
 use super::buffer::Loan;
-use super::jit::Plan;
+use super::jit::{self, Plan};
 use super::jit_values::{self, Argument, Number};
 use crate::clock::Clock;
 use crate::runtime::offload::front::python::{Kind, Specialised};
 use crate::runtime::offload::ir::Reason;
 use crate::runtime::offload::{Budget, Buffer, Frame, Hook, Kernel, Outcome};
+use crate::runtime::speculation::{Source, Speculation};
 use pyo3::Borrowed;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyList, PyTuple};
 use std::cell::Cell;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// Back-edges that a call may take with the GIL held: some tens of microseconds.
 const SHORT: u64 = 20_000;
@@ -50,6 +51,8 @@ pub(super) struct Variant {
     long: AtomicBool,
     /// It leaves more often than not: Python is faster.
     off: AtomicBool,
+    /// While quantum speculation is on.
+    speculation: OnceLock<Speculation>,
 }
 
 impl Variant {
@@ -70,7 +73,22 @@ impl Variant {
             exits: Default::default(),
             long: AtomicBool::new(false),
             off: AtomicBool::new(false),
+            speculation: OnceLock::new(),
         }
+    }
+
+    /// The ways to run it.
+    fn speculation(&self, kernel: &Kernel) -> &Speculation {
+        self.speculation.get_or_init(|| {
+            Speculation::new(vec![
+                ("native", Source::Given(kernel.clone())),
+                ("python", Source::Host),
+            ])
+        })
+    }
+
+    pub(super) fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
     }
 
     pub(super) fn is_off(&self) -> bool {
@@ -129,8 +147,19 @@ impl Variant {
             }
         }
         report.set_item("exits", exits)?;
+        report.set_item("ways", ways(py, self.speculation.get())?)?;
         Ok(report)
     }
+}
+
+/// How the ways of a speculation stand: name, whether it is the best, state, wins, runs, nanoseconds.
+pub(super) fn ways<'py>(
+    py: Python<'py>,
+    speculation: Option<&Speculation>,
+) -> PyResult<Bound<'py, PyList>> {
+    let standing = speculation.map(Speculation::standing).unwrap_or_default();
+    let rows = standing.iter().map(|(name, s)| (*name, s.best, s.state, s.wins, s.runs, s.median));
+    PyList::new(py, rows.collect::<Vec<_>>())
 }
 
 /// A kind as `explain()` writes it.
@@ -209,6 +238,7 @@ impl<'py> Run<'_, 'py> {
             || count > FEW
             || specialised.recursive
             || variant.long.load(Ordering::Relaxed)
+            || jit::quantum()
             || variant.is_off()
             || !matches!(variant.plan.holds(self.py), Ok(true))
         {
@@ -269,6 +299,18 @@ impl<'py> Run<'_, 'py> {
             return variant.plan.fallback.bind(self.py).call1(args);
         }
         variant.calls.fetch_add(1, Ordering::Relaxed);
+        let race = (jit::quantum() && !specialised.recursive)
+            .then(|| variant.speculation(kernel))
+            .map(|speculation| (speculation, speculation.turn(), Clock::real()));
+        if let Some((speculation, turn, clock)) = &race
+            && turn.kernel.is_none()
+        {
+            let answer = variant.plan.fallback.bind(self.py).call1(args);
+            if turn.measured {
+                speculation.report(turn.way, clock.now_ns());
+            }
+            return answer;
+        }
         let mut frame = FRAME.take().unwrap_or_default();
         let mut budget = Budget { fuel: SHORT, ..Budget::default() };
         if specialised.recursive {
@@ -313,11 +355,14 @@ impl<'py> Run<'_, 'py> {
                 };
                 variant.note_exit(reason);
                 written().zip(&saved).for_each(|(l, bytes)| l.restore(bytes));
-                frame.lists.clear();
-                FRAME.set(Some(frame));
-                return variant.plan.fallback.bind(self.py).call1(args);
+                variant.plan.fallback.bind(self.py).call1(args)
             }
         };
+        if let Some((speculation, turn, clock)) = &race
+            && turn.measured
+        {
+            speculation.report(turn.way, clock.now_ns());
+        }
         frame.lists.clear();
         FRAME.set(Some(frame));
         answer

@@ -38,6 +38,8 @@ pub use self::core::Sent;
 pub use crate::actor::health::Health;
 #[cfg(feature = "jit")]
 pub use crate::jit as offload;
+#[cfg(feature = "jit")]
+pub mod speculation;
 pub use crate::message::PullSignal;
 pub use crate::supervision::tree::{ChildSnapshot, Snapshot};
 pub use buffers::KeptBuffer;
