@@ -171,6 +171,8 @@ soak: build ## The long checks: floods, a million actors, flat memory under chur
 	IRIS_CASES=200000 IRIS_CYCLES=10000 node --test --test-timeout=3600000 __test__/offload-generated.spec.mjs __test__/offload-faults.spec.mjs
 	IRIS_JIT_CASES=200000 $(VENV)/pytest -s python/tests/test_jit_generated.py
 	$(VENV)/pytest -m soak python/tests/test_jit_memory.py
+	IRIS_SOAK=1 node --test --test-reporter=spec __test__/soak.spec.mjs
+	$(VENV)/pytest python/tests/test_soak.py python/tests/test_exit.py -m soak
 
 .PHONY: clean
 clean: ## Remove everything that make made

@@ -524,7 +524,7 @@ const ENDS = {
   ],
 }
 
-describe('fault 36: 200 Workers join and end under traffic', { concurrency: 2 }, () => {
+describe('fault row 36: 200 Workers join and end under traffic', { concurrency: 2 }, () => {
   for (const [name, [code, expected]] of Object.entries(ENDS)) {
     test(`40 Workers that end by ${name}`, async () => {
       const { exit, signal, stdout, stderr } = await run(`

@@ -240,7 +240,7 @@ describe('a deadline', () => {
     assert.equal(metrics.expired, 1)
   })
 
-  test('fault 9: a reply after it is dropped and counted, and the actor lives on', async (t) => {
+  test('fault row 9: a reply after it is dropped and counted, and the actor lives on', async (t) => {
     const rt = runtime(t)
     const gate = deferred()
     const pid = rt.spawn(async (message) => {
@@ -256,7 +256,7 @@ describe('a deadline', () => {
     await assertNothingLeft(rt)
   })
 
-  test('fault 9: ctx.reply after it is dropped and counted', async (t) => {
+  test('fault row 9: ctx.reply after it is dropped and counted', async (t) => {
     const rt = runtime(t)
     const gate = deferred()
     const waited = deferred()
@@ -495,7 +495,7 @@ describe('an actor that calls', () => {
     await assertNothingLeft(rt)
   })
 
-  test('fault 11: in a cycle ends by the deadline, and both live on', async (t) => {
+  test('fault row 11: in a cycle ends by the deadline, and both live on', async (t) => {
     const rt = runtime(t)
     const handler = (peer) => (message, ctx) =>
       String(message) === 'ping'
@@ -512,7 +512,7 @@ describe('an actor that calls', () => {
     await assertNothingLeft(rt)
   })
 
-  test('fault 10: and dies in mid-call gets no reply, and nothing leaks', async (t) => {
+  test('fault row 10: and dies in mid-call gets no reply, and nothing leaks', async (t) => {
     const rt = runtime(t)
     const gate = deferred()
     const begun = deferred()
@@ -557,7 +557,7 @@ describe('an actor that calls', () => {
   })
 })
 
-test('fault 37: nothing blocks; what waits answers a promise', async (t) => {
+test('fault row 37: nothing blocks; what waits answers a promise', async (t) => {
   const rt = runtime(t)
   const names = Object.getOwnPropertyNames(Object.getPrototypeOf(rt))
   assert.deepEqual(

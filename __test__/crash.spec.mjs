@@ -89,7 +89,7 @@ const ways = [
 ]
 
 for (const [way, handlerOf] of ways) {
-  describe(`fault 1: a handler that ${way}`, () => {
+  describe(`fault row 1: a handler that ${way}`, () => {
     for (const [name, value, text] of thrown) {
       // A promise may be rejected with a thenable or a hostile Proxy as with anything else.
       test(name, async (t) => {
@@ -402,7 +402,7 @@ describe('a crash', () => {
     await quiet(rt)
   })
 
-  test('fault 2: 10,000 crashes leave nothing behind', async (t) => {
+  test('fault row 2: 10,000 crashes leave nothing behind', async (t) => {
     const rt = runtime(t)
     let reports = 0
     rt.onCrash(() => {

@@ -64,7 +64,7 @@ async function world(t, policy) {
 
 for (const [policy, expected] of Object.entries(policies)) {
   for (const [name, way] of Object.entries(ways)) {
-    test(`fault 7: ${policy} by ${name}`, async (t) => {
+    test(`fault row 7: ${policy} by ${name}`, async (t) => {
       const w = await world(t, policy)
       const { rt, pid, target } = w
       const before = rt.getMetrics()

@@ -10,7 +10,7 @@ import { Worker } from 'node:worker_threads'
 import fc from 'fast-check'
 import { eventually, index, quiet, rejects, run, runtime, throws } from './support.mjs'
 
-test('fault 6: a child spawned while its parent dies never survives it', async (t) => {
+test('fault row 6: a child spawned while its parent dies never survives it', async (t) => {
   const rt = runtime(t)
   for (const end of ['stop', 'kill', 'crash']) {
     for (let round = 0; round < 50; round++) {
@@ -34,7 +34,7 @@ test('fault 6: a child spawned while its parent dies never survives it', async (
   assert.deepEqual(rt.listActors(), [])
 })
 
-test('fault 6: also when another thread spawns it', async (t) => {
+test('fault row 6: also when another thread spawns it', async (t) => {
   const rt = runtime(t).ref()
   const worker = new Worker(
     `const { workerData, parentPort } = require('node:worker_threads')
@@ -66,7 +66,7 @@ test('fault 6: also when another thread spawns it', async (t) => {
   worker.postMessage(0)
 })
 
-test('fault 13: each message sees exactly one version, under senders of two threads', async (t) => {
+test('fault row 13: each message sees exactly one version, under senders of two threads', async (t) => {
   const rt = runtime(t).ref()
   const senders = 2
   const each = 20_000
@@ -107,7 +107,7 @@ test('fault 13: each message sees exactly one version, under senders of two thre
   await quiet(rt)
 })
 
-test('fault 13: a swap that throws changes nothing, rollback neither', async (t) => {
+test('fault row 13: a swap that throws changes nothing, rollback neither', async (t) => {
   const rt = runtime(t)
   const pid = rt.spawn(() => 'first')
   for (const wrong of [undefined, null, 'f', {}]) {
@@ -129,7 +129,7 @@ test('fault 13: a swap that throws changes nothing, rollback neither', async (t)
   await quiet(rt)
 })
 
-test('fault 14: no timer is delivered after its actor was stopped, killed or has crashed', async (t) => {
+test('fault row 14: no timer is delivered after its actor was stopped, killed or has crashed', async (t) => {
   const property = async (ends, delays) => {
     const rt = runtime({ after() {} })
     let late = 0
@@ -199,7 +199,7 @@ time_t time(time_t *t) {
 }
 `
 
-test('fault 15: a wall clock that jumps an hour leaves timers and deadlines alone', async (t) => {
+test('fault row 15: a wall clock that jumps an hour leaves timers and deadlines alone', async (t) => {
   if (process.platform !== 'linux') {
     t.skip('needs LD_PRELOAD')
     return

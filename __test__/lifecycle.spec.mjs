@@ -30,7 +30,7 @@ describe('stop', () => {
     assert.deepEqual(await rt.join(pid), { pid, reason: 'shutdown', ...clean })
   })
 
-  test('fault 12: with a full mailbox makes all that is queued dead letters', async (t) => {
+  test('fault row 12: with a full mailbox makes all that is queued dead letters', async (t) => {
     const rt = runtime(t)
     let handled = 0
     const pid = rt.spawn(() => {
@@ -165,7 +165,7 @@ describe('stop', () => {
     }
   })
 
-  test('fault 8: a handler that never settles is abandoned after the timeout and reported', async (t) => {
+  test('fault row 8: a handler that never settles is abandoned after the timeout and reported', async (t) => {
     const reports = []
     const rt = runtime(t, { stopTimeoutMs: 1, onCrash: (report) => reports.push(report) })
     const pid = rt.spawn(never)

@@ -165,7 +165,7 @@ test('errors say which address and what the system said', async (t) => {
   await rejects(aborted, 'ERR_IRIS_ABORTED')
 })
 
-test('fault 31: another secret, or none, is refused', async (t) => {
+test('fault row 31: another secret, or none, is refused', async (t) => {
   const [a, b, c] = [runtime(t), runtime(t), runtime(t)]
   const address = await b.listen(LOCAL, { secret: 'swordfish and more' })
   b.register(
@@ -212,7 +212,7 @@ test('garbage is closed, and others are served', async (t) => {
   assert.equal((await a.call(proxy, 'x')).toString(), 'x')
 })
 
-test('fault 43: a process without file descriptors gets a typed error, and goes on', async () => {
+test('fault row 43: a process without file descriptors gets a typed error, and goes on', async () => {
   const { exit, stdout, stderr } = await run(`
     import { closeSync, openSync } from 'node:fs'
     const rt = new NodeRuntime({ logger: null })
@@ -256,7 +256,7 @@ async function node(t) {
 
 const brisk = { heartbeatMs: 50, downAfterMs: 1500, resumeWindowMs: 1500 }
 
-test('fault 17: a process that is killed is down', async (t) => {
+test('fault row 17: a process that is killed is down', async (t) => {
   const rt = runtime(t)
   rt.ref().configureMesh(brisk)
   const { other, address } = await node(t)
@@ -265,7 +265,7 @@ test('fault 17: a process that is killed is down', async (t) => {
   assert.equal((await rt.join(proxy)).reason, 'node_down')
 })
 
-test('fault 18: a process that is stopped is down once, and comes back as another', async (t) => {
+test('fault row 18: a process that is stopped is down once, and comes back as another', async (t) => {
   const rt = runtime(t)
   rt.ref().configureMesh(brisk)
   const { other, address } = await node(t)
@@ -283,7 +283,7 @@ test('fault 18: a process that is stopped is down once, and comes back as anothe
   assert.equal(downs, 1)
 })
 
-test('fault 16: a blocked event loop is stalled, not down', async (t) => {
+test('fault row 16: a blocked event loop is stalled, not down', async (t) => {
   const rt = runtime(t)
   rt.ref().configureMesh(brisk)
   const { address } = await node(t)
@@ -297,7 +297,7 @@ test('fault 16: a blocked event loop is stalled, not down', async (t) => {
   assert.equal(rt.isAlive(block), true)
 })
 
-test('fault 28: a process that closes says goodbye', async (t) => {
+test('fault row 28: a process that closes says goodbye', async (t) => {
   const rt = runtime(t).ref()
   const { other, address } = await node(t)
   const proxy = await rt.resolveRemote(address, 'it')

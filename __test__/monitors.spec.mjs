@@ -165,7 +165,7 @@ describe('monitor', () => {
     assert.equal(exit, 0)
   })
 
-  test('fault 44: cycles leave nothing behind', async (t) => {
+  test('fault row 44: cycles leave nothing behind', async (t) => {
     const rt = runtime(t)
     const target = rt.spawn(() => {})
     const cycles = (n) => {

@@ -18,7 +18,7 @@ function gated(rt, options) {
 const flood = (rt, pid, n = 5) =>
   Array.from({ length: n }, (_, i) => rt.send(pid, Buffer.from(`${i}`)))
 
-describe('fault 07: a full mailbox', () => {
+describe('fault row 7: a full mailbox', () => {
   test('refuses the new with dropnew', async (t) => {
     const rt = runtime(t)
     const a = gated(rt, { capacity: 2, overflow: 'dropnew' })

@@ -6,7 +6,7 @@ const require = createRequire(import.meta.url)
 const { createLane } = require('../binding.js')
 const { makeError } = require('../lib/errors.js')
 
-test('fault 2: a Rust panic in a native entry is an error with a code, and the runtime goes on', () => {
+test('fault row 2: a Rust panic in a native entry is an error with a code, and the runtime goes on', () => {
   const memory = {
     ctl: new Int32Array(16),
     records: new Int32Array(512 * 6),

@@ -141,7 +141,7 @@ describe('a process ends by itself', { concurrency: 2 }, () => {
   }
 })
 
-describe('fault 36: a process ends cleanly', { concurrency: 2 }, () => {
+describe('fault row 36: a process ends cleanly', { concurrency: 2 }, () => {
   const traffic = `
     const rt = new NodeRuntime({ logger: null })
     const stuck = rt.spawn(() => new Promise(() => {}))

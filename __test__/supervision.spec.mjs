@@ -82,7 +82,7 @@ describe('a restart', () => {
     })
   }
 
-  test('faults 1 and 12: loses the message that crashed and no other', async (t) => {
+  test('fault rows 1 and 12: loses the message that crashed and no other', async (t) => {
     const reports = []
     const rt = runtime(t, { onCrash: (report) => reports.push(report) })
     const { got, start } = workers(rt)
@@ -175,7 +175,7 @@ describe('a restart', () => {
     assert.deepEqual(got, ['1', '2', '3', '4'])
   })
 
-  test('fault 3: a factory that throws or answers no live actor is tried again, and counted', async (t) => {
+  test('fault row 3: a factory that throws or answers no live actor is tried again, and counted', async (t) => {
     const rt = runtime(t)
     const events = []
     rt.onSupervision((event) => events.push(event))
@@ -213,6 +213,25 @@ describe('a restart', () => {
     await quiet(rt)
     assert.deepEqual(got, ['kept'])
     assert.equal(rt.getMetrics().failedStarts, 5)
+  })
+
+  test('fault row 3: a pull actor that throws as it begins is DOWN, and counts against the window', async (t) => {
+    const rt = runtime(t)
+    const events = []
+    rt.onSupervision((event) => events.push(event.event))
+    const start = () =>
+      rt.spawnWithMailbox(() => {
+        throw new Error('not even begun')
+      })
+    const pid = start()
+    const down = deferred()
+    rt.monitor(pid, down.resolve)
+    rt.pathSuperviseWithFactory('/svc', pid, start, 'restartone', { maxRestarts: 2 })
+    assert.equal((await down.promise).reason, 'crash')
+    await eventually(() => events.includes('gave_up'))
+    assert.deepEqual(events, ['restarted', 'restarted', 'gave_up'])
+    await quiet(rt)
+    assert.equal(rt.getMetrics().actors, 0)
   })
 
   test('waits for an async factory; what that spawns handles the parked first', async (t) => {
@@ -319,7 +338,7 @@ describe('a supervisor', () => {
     ['restforone', ['b', 'c']],
     ['restartall', ['a', 'b', 'c']],
   ]) {
-    test(`fault 5: ${strategy} stops in reverse and starts in order`, async (t) => {
+    test(`fault row 5: ${strategy} stops in reverse and starts in order`, async (t) => {
       const rt = runtime(t)
       const { got, log, start } = workers(rt)
       const names = ['a', 'b', 'c']
@@ -351,7 +370,7 @@ describe('a supervisor', () => {
     })
   }
 
-  test('fault 4: that restarts too often ends with its children, and the one above starts them anew once', async (t) => {
+  test('fault row 4: that restarts too often ends with its children, and the one above starts them anew once', async (t) => {
     const reports = []
     const rt = runtime(t, { onCrash: (report) => reports.push(report.message) })
     const { log, start } = workers(rt)
@@ -437,6 +456,21 @@ describe('a supervisor', () => {
     assert.equal(rt.removePathSupervisor('/sup'), false)
     assert.deepEqual(rt.pathSupervisorChildren('/nobody'), [])
     throws(() => rt.pathSupervisorWatch('/sup', a), 'ERR_IRIS_NO_SUCH_ACTOR')
+  })
+
+  test('terminates a child that waits for its restart', async (t) => {
+    const rt = runtime(t)
+    const pid = rt.spawn(() => {})
+    rt.register('w', pid)
+    const backoff = { initialMs: 1e6 }
+    rt.pathSuperviseWithFactory('/sup', pid, () => rt.spawn(() => {}), 'restartone', { backoff })
+    rt.kill(pid)
+    assert.equal(rt.sendNamed('w', 'parked'), true)
+    assert.equal(rt.terminateChild('/sup', pid), true)
+    assert.equal(rt.terminateChild('/sup', pid), false)
+    assert.equal(rt.sendNamed('w', 'nobody'), false)
+    const { dead, parked, names, timers } = await quiet(rt)
+    assert.deepEqual([dead.killed, parked, names, timers], [1, 0, 0, 0])
   })
 
   test('has a factory for each child and no more', (t) => {

@@ -83,7 +83,7 @@ const ENDS = {
   ],
 }
 
-describe('fault 36: the main process lives on and ends with code 0 after', {
+describe('fault row 36: the main process lives on and ends with code 0 after', {
   concurrency: 2,
 }, () => {
   for (const [name, [code, expected]] of Object.entries(ENDS)) {

@@ -60,6 +60,8 @@ const SLAB = 16384
 /** Bytes and messages of the outbox. */
 const STAGE = 65536
 const OUT_MAX = 1024
+/** Events that are told as numbers at a time (`TOLD_MAX` of src/node/entries.rs). */
+const TOLD_MAX = 64
 /** Calls that this loop has answered itself, until the core is told. */
 const ANSWERED_MAX = 512
 
@@ -96,6 +98,8 @@ class Border {
   records = new Int32Array(memory(BATCH_MAX * RECORD * 4))
   senders = new Float64Array(memory(BATCH_MAX * 8))
   clock = new Float64Array(memory(8))
+  /** Events that are numbers: kind, key and two more of each. */
+  told = new Float64Array(memory(TOLD_MAX * 32))
   stage = new Uint8Array(memory(STAGE))
   outPids = new Float64Array(memory(OUT_MAX * 16))
   outLengths = new Int32Array(memory(OUT_MAX * 4))
@@ -110,9 +114,9 @@ class Border {
   constructor(options, wake, arm) {
     this.ctl.fill(0)
     const { ctl, records, senders, clock, stage, outPids, outLengths, outCalls } = this
-    const { callKeys, answered, nudged } = this
+    const { callKeys, answered, nudged, told } = this
     const out = { stage, outPids, outLengths, outCalls, answered }
-    const shared = { ctl, records, senders, callKeys, clock, nudged, ...out }
+    const shared = { ctl, records, senders, callKeys, clock, nudged, told, ...out }
     try {
       // No closure of this lane makes errors: the native half refers to it for as long as the lane refers to the native half.
       this.native = createLane(options, shared, wake, makeError)

@@ -59,6 +59,9 @@ class Lane {
 
   #turns
   #nudged
+  #told
+  /** Whether events that are numbers are being dealt with. */
+  #telling = false
   #actors = new Actors()
   #outbox
   #speech
@@ -85,15 +88,11 @@ class Lane {
     this.#onClosed = onClosed
     const actors = this.#actors
     const failures = new Failures(report)
-    const turns = new Turns(
-      options.timeSliceMs,
-      () => this.#drain.work(),
-      () => {
-        failures.newTurn()
-        hold.settle()
-        this.tracing.look()
-      },
-    )
+    const turns = new Turns(options.timeSliceMs, () => {
+      failures.newTurn()
+      hold.settle()
+      this.tracing.look()
+    })
     const hold = new Hold(
       () => turns.note(),
       () => this.native.hasDelays(),
@@ -106,6 +105,7 @@ class Lane {
       )
       this.native = border.native
       this.#nudged = border.nudged
+      this.#told = border.told
       const outbox = new Outbox(border)
       const waits = new Waits()
       const speech = new Speech(border, actors)
@@ -124,7 +124,7 @@ class Lane {
       const virtuals = new Virtuals(this, border, shared)
       this.#virtuals = virtuals
       this.#drain = new Drain(this, border, { ...shared, requests, virtuals, events })
-      turns.begin(border)
+      turns.begin(border, this.#drain)
     })
     this.tracing = new Tracing(this, this.#supervisors, log)
     this.#turns = turns
@@ -504,12 +504,32 @@ class Lane {
   #events() {
     // Before they are fetched: what comes later is seen then.
     this.#nudged[CALL_ENDED] = 0
-    for (const event of this.native.events()) {
-      if (typeof event === 'number') this.#pulls.signal(Math.floor(event / 4), event % 4)
-      else if (event[0] === 0) this.#requests.done(event[1], event[2])
-      else this.#event(event)
+    // A factory that is called below may come here again: then what is told stays as it is.
+    const events = this.native.events(!this.#telling)
+    if (typeof events === 'number') {
+      this.#telling = true
+      try {
+        this.#tell(events)
+      } finally {
+        this.#telling = false
+      }
+    } else {
+      for (const event of events) {
+        if (typeof event === 'number') this.#pulls.signal(Math.floor(event / 4), event % 4)
+        else if (event[0] === 0) this.#requests.done(event[1], event[2])
+        else this.#event(event)
+      }
     }
     this.#failures.settle()
+  }
+
+  /** Events that are numbers: ends and starts. */
+  #tell(count) {
+    const told = this.#told
+    for (let at = 0; at < count * 4; at += 4) {
+      if (told[at] === 3) this.#ended(told[at + 2])
+      else this.#supervisors.start(told[at + 1], told[at + 2], told[at + 3] || null)
+    }
   }
 
   #event([kind, key, a, b, c, d, ...rest]) {

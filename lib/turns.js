@@ -33,18 +33,19 @@ class Turns {
   #trigger = undefined
   #border = undefined
   #sliceMs
-  #work
+  #drainer
   #over
 
-  /** `work` handles messages until there are none (`false`) or the slice is over (`true`); `over` is called after a turn. */
-  constructor(sliceMs, work, over) {
+  /** `over` is called after a turn. */
+  constructor(sliceMs, over) {
     this.#sliceMs = sliceMs
-    this.#work = work
     this.#over = over
   }
 
-  begin(border) {
+  /** `drain.work()` handles messages until there are none (`false`) or the slice is over (`true`). */
+  begin(border, drain) {
     this.#border = border
+    this.#drainer = drain
     this.nudged = border.nudged
     this.#prepare()
   }
@@ -55,7 +56,7 @@ class Turns {
       this.#trigger = resolve
     }).then(() => {
       this.#prepare()
-      this.#drain()
+      this.#drain(false)
     })
   }
 
@@ -64,7 +65,7 @@ class Turns {
     if (this.running || this.#armed) return
     this.#armed = true
     if (!this.#fresh && this.sliceIsOver()) {
-      inRoot(() => setImmediate(() => this.#drainFresh()))
+      inRoot(() => setImmediate(this.#drain, true))
     } else {
       this.#trigger()
     }
@@ -74,7 +75,7 @@ class Turns {
   wake() {
     if (this.#armed || this.running || this.#disposed) return
     this.#armed = true
-    this.#drainFresh()
+    this.#drain(true)
   }
 
   /** Whether there is time for more in this turn, in which the caller does something of its own. */
@@ -103,12 +104,12 @@ class Turns {
     return false
   }
 
-  #drainFresh() {
-    this.#fresh = true
-    this.#drain()
-  }
-
-  #drain() {
+  /**
+   * `fresh`: a turn of the loop begins. A function by itself, as every frame between the loop and a handler makes what the
+   * handler throws dearer: an error notes them all.
+   */
+  #drain = (fresh) => {
+    if (fresh) this.#fresh = true
     // A drain that was armed before the runtime was closed.
     if (this.#disposed) return
     this.running = true
@@ -116,14 +117,14 @@ class Turns {
     if (this.#fresh) this.#beginSlice()
     let more = false
     try {
-      more = this.#work()
+      more = this.#drainer.work()
     } finally {
       this.running = false
     }
     if (more) {
       this.yields++
       this.#armed = true
-      setImmediate(() => this.#drainFresh())
+      setImmediate(this.#drain, true)
     }
   }
 

@@ -113,7 +113,7 @@ fn ticks_do_not_pile_up_in_a_mailbox_that_nobody_empties() {
 }
 
 #[test]
-fn fault_14_a_timer_does_not_fire_after_stop() {
+fn fault_row_14_a_timer_does_not_fire_after_stop() {
     let w = world();
     for i in 0..1_000 {
         w.rt.send_after(w.actor, MS * (10 + i), b"x").unwrap();

@@ -101,7 +101,7 @@ fn a_kill_of_a_stopping_actor_ends_it_at_once_though_it_was_not_alive() {
 }
 
 #[test]
-fn a_handler_that_never_returns_is_abandoned_after_the_stop_timeout_and_reported() {
+fn fault_row_8_a_handler_that_never_returns_is_abandoned_after_the_stop_timeout_and_reported() {
     let (rt, clock) = frozen();
     let (tx, failures) = mpsc::channel();
     rt.on_failure(move |info| tx.send(info).expect("the test listens"));
@@ -387,7 +387,7 @@ fn the_last_handle_may_go_on_the_timer_thread() {
 }
 
 #[test]
-fn a_lane_that_closes_takes_its_actors_and_its_batch_with_it() {
+fn fault_row_36_a_lane_that_closes_takes_its_actors_and_its_batch_with_it() {
     let (rt, _) = frozen();
     let (mut dying, mut other) = (Host::open(&rt), Host::open(&rt));
     let (gone, stays) = (dying.spawn(), other.spawn());

@@ -49,7 +49,7 @@ fn two_thousand_runtimes_come_and_go_without_a_trace() {
 }
 
 #[test]
-fn row_44_300_000_spawn_stop_cycles_leave_memory_flat() {
+fn fault_row_44_300_000_spawn_stop_cycles_leave_memory_flat() {
     let _alone = alone();
     let rt = runtime(1);
     let mut host = Host::open(&rt);
@@ -78,7 +78,7 @@ fn row_44_300_000_spawn_stop_cycles_leave_memory_flat() {
 }
 
 #[test]
-fn row_44_a_million_call_timeouts_at_a_stuck_actor_leave_nothing_behind() {
+fn fault_row_44_a_million_call_timeouts_at_a_stuck_actor_leave_nothing_behind() {
     let _alone = alone();
     let (rt, clock) = frozen();
     let mut host = Host::open(&rt);
@@ -105,7 +105,7 @@ fn row_44_a_million_call_timeouts_at_a_stuck_actor_leave_nothing_behind() {
 }
 
 #[test]
-fn row_44_a_million_call_timeouts_of_handed_calls_leave_nothing_behind() {
+fn fault_row_44_a_million_call_timeouts_of_handed_calls_leave_nothing_behind() {
     let _alone = alone();
     let (rt, clock) = frozen();
     let mut host = Host::open(&rt);

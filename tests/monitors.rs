@@ -214,7 +214,7 @@ fn a_chain_of_links_as_long_as_there_are_actors_needs_no_stack() {
 }
 
 #[test]
-fn fault_44_monitor_and_link_cycles_leave_memory_flat() {
+fn fault_row_44_monitor_and_link_cycles_leave_memory_flat() {
     let rt = runtime(1);
     let (target, watcher) = (idle(&rt), puller(&rt));
     let cycles = |n: usize| {

@@ -53,7 +53,7 @@ impl World {
 }
 
 #[test]
-fn fault_07_dropnew_refuses_the_new() {
+fn fault_row_7_dropnew_refuses_the_new() {
     let w = world();
     let a = w.actor(1, Some(2));
     assert_eq!(w.flood(a), [true, true, false, false, false]);
@@ -63,7 +63,7 @@ fn fault_07_dropnew_refuses_the_new() {
 }
 
 #[test]
-fn fault_07_dropold_keeps_the_newest() {
+fn fault_row_7_dropold_keeps_the_newest() {
     let w = world();
     let a = w.actor(1, Some(2));
     w.rt.set_overflow_policy(a, Overflow::DropOld).unwrap();
@@ -75,7 +75,7 @@ fn fault_07_dropold_keeps_the_newest() {
 }
 
 #[test]
-fn fault_07_redirect_sends_the_new_elsewhere() {
+fn fault_row_7_redirect_sends_the_new_elsewhere() {
     let w = world();
     let (a, b) = (w.actor(1, Some(2)), w.actor(2, Some(2)));
     w.rt.set_overflow_policy(a, Overflow::Redirect(b)).unwrap();
@@ -85,7 +85,7 @@ fn fault_07_redirect_sends_the_new_elsewhere() {
 }
 
 #[test]
-fn fault_07_spill_moves_the_oldest_and_loses_nothing() {
+fn fault_row_7_spill_moves_the_oldest_and_loses_nothing() {
     let w = world();
     let (a, b) = (w.actor(1, Some(2)), w.actor(2, None));
     w.rt.set_overflow_policy(a, Overflow::Spill(b)).unwrap();
@@ -168,7 +168,7 @@ fn a_displaced_call_is_told_so() {
 }
 
 #[test]
-fn timers_and_calls_obey_the_policy_too() {
+fn fault_row_7_timers_and_calls_obey_the_policy_too() {
     let w = world();
     let a = w.actor(1, Some(1));
     w.rt.send_interval(a, MS, b"t").unwrap();
@@ -209,7 +209,7 @@ fn cycles_are_refused_when_they_are_set() {
 }
 
 #[test]
-fn block_refuses_who_cannot_wait_and_lets_in_who_can_in_order() {
+fn fault_row_7_block_refuses_who_cannot_wait_and_lets_in_who_can_in_order() {
     let w = world();
     let a = w.actor(1, Some(1));
     w.rt.set_overflow_policy(a, Overflow::Block).unwrap();

@@ -203,7 +203,7 @@ fn children_end_before_their_parent_is_heard_of_and_deeper_ones_first() {
 }
 
 #[test]
-fn fault_06_a_child_spawned_under_a_dying_parent_never_survives_it() {
+fn fault_row_6_a_child_spawned_under_a_dying_parent_never_survives_it() {
     let rt = Runtime::new(Config::default()).unwrap();
     let lane = rt.open_lane(|| {});
     for _ in 0..300 {

@@ -90,7 +90,7 @@ fn many(max: u32) -> SupervisorOptions {
 }
 
 #[test]
-fn fault_01_and_12_a_crash_loses_one_message_and_the_replacement_has_the_rest_and_the_name() {
+fn fault_rows_1_and_12_a_crash_loses_one_message_and_the_replacement_has_the_rest_and_the_name() {
     let rt = runtime(2);
     let log = Log::default();
     let pid = supervised(&rt, "/svc", "w", &log, child(Restart::Permanent, Strategy::One));
@@ -199,7 +199,7 @@ fn which_ends_are_followed_by_a_restart() {
 }
 
 #[test]
-fn fault_05_restartall_stops_in_reverse_and_starts_in_order_and_loses_nothing() {
+fn fault_row_5_restartall_stops_in_reverse_and_starts_in_order_and_loses_nothing() {
     for (strategy, stops, starts) in [
         (Strategy::One, vec!["b"], vec!["b"]),
         (Strategy::Rest, vec!["b", "c"], vec!["b", "c"]),
@@ -247,7 +247,7 @@ fn fault_05_restartall_stops_in_reverse_and_starts_in_order_and_loses_nothing() 
 }
 
 #[test]
-fn fault_04_a_crash_loop_ends_the_supervisor_and_escalates_once() {
+fn fault_row_4_a_crash_loop_ends_the_supervisor_and_escalates_once() {
     let rt = runtime(1);
     let log = Log::default();
     let failures = Log::default();
@@ -305,7 +305,7 @@ fn a_supervisor_with_none_above_is_gone_for_good() {
 }
 
 #[test]
-fn fault_03_a_factory_that_fails_counts_as_a_failed_restart() {
+fn fault_row_3_a_factory_that_fails_counts_as_a_failed_restart() {
     let rt = runtime(1);
     let log = Log::default();
     let pid = rt.spawn(worker("w", &log)).unwrap();
@@ -391,6 +391,75 @@ fn terminate_child_stops_without_a_restart_and_removal_lets_children_live() {
     quiet(&rt);
     assert_eq!(rt.metrics().books.restarts, 0);
     rt.close(PATIENCE).unwrap();
+}
+
+#[test]
+fn terminate_child_ends_one_that_waits_for_its_restart() {
+    let (rt, clock) = support::frozen();
+    let log = Log::default();
+    let backoff = Backoff { initial_ms: 100.0, jitter: 0.0, ..Backoff::default() };
+    let sup = SupervisorOptions { backoff: Some(backoff), ..many(10) };
+    rt.create_path_supervisor("/svc", sup).unwrap();
+    let pid = supervised(&rt, "/svc", "w", &log, child(Restart::Permanent, Strategy::One));
+    rt.kill(pid);
+    until("the wait has begun", || rt.metrics().timers > 0);
+    assert!(rt.send_named("w", b"parked"));
+    assert!(!rt.terminate_child("/other", pid).unwrap());
+    assert!(rt.terminate_child("/svc", pid).unwrap());
+    assert!(!rt.terminate_child("/svc", pid).unwrap());
+    assert!(!rt.send_named("w", b"nobody's"));
+    pass(&rt, &clock, 1_000);
+    quiet(&rt);
+    let m = rt.metrics();
+    assert_eq!((m.actors, m.names, m.books.restarts, m.books.parked), (0, 0, 0, 0));
+    assert_eq!(m.books.dead[ExitReason::Killed as usize], 1);
+    rt.audit().unwrap();
+}
+
+#[test]
+fn terminate_child_during_its_start_discards_what_the_factory_answers() {
+    let rt = runtime(1);
+    let log = Log::default();
+    let pid = rt.spawn(worker("w", &log)).unwrap();
+    let (asked, start) = mpsc::channel();
+    let make = move |r: StartRequest| asked.send(r.ticket).is_ok();
+    let options = child(Restart::Permanent, Strategy::One);
+    rt.path_supervise_with_factory("/svc", pid, make, options, SupervisorOptions::default())
+        .unwrap();
+    rt.kill(pid);
+    let ticket = start.recv_timeout(PATIENCE).unwrap();
+    assert!(rt.terminate_child("/svc", pid).unwrap());
+    rt.set_start_at_hand(ticket);
+    let late = rt.spawn(worker("w", &log)).unwrap();
+    rt.set_start_at_hand(0);
+    rt.start_over(ticket, Ok(late));
+    assert_eq!(joined(&rt, late).reason, ExitReason::Killed);
+    assert_eq!(rt.path_supervisor_children("/svc").unwrap(), []);
+    quiet(&rt);
+}
+
+#[test]
+fn fault_row_14_a_timer_of_one_that_is_replaced_does_not_reach_the_replacement() {
+    let (rt, clock) = support::frozen();
+    let log = Log::default();
+    let mut pid = supervised(&rt, "/svc", "w", &log, child(Restart::Permanent, Strategy::One));
+    for end in ["kill", "stop", "boom"] {
+        rt.send_after(pid, Duration::from_millis(10), b"late").unwrap();
+        rt.send_interval(pid, Duration::from_millis(10), b"tick").unwrap();
+        match end {
+            "kill" => assert!(rt.kill(pid)),
+            "stop" => assert!(rt.stop(pid)),
+            _ => assert!(rt.send(pid, b"boom")),
+        }
+        pid = replaced(&rt, "w", pid);
+        assert_eq!(rt.metrics().delays, 0);
+    }
+    pass(&rt, &clock, 1_000);
+    assert!(rt.send(pid, b"mine"));
+    quiet(&rt);
+    let handled: Vec<_> = log.take().into_iter().filter(|e| e.starts_with("w:")).collect();
+    assert_eq!(handled, ["w:mine"]);
+    rt.audit().unwrap();
 }
 
 #[test]

@@ -6,7 +6,7 @@ use iris::{ChildSpec, Context, Crash, CrashInfo, Message, Pid, Runtime, Supervis
 use support::{Fallible, PATIENCE, quiet, rss, runtime, until};
 
 #[test]
-fn fault_44_restarts_leave_nothing_behind() {
+fn fault_row_44_restarts_leave_nothing_behind() {
     let rt = runtime(1);
     let options = SupervisorOptions {
         max_restarts: Some(u32::MAX),

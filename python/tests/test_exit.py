@@ -263,13 +263,13 @@ def exits(n: int) -> list[int]:
     return [run_program(LIVE_UNDER_LOAD).returncode for _ in range(n)]
 
 
-def test_fault_38_fifty_exits_with_live_threads() -> None:
+def test_fault_row_38_fifty_exits_with_live_threads() -> None:
     assert exits(50) == [0] * 50
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
-def test_fault_38_five_hundred_exits_with_live_threads() -> None:
+def test_fault_row_38_five_hundred_exits_with_live_threads() -> None:
     assert exits(500) == [0] * 500
 
 

@@ -60,7 +60,7 @@ def counts(rt: Runtime) -> dict[str, int]:
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("policy", POLICIES)
-def test_fault_7_counts_exactly(rt: Runtime, gate: Gate, policy: Any, way: str) -> None:
+def test_fault_row_7_counts_exactly(rt: Runtime, gate: Gate, policy: Any, way: str) -> None:
     expected = POLICIES[policy]
     contexts: list[Context] = []
 

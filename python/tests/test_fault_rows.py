@@ -17,7 +17,7 @@ from iris import Context, Runtime, errors
 
 
 @pytest.mark.parametrize("end", ["stop", "kill", "crash"])
-def test_fault_6_a_child_spawned_while_its_parent_dies_never_survives_it(
+def test_fault_row_6_a_child_spawned_while_its_parent_dies_never_survives_it(
     rt: Runtime, end: str
 ) -> None:
     for _ in range(30):
@@ -42,7 +42,7 @@ def test_fault_6_a_child_spawned_while_its_parent_dies_never_survives_it(
     check_books(rt)
 
 
-def test_fault_6_also_when_other_threads_spawn_it(rt: Runtime) -> None:
+def test_fault_row_6_also_when_other_threads_spawn_it(rt: Runtime) -> None:
     for _ in range(50):
         parent = rt.spawn(lambda msg: None)
         begun = threading.Event()
@@ -66,7 +66,7 @@ def test_fault_6_also_when_other_threads_spawn_it(rt: Runtime) -> None:
     check_books(rt)
 
 
-def test_fault_8_a_handler_that_never_returns_is_abandoned_and_reported(rt: Runtime) -> None:
+def test_fault_row_8_a_handler_that_never_returns_is_abandoned_and_reported(rt: Runtime) -> None:
     gate = Gate()
     reports: list[Any] = []
     reported = threading.Event()
@@ -93,7 +93,7 @@ def test_fault_8_a_handler_that_never_returns_is_abandoned_and_reported(rt: Runt
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-def test_fault_13_each_message_sees_exactly_one_version(rt: Runtime, is_async: bool) -> None:
+def test_fault_row_13_each_message_sees_exactly_one_version(rt: Runtime, is_async: bool) -> None:
     senders, swaps = 3, 40
     sent = [0] * senders
     enough = threading.Event()
@@ -137,7 +137,7 @@ def test_fault_13_each_message_sees_exactly_one_version(rt: Runtime, is_async: b
     check_books(rt)
 
 
-def test_fault_13_a_swap_that_raises_changes_nothing_and_neither_does_rollback(
+def test_fault_row_13_a_swap_that_raises_changes_nothing_and_neither_does_rollback(
     rt: Runtime,
 ) -> None:
     pid = rt.spawn(lambda msg: b"first")
@@ -166,7 +166,9 @@ def test_fault_13_a_swap_that_raises_changes_nothing_and_neither_does_rollback(
 
 
 @pytest.mark.parametrize("end", ["stop", "kill", "crash"])
-def test_fault_14_no_timer_is_delivered_after_its_actor_has_ended(rt: Runtime, end: str) -> None:
+def test_fault_row_14_no_timer_is_delivered_after_its_actor_has_ended(
+    rt: Runtime, end: str
+) -> None:
     pids: list[int] = []
     over: set[int] = set()
     late: list[int] = []
@@ -246,7 +248,7 @@ with Runtime() as rt:
 
 
 @pytest.mark.skipif(sys.platform != "linux" or not shutil.which("cc"), reason="needs LD_PRELOAD")
-def test_fault_15_a_wall_clock_that_jumps_leaves_timers_alone(tmp_path: Path) -> None:
+def test_fault_row_15_a_wall_clock_that_jumps_leaves_timers_alone(tmp_path: Path) -> None:
     source, library = tmp_path / "jumps.c", tmp_path / "jumps.so"
     source.write_text(JUMPS)
     subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True)

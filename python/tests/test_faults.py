@@ -48,7 +48,7 @@ class BadReprError(BaseException):
     ],
     ids=lambda e: type(e).__name__,
 )
-def test_fault_01_a_handler_that_raises_ends_its_actor_only(
+def test_fault_row_1_a_handler_that_raises_ends_its_actor_only(
     rt: Runtime, error: BaseException
 ) -> None:
     def handler(msg: bytes) -> None:
@@ -70,7 +70,7 @@ def test_fault_01_a_handler_that_raises_ends_its_actor_only(
     assert m["dead"]["crash"] == 4
 
 
-def test_fault_01_a_handler_that_recurses_without_end(rt: Runtime) -> None:
+def test_fault_row_1_a_handler_that_recurses_without_end(rt: Runtime) -> None:
     def handler(msg: bytes) -> None:
         handler(msg)
 
@@ -81,7 +81,7 @@ def test_fault_01_a_handler_that_recurses_without_end(rt: Runtime) -> None:
     settle(rt)
 
 
-def test_fault_02_a_panic_in_a_callback_is_a_typed_error(rt: Runtime) -> None:
+def test_fault_row_2_a_panic_in_a_callback_is_a_typed_error(rt: Runtime) -> None:
     """What a callback raises while the core calls it comes back as an error, never as an abort."""
 
     class Hostile:
@@ -114,7 +114,7 @@ def test_fault_02_a_panic_in_a_callback_is_a_typed_error(rt: Runtime) -> None:
     assert check_books(rt)["refused"]["no_such_actor"] + check_books(rt)["refused"]["foreign"] == 1
 
 
-def test_fault_09_late_reply_is_dropped_and_counted(rt: Runtime) -> None:
+def test_fault_row_9_late_reply_is_dropped_and_counted(rt: Runtime) -> None:
     entered = threading.Event()
     go = threading.Event()
     waited: list[bool] = []
@@ -136,7 +136,7 @@ def test_fault_09_late_reply_is_dropped_and_counted(rt: Runtime) -> None:
     assert (m["late_replies"], m["call_timeouts"], m["handled"]) == (1, 1, 2)
 
 
-def test_fault_10_caller_dies_in_mid_call(rt: Runtime, gate: Gate) -> None:
+def test_fault_row_10_caller_dies_in_mid_call(rt: Runtime, gate: Gate) -> None:
     slow = rt.spawn(gate)
     asking = threading.Event()
 
@@ -157,7 +157,7 @@ def test_fault_10_caller_dies_in_mid_call(rt: Runtime, gate: Gate) -> None:
     assert rt.is_alive(slow)
 
 
-def test_fault_11_call_cycles_end_by_the_deadline_and_self_calls_at_once(rt: Runtime) -> None:
+def test_fault_row_11_call_cycles_end_by_the_deadline_and_self_calls_at_once(rt: Runtime) -> None:
     pids: list[int] = []
     seen: list[str] = []
 
@@ -192,7 +192,7 @@ def test_fault_11_call_cycles_end_by_the_deadline_and_self_calls_at_once(rt: Run
     check_books(rt)
 
 
-def test_fault_12_stop_with_a_full_mailbox_buries_all_of_it(rt: Runtime, gate: Gate) -> None:
+def test_fault_row_12_stop_with_a_full_mailbox_buries_all_of_it(rt: Runtime, gate: Gate) -> None:
     pid = rt.spawn_py_handler_bounded(gate, 100, 1000)
     rt.send(pid, b"runs")
     gate.wait_entered()
@@ -206,7 +206,7 @@ def test_fault_12_stop_with_a_full_mailbox_buries_all_of_it(rt: Runtime, gate: G
     assert m["refused"]["full"] == 500
 
 
-def test_fault_08_a_handler_that_never_returns_is_given_up_and_the_others_go_on(
+def test_fault_row_8_a_handler_that_never_returns_is_given_up_and_the_others_go_on(
     rt: Runtime, gate: Gate
 ) -> None:
     stuck = rt.spawn(gate)
@@ -235,7 +235,7 @@ def test_fault_08_a_handler_that_never_returns_is_given_up_and_the_others_go_on(
     assert m["dead"]["timeout"] + m["dead"]["shutdown"] == 2
 
 
-def test_fault_08_a_killed_handler_that_never_returns_is_replaced_too(gate: Gate) -> None:
+def test_fault_row_8_a_killed_handler_that_never_returns_is_replaced_too(gate: Gate) -> None:
     with Runtime(stop_timeout=0.05) as rt:
         stuck = rt.spawn(gate)
         rt.send(stuck, b"")
@@ -247,7 +247,7 @@ def test_fault_08_a_killed_handler_that_never_returns_is_replaced_too(gate: Gate
         check_books(rt)
 
 
-def test_fault_08_what_a_given_up_handler_tries_is_refused(rt: Runtime) -> None:
+def test_fault_row_8_what_a_given_up_handler_tries_is_refused(rt: Runtime) -> None:
     entered, go, done = threading.Event(), threading.Event(), threading.Event()
     refused: list[BaseException] = []
     got: list[bytes] = []
@@ -280,7 +280,7 @@ def test_fault_08_what_a_given_up_handler_tries_is_refused(rt: Runtime) -> None:
     check_books(rt)
 
 
-def test_fault_08_a_kill_after_a_stop_does_not_strand_the_lane(rt_quick_stop: Runtime) -> None:
+def test_fault_row_8_a_kill_after_a_stop_does_not_strand_the_lane(rt_quick_stop: Runtime) -> None:
     rt = rt_quick_stop
     entered, go = threading.Event(), threading.Event()
 
@@ -331,7 +331,7 @@ SIGTERM_PROGRAM = """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
-def test_fault_36_sigterm_in_mid_call_exits_with_0() -> None:
+def test_fault_row_36_sigterm_in_mid_call_exits_with_0() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(SIGTERM_PROGRAM)],
         stdout=subprocess.PIPE,
@@ -345,7 +345,7 @@ def test_fault_36_sigterm_in_mid_call_exits_with_0() -> None:
         assert child.returncode == 0, stderr
 
 
-def test_fault_37_blocking_calls_refuse_to_block_a_lane(rt: Runtime) -> None:
+def test_fault_row_37_blocking_calls_refuse_to_block_a_lane(rt: Runtime) -> None:
     echo = rt.spawn(lambda msg: msg)
     blocking: dict[str, Callable[[], Any]] = {
         "call_blocking": lambda: rt.call_blocking(echo, b""),
@@ -418,7 +418,7 @@ CTRL_C_PROGRAM = """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
-def test_fault_40_sigint_ends_a_blocking_wait_of_the_main_thread() -> None:
+def test_fault_row_40_sigint_ends_a_blocking_wait_of_the_main_thread() -> None:
     done = run_program(CTRL_C_PROGRAM)
     assert done.returncode == 0, done.stderr
     took = {
@@ -428,7 +428,7 @@ def test_fault_40_sigint_ends_a_blocking_wait_of_the_main_thread() -> None:
     assert max(took.values()) < 0.2 + 0.3, took  # 200 ms, and what a busy machine adds
 
 
-def test_fault_40_other_threads_wait_without_waking(rt: Runtime, gate: Gate) -> None:
+def test_fault_row_40_other_threads_wait_without_waking(rt: Runtime, gate: Gate) -> None:
     """A wait on a thread that is not the main one costs no CPU time."""
     pid = rt.spawn(gate)
     cost: list[float] = []
@@ -446,7 +446,7 @@ def test_fault_40_other_threads_wait_without_waking(rt: Runtime, gate: Gate) -> 
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_fault_39_fork_after_start() -> None:
+def test_fault_row_39_fork_after_start() -> None:
     done = run_program("""
         import os, sys, warnings
         from iris import Runtime, errors

@@ -22,7 +22,7 @@ def script(tmp_path: Any, source: str) -> list[str]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="prctl(PR_SET_MDWE)")
-def test_fault_42_a_compile_that_fails_in_mid_run_is_interpreted_and_reported(
+def test_fault_row_42_a_compile_that_fails_in_mid_run_is_interpreted_and_reported(
     tmp_path: Any,
 ) -> None:
     command = script(

@@ -168,7 +168,7 @@ def test_errors_are_the_builtins_too(nodes: Nodes) -> None:
             a.listen(bad)
 
 
-def test_fault_31_secrets(nodes: Nodes) -> None:
+def test_fault_row_31_secrets(nodes: Nodes) -> None:
     a, b = nodes
     addr = b.listen(LOCAL, secret="swordfish")
     b.register("echo", b.spawn(lambda msg: msg))
@@ -263,7 +263,7 @@ def child() -> Iterator[tuple[subprocess.Popen[str], str]]:
 BRISK: dict[str, Any] = {"heartbeat_ms": 50, "down_after_ms": 1500, "resume_window_ms": 1500}
 
 
-def test_fault_17_and_18_killed_and_stopped_processes(
+def test_fault_rows_17_and_18_killed_and_stopped_processes(
     rt: Runtime, child: tuple[subprocess.Popen[str], str]
 ) -> None:
     other, addr = child
@@ -285,7 +285,7 @@ def test_fault_17_and_18_killed_and_stopped_processes(
     assert ended.reason == "node_down"
 
 
-def test_fault_16_a_held_gil_is_stalled_not_down(
+def test_fault_row_16_a_held_gil_is_stalled_not_down(
     rt: Runtime,
     child: tuple[subprocess.Popen[str], str],
     wait_until: Callable[[Callable[[], bool]], None],
@@ -303,7 +303,7 @@ def test_fault_16_a_held_gil_is_stalled_not_down(
     assert rt.is_alive(block)
 
 
-def test_fault_28_goodbye(rt: Runtime, child: tuple[subprocess.Popen[str], str]) -> None:
+def test_fault_row_28_goodbye(rt: Runtime, child: tuple[subprocess.Popen[str], str]) -> None:
     other, addr = child
     proxy = rt.resolve_remote(addr, "it")
     assert proxy is not None

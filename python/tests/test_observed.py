@@ -238,7 +238,7 @@ def test_a_matcher_may_fetch_messages_itself(rt: Runtime) -> None:
     check_books(rt)
 
 
-def test_fault_37_blocking_is_refused_where_it_would_stop_the_world(rt: Runtime) -> None:
+def test_fault_row_37_blocking_is_refused_where_it_would_stop_the_world(rt: Runtime) -> None:
     pid = rt.spawn_with_path_observed(100, "/probe")
     seen: list[type] = []
 

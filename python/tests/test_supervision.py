@@ -66,7 +66,7 @@ def held(rt: Runtime) -> threading.Event:
     return go
 
 
-def test_fault_01_and_12_a_crash_loses_one_message(rt: Runtime) -> None:
+def test_fault_rows_1_and_12_a_crash_loses_one_message(rt: Runtime) -> None:
     crashes: list[Any] = []
     rt.on_crash(crashes.append)
     worker = Worker(rt)
@@ -134,7 +134,7 @@ def test_which_ends_are_followed_by_a_restart(
         assert rt.whereis("w") is None
 
 
-def test_fault_04_a_crash_loop_ends_the_supervisor(rt: Runtime) -> None:
+def test_fault_row_4_a_crash_loop_ends_the_supervisor(rt: Runtime) -> None:
     crashes: list[Any] = []
     rt.on_crash(crashes.append)
     worker = Worker(rt)
@@ -155,7 +155,9 @@ def test_fault_04_a_crash_loop_ends_the_supervisor(rt: Runtime) -> None:
     ("strategy", "started"),
     [("restartone", ["b"]), ("restforone", ["b", "c"]), ("restartall", ["a", "b", "c"])],
 )
-def test_fault_05_strategies_start_in_order(rt: Runtime, strategy: Any, started: list[str]) -> None:
+def test_fault_row_5_strategies_start_in_order(
+    rt: Runtime, strategy: Any, started: list[str]
+) -> None:
     log: list[str] = []
     events: list[str | None] = []
     rt.on_restart(lambda e: events.append(e.id))
@@ -188,7 +190,7 @@ def test_fault_05_strategies_start_in_order(rt: Runtime, strategy: Any, started:
     assert rt.get_metrics()["actors"] == 0
 
 
-def test_fault_03_a_factory_that_fails_is_a_failed_restart(rt: Runtime) -> None:
+def test_fault_row_3_a_factory_that_fails_is_a_failed_restart(rt: Runtime) -> None:
     events: list[SupervisionEvent] = []
     rt.on_supervision(events.append)
     rt.on_crash(lambda info: None)
@@ -215,6 +217,45 @@ def test_fault_03_a_factory_that_fails_is_a_failed_restart(rt: Runtime) -> None:
     settle(rt)
     assert worker.got == [b"kept"]
     assert "restarted" in repr(events[-1])
+
+
+def test_fault_row_3_a_pull_actor_that_raises_as_it_begins_counts(rt: Runtime) -> None:
+    events: list[str] = []
+    downs: list[str | None] = []
+    rt.on_supervision(lambda event: events.append(event.event))
+    begin = threading.Event()
+
+    def body(mailbox: Any) -> None:
+        begin.wait()
+        raise LookupError("not even begun")
+
+    def start() -> int:
+        return rt.spawn_with_mailbox(body)
+
+    pid = start()
+    rt.monitor(pid, lambda down: downs.append(down.reason))
+    rt.path_supervise_with_factory("/svc", pid, start, "restartone", max_restarts=2)
+    begin.set()
+    until(lambda: "gave_up" in events)
+    assert events == ["restarted", "restarted", "gave_up"]
+    settle(rt)
+    assert downs == ["crash"]
+    assert rt.get_metrics()["actors"] == 0
+
+
+def test_terminate_child_ends_one_that_waits_for_its_restart(rt: Runtime) -> None:
+    pid = rt.spawn(lambda msg: None)
+    rt.register("w", pid)
+    rt.create_path_supervisor("/sup", backoff={"initial_ms": 1_000_000})
+    rt.path_supervise_with_factory("/sup", pid, lambda: rt.spawn(lambda msg: None), "restartone")
+    rt.kill(pid)
+    assert rt.send_named("w", b"parked") is True
+    assert rt.terminate_child("/sup", pid) is True
+    assert rt.terminate_child("/sup", pid) is False
+    assert rt.send_named("w", b"nobody") is False
+    settle(rt)
+    metrics = rt.get_metrics()
+    assert (metrics["dead"]["killed"], metrics["parked"], metrics["names"]) == (1, 0, 0)
 
 
 def test_a_factory_may_be_async_and_wait_in_between(rt: Runtime) -> None:

@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn fault_31_another_secret_or_none_is_refused() {
+    fn fault_row_31_another_secret_or_none_is_refused() {
         for (a, b) in [("swordfish", "password"), ("", "password"), ("swordfish", "")] {
             let (first, second, _) = talk(a, b);
             let refused = |r: &Result<Channel, Failure>| match r {
@@ -392,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn fault_31_a_replayed_opening_can_say_nothing() {
+    fn fault_row_31_a_replayed_opening_can_say_nothing() {
         let (_, _, recorded) = talk("swordfish", "swordfish");
         let mut out = Vec::new();
         let mut responder = Opening::new(Role::Responder, secret("swordfish"), &mut out);
@@ -406,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn fault_33_versions_without_a_common_one_are_refused() {
+    fn fault_row_33_versions_without_a_common_one_are_refused() {
         let mut out = Vec::new();
         let mut responder = Opening::new(Role::Responder, None, &mut out);
         let newer = Preamble { versions: (7, 9), secured: false, capabilities: 0 };

@@ -67,6 +67,8 @@ pub(super) struct Memory {
     /// Calls that JS has answered itself: low and high half of each.
     pub(super) answered: Shared,
     pub(super) clock: Shared,
+    /// Events that are numbers, four doubles each: see `entries::events`.
+    pub(super) told: Shared,
     /// Words that other threads set for JS.
     pub(super) nudged: FlagMemory,
 }

@@ -266,6 +266,7 @@ pub fn create_lane(
         call_keys: part("callKeys")?,
         answered: part("answered")?,
         clock: part("clock")?,
+        told: part("told")?,
         nudged: FlagMemory::of(&env, memory.get_named_property::<Object<'_>>("nudged")?)?,
     };
     let flags = memory.nudged.flags();

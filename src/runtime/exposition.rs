@@ -227,16 +227,53 @@ mod tests {
         assert!(nameless.is_empty(), "give these a name in NAMED: {nameless:?}");
     }
 
+    /// What stands in backticks in a cell of a Markdown table.
+    fn quoted(cell: &str) -> Vec<&str> {
+        cell.split('`').skip(1).step_by(2).collect()
+    }
+
     #[test]
-    fn every_metric_is_explained_in_the_docs() {
+    fn the_docs_explain_every_metric_and_no_other() {
         let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/observability.md");
         let page = std::fs::read_to_string(page).expect("the page is there");
-        for line in metrics().prometheus().lines() {
-            if let Some(rest) = line.strip_prefix("# TYPE ") {
-                let name = rest.split(' ').next().expect("a name");
-                let row = |end: char| page.contains(&format!("| `{name}{end}"));
-                assert!(row('`') || row('{'), "{name} is not explained");
-            }
+        // A row: the metric and its labels, its unit, its meaning with the values of `reason` where they are few.
+        let mut told = Vec::new();
+        for row in page.lines().filter(|l| l.starts_with("| `iris_")) {
+            let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+            let [metric, unit, meaning] = cells[..] else { panic!("{row}") };
+            assert!(!unit.is_empty() && meaning.len() > 3, "{row}");
+            let metric = quoted(metric)[0];
+            let (name, labels) = metric.split_once('{').unwrap_or((metric, "}"));
+            told.push((name.to_owned(), labels.trim_end_matches('}').to_owned()));
+        }
+        let text = metrics().prometheus();
+        let mut shown = Vec::new();
+        for name in text.lines().filter_map(|l| l.strip_prefix("# TYPE ")?.split(' ').next()) {
+            let series = text
+                .lines()
+                .find(|l| !l.starts_with('#') && l.starts_with(name))
+                .expect("each metric has a value");
+            let labels = series.split_once('{').map_or("", |(_, rest)| rest);
+            let labels: Vec<_> = labels
+                .split('}')
+                .next()
+                .unwrap_or_default()
+                .split(',')
+                .filter_map(|l| l.split('=').next())
+                .filter(|l| !l.is_empty() && *l != "le")
+                .collect();
+            shown.push((name.to_owned(), labels.join(",")));
+        }
+        told.sort();
+        shown.sort();
+        assert_eq!(told, shown, "left: docs/observability.md, right: prometheus()");
+        for name in ["iris_messages_refused_total", "iris_messages_dropped_total"] {
+            let row = page.lines().find(|l| l.contains(name)).expect("found above");
+            let told = quoted(row.rsplit(" | ").next().unwrap_or_default());
+            let of = format!("{name}{{reason=\"");
+            let shown: Vec<_> =
+                text.lines().filter_map(|l| l.strip_prefix(&of)?.split('"').next()).collect();
+            assert_eq!(told, shown, "{name}");
         }
     }
 

@@ -4,6 +4,7 @@
 //! and a kill are asked of the other node, a link is made on both.
 
 use super::core::Core;
+use super::labels::Label;
 use super::{Runtime, check_may_block};
 use crate::actor::cell::Life;
 use crate::actor::request::CallSink;
@@ -84,7 +85,7 @@ impl Core {
     /// Another node's actor has had the name for longer.
     fn lose_name(&self, name: &str, pid: Pid, winner: &str) {
         if self.names.get(name) == Some(pid) {
-            let _ = self.unregister(name);
+            let _ = self.unregister_label(Label::Name(name));
         }
         let heard = self.change(pid, |c| {
             let traps = c.hears && c.extra.as_ref().is_some_and(|x| x.traps);
@@ -278,7 +279,7 @@ impl Host for MeshHost {
     }
 
     fn whereis(&self, name: &str) -> Option<Pid> {
-        self.core()?.whereis(name)
+        self.core()?.labelled(Label::Name(name))
     }
 
     fn look(&self, pid: Pid) -> Option<Seen> {
@@ -622,11 +623,11 @@ impl Runtime {
                 format!("pid {pid} lives on another node; register it there"),
             ));
         }
-        let had = self.core.whereis(name) == Some(pid);
-        self.core.register(name, pid)?;
+        let had = self.core.labelled(Label::Name(name)) == Some(pid);
+        self.core.register_label(Label::Name(name), pid)?;
         engine.claim(name, pid).inspect_err(|_| {
             if !had {
-                let _ = self.core.unregister(name);
+                let _ = self.core.unregister_label(Label::Name(name));
             }
         })
     }

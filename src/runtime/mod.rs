@@ -14,6 +14,7 @@ mod exits;
 mod exposition;
 mod host;
 mod info;
+mod labels;
 mod leases;
 #[cfg(feature = "mesh")]
 pub mod mesh;
@@ -68,6 +69,7 @@ pub use crate::supervision::policy::{Restart, Strategy};
 pub use crate::supervision::tree::{ChildOptions, SupervisorOptions};
 
 use self::core::Core;
+use self::labels::Label;
 use crate::actor::behavior::Actor;
 use crate::actor::cell::ExitSink;
 use crate::actor::request::CallSink;
@@ -273,7 +275,7 @@ impl Runtime {
     /// # Errors
     /// `InvalidArgument`, `NameTaken`, `NoSuchActor`, `RuntimeClosed`.
     pub fn register(&self, name: &str, pid: Pid) -> Result<()> {
-        self.core.register(name, pid)
+        self.core.register_label(Label::Name(name), pid)
     }
 
     /// Takes a name away; answers whether it was held.
@@ -282,13 +284,13 @@ impl Runtime {
     /// `RuntimeClosed`.
     pub fn unregister(&self, name: &str) -> Result<bool> {
         let had = self.core.disclaim(name);
-        Ok(self.core.unregister(name)? || had)
+        Ok(self.core.unregister_label(Label::Name(name))? || had)
     }
 
     /// The live actor that holds a name: here, or else in the cluster.
     #[must_use]
     pub fn whereis(&self, name: &str) -> Option<Pid> {
-        self.core.whereis(name).or_else(|| self.core.whereis_there(name))
+        self.core.labelled(Label::Name(name)).or_else(|| self.core.whereis_there(name))
     }
 
     /// Messages that wait for an actor; `None`: it has ended.

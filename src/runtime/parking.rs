@@ -10,39 +10,26 @@
 //! one has got meanwhile. So for each sender the order holds, and nothing is lost or doubled.
 
 use super::core::{Core, Sent, Wake};
+use super::labels::Label;
 use crate::actor::activation::Phase;
 use crate::actor::cell::{Body, Cell, Extra, Keeper, Life, Sched};
 use crate::id::{CallId, Pid};
 use crate::mailbox::Mailbox;
 use crate::message::{Envelope, ExitReason, Payload};
-use crate::path::Path;
 use crate::scheduler::lane::Lane;
 use crate::scheduler::stats::Refusal;
 use crate::sync::MutexGuard;
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
-/// Under what somebody is found.
-pub(super) enum Label<'a> {
-    Name(&'a str),
-    Path(&'a Path),
-}
-
 impl Core {
-    pub(super) fn holder(&self, label: &Label<'_>) -> Option<Pid> {
-        match label {
-            Label::Name(name) => self.names.get(name),
-            Label::Path(path) => self.paths.get(path),
-        }
-    }
-
     /// Sends to whoever is registered; while a replacement is to come, what is sent waits for it.
     ///
     /// # Errors
     /// Who, and the message: the mailbox is full and its policy is `block`.
     pub(super) fn send_labelled(
         &self,
-        label: &Label<'_>,
+        label: Label<'_>,
         payload: Payload,
         sender: Option<Pid>,
         here: Option<&Arc<Lane>>,

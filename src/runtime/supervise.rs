@@ -8,7 +8,7 @@
 //! the core learns of one is its outcome, under the ticket of the start. Actors that are spawned while it runs are suspended.
 
 use super::core::{Core, TimerTask};
-use super::parking::Label;
+use super::labels::Label;
 use crate::actor::cell::Keeper;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Pid;
@@ -19,6 +19,7 @@ use crate::supervision::backoff::Backoff;
 use crate::supervision::policy::Restart;
 use crate::supervision::tree::{ChildId, ChildOptions, Command, SupervisorOptions, Ticket, Tree};
 use crate::sync::{Mutex, contain, thread_local};
+use crate::timer::wheel::TimerKey;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -52,7 +53,7 @@ pub(super) struct Supervision {
     /// Starts under way, and whom they have spawned.
     starting: Mutex<HashMap<Ticket, Vec<Pid>>>,
     /// Who waits until a lane gives back what it has of an actor that has ended.
-    turns: Mutex<HashMap<Pid, Waiting>>,
+    turns: Mutex<HashMap<Pid, (Waiting, TimerKey)>>,
     pub(super) pools: super::pools::Pools,
     pub(super) hooks: Mutex<Vec<NewsHook>>,
 }
@@ -204,20 +205,20 @@ impl Core {
             self.go_on(old, waiting);
             return;
         }
-        self.supervision.turns.lock().insert(old, waiting);
-        if self.has_open_turn(old) {
-            // A handler that never returns keeps nobody waiting longer than a stop does.
-            self.timers.insert(self.config.stop_timeout, TimerTask::Turn(old));
-            return;
+        // A handler that never returns keeps nobody waiting longer than a stop does.
+        let timer = self.timers.insert(self.config.stop_timeout, TimerTask::Turn(old));
+        self.supervision.turns.lock().insert(old, (waiting, timer));
+        if !self.has_open_turn(old) {
+            // It was over in this moment; whoever saw that may have gone on already.
+            self.turn_is_over(old);
         }
-        // It was over in this moment; whoever saw that may have gone on already.
-        self.turn_is_over(old);
     }
 
     /// The lane has given back what it had of an actor that has ended.
     pub(super) fn turn_is_over(&self, old: Pid) {
         let waiting = self.supervision.turns.lock().remove(&old);
-        if let Some(waiting) = waiting {
+        if let Some((waiting, timer)) = waiting {
+            self.timers.cancel(timer);
             self.go_on(old, waiting);
         }
     }
@@ -499,7 +500,7 @@ impl super::Runtime {
     /// Who gets what is sent to a name: its holder, or one that has ended and whose replacement is to come.
     #[must_use]
     pub fn named(&self, name: &str) -> Option<Pid> {
-        self.core.holder(&Label::Name(name))
+        self.core.holder(Label::Name(name))
     }
 
     /// As [`named`](Self::named), of a path.
@@ -507,7 +508,7 @@ impl super::Runtime {
     /// # Errors
     /// `InvalidPath`.
     pub fn named_by_path(&self, path: &str) -> Result<Option<Pid>> {
-        Ok(self.core.holder(&Label::Path(&Path::parse(path)?)))
+        Ok(self.core.holder(Label::Path(&Path::parse(path)?)))
     }
 
     /// [`send_named`](Self::send_named), except that a mailbox that is full and whose policy is `block` gives the message
@@ -520,7 +521,7 @@ impl super::Runtime {
         name: &str,
         payload: Payload,
     ) -> std::result::Result<bool, (Pid, Payload)> {
-        let sent = self.core.send_labelled(&Label::Name(name), payload, None, None)?;
+        let sent = self.core.send_labelled(Label::Name(name), payload, None, None)?;
         Ok(sent.is_accepted())
     }
 
@@ -534,7 +535,7 @@ impl super::Runtime {
         payload: Payload,
     ) -> Result<std::result::Result<bool, (Pid, Payload)>> {
         let path = Path::parse(path)?;
-        let sent = self.core.send_labelled(&Label::Path(&path), payload, None, None);
+        let sent = self.core.send_labelled(Label::Path(&path), payload, None, None);
         Ok(sent.map(super::Sent::is_accepted))
     }
 
@@ -587,7 +588,7 @@ impl super::HostLane {
     /// As [`Runtime::send_named`](super::Runtime::send_named), from this lane's thread.
     pub fn send_named(&self, name: &str, payload: Payload) -> super::Sent {
         let label = Label::Name(name);
-        match self.core.send_labelled(&label, payload, None, Some(self.lane())) {
+        match self.core.send_labelled(label, payload, None, Some(self.lane())) {
             Ok(sent) => sent,
             Err(_) => self.core.refuse(super::Refusal::Full),
         }
@@ -600,7 +601,7 @@ impl super::HostLane {
     pub fn send_path(&self, path: &str, payload: Payload) -> Result<super::Sent> {
         let path = Path::parse(path)?;
         let label = Label::Path(&path);
-        Ok(match self.core.send_labelled(&label, payload, None, Some(self.lane())) {
+        Ok(match self.core.send_labelled(label, payload, None, Some(self.lane())) {
             Ok(sent) => sent,
             Err(_) => self.core.refuse(super::Refusal::Full),
         })
