@@ -97,7 +97,8 @@ class _Resolver:
             entry = self.entry(func, name, number)
             if entry is not None:
                 names[name] = entry
-        self.functions[number] = (parsed.tree(), names, self.defaults(func, number))
+        tree = parsed.tree(self.cells[number])
+        self.functions[number] = (tree, names, self.defaults(func, number))
         return number
 
     def entry(self, func: types.FunctionType, name: str, number: int) -> tuple[str, str] | None:

@@ -8,6 +8,7 @@ since it was imported, a decorator in between or another lambda of the line cann
 from __future__ import annotations
 
 import ast
+import copy
 import inspect
 import linecache
 import struct
@@ -40,18 +41,41 @@ class Parsed:
         self.params = list(code.co_varnames[: code.co_argcount])
         self.names = _outer_names(node)
 
-    def tree(self) -> str:
-        """The tree, serialised."""
-        if isinstance(self.node, ast.Lambda):
-            line, column = self.node.lineno, self.node.col_offset + 1
-            body = f"(ret {line} {column} {_expr(self.node.body)})"
+    def tree(self, helpers: dict[str, types.FunctionType]) -> str:
+        """The tree, serialised; `helpers` are the functions that it calls, by name."""
+        node = _Positional(helpers).visit(copy.deepcopy(self.node)) if helpers else self.node
+        line, column = self.node.lineno, self.node.col_offset + 1
+        if isinstance(node, ast.Lambda):
+            body = f"(ret {line} {column} {_expr(node.body)})"
         else:
-            line, column = self.node.lineno, self.node.col_offset + 1
-            body = " ".join(_statement(s) for s in self.node.body)
+            body = " ".join(_statement(s) for s in node.body)
         name = _atom(self.func.__name__)
         params = " ".join(map(_atom, self.params))
         names = " ".join(map(_atom, self.locals))
         return f"(fn {line} {column} {name} [{params}] [{names}] [{body}])"
+
+
+class _Positional(ast.NodeTransformer):
+    """Keyword arguments of helpers that stand in the order of the parameters become positional.
+
+    The order of evaluation stays. Others are left, and do not compile.
+    """
+
+    def __init__(self, helpers: dict[str, types.FunctionType]) -> None:
+        self.helpers = helpers
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        self.generic_visit(node)
+        called = self.helpers.get(node.func.id) if isinstance(node.func, ast.Name) else None
+        if called is None or not node.keywords:
+            return node
+        code = called.__code__
+        first = len(node.args)
+        wanted = code.co_varnames[first : code.co_argcount][: len(node.keywords)]
+        if first >= code.co_posonlyargcount and [k.arg for k in node.keywords] == list(wanted):
+            node.args += [k.value for k in node.keywords]
+            node.keywords = []
+        return node
 
 
 def parse(func: types.FunctionType) -> Parsed:

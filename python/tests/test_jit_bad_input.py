@@ -525,3 +525,39 @@ def test_what_was_written_before_an_exception_stays_and_is_written_once() -> Non
         with pytest.raises(ZeroDivisionError):
             jit(fill)(a, 0)
         assert list(a) == [1] * 5
+
+
+def scaled(x: Any, by: Any = 2, plus: Any = 1) -> Any:
+    return x * by + plus
+
+
+def positional_only(x: Any, y: Any = 2, /) -> Any:
+    return x * y
+
+
+def in_order(a: Any) -> Any:
+    return scaled(a, by=3) + scaled(a, by=a, plus=2) + scaled(x=a)
+
+
+def out_of_order(a: Any) -> Any:
+    return scaled(a, plus=(b := a + 1), by=b)
+
+
+def wrong_name(a: Any) -> Any:
+    return scaled(a, nothing=1)  # type: ignore[call-arg]
+
+
+def given_twice(a: Any) -> Any:
+    return scaled(a, x=1)  # type: ignore[misc]
+
+
+def not_by_name(a: Any) -> Any:
+    return positional_only(a, y=1)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("func", [in_order, out_of_order, wrong_name, given_twice, not_by_name])
+def test_keyword_arguments_of_helpers(func: Any) -> None:
+    offloaded = jit(func)
+    for value in (3, 2.5, True, -0.0, 10**30, "a", None):
+        same(func, offloaded, value)
+    assert ("-> int: native" in offloaded.explain()) == (func is in_order)
