@@ -445,6 +445,7 @@ class Runtime:
         call_timeout: float | None = None,
         default_capacity: int | None = None,
         time_slice_ms: float | None = None,
+        tracing: bool = False,
     ) -> Self:
         """Makes a runtime.
 
@@ -459,9 +460,11 @@ class Runtime:
                 its turn, in milliseconds. Default 5. The thread that runs ``def``
                 handlers lets go of the GIL by itself after 10 ms at the least; a
                 thread that asks for it gets it earlier.
+            tracing: Whether handlers of push and virtual actors run in the OpenTelemetry context of
+                who sends to them, as with `iris.telemetry.spawn`. Needs ``opentelemetry-api``.
 
         Raises:
-            InvalidArgument: An option is out of range.
+            InvalidArgument: An option is out of range, or ``opentelemetry-api`` is not installed.
             AtCapacity: 512 runtimes are open in this process.
         """
     @overload

@@ -1,6 +1,7 @@
 """OpenTelemetry: handlers that run in the context in which their message was sent.
 
-It needs the package ``opentelemetry-api``. Actors that are not spawned here pay nothing.
+It needs the package ``opentelemetry-api``. ``Runtime(tracing=True)`` spawns all its push and
+virtual actors so; without it those that `spawn` spawns. Others pay nothing.
 
 ```python
 from iris import Runtime, telemetry
@@ -13,13 +14,16 @@ with Runtime() as rt:
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from iris import codecs, errors
+from iris._iris import PySystemMessage
 from iris._support import inspect_handler
 
 if TYPE_CHECKING:
+    from opentelemetry.context import Context as TraceContext
     from typing_extensions import Buffer
 
     from iris._iris import Context, Runtime
@@ -33,14 +37,13 @@ _HEAD = len(_MAGIC) + 2
 _MOST = 0xFFFF
 
 
-class _Carried:
-    """A message and what its sender's context is to the receiver."""
+class _Arrived(threading.local):
+    """The carrier of the message that this thread has decoded last, until its handler is called."""
 
-    __slots__ = ("carrier", "message")
+    carrier: Mapping[str, str] | None = None
 
-    def __init__(self, message: Any, carrier: Mapping[str, str]) -> None:
-        self.message = message
-        self.carrier = carrier
+
+_arrived = _Arrived()
 
 
 class _Traced:
@@ -67,6 +70,7 @@ class _Traced:
         return b"".join((_MAGIC, len(text).to_bytes(2, "little"), text, raw))
 
     def decode(self, data: bytes, /) -> Any:
+        _arrived.carrier = None
         if len(data) < _HEAD or not data.startswith(_MAGIC):
             return self._inner.decode(data)
         start = _HEAD + int.from_bytes(data[len(_MAGIC) : _HEAD], "little")
@@ -77,11 +81,10 @@ class _Traced:
             carrier: Any = json.loads(data[_HEAD:start]) if start > _HEAD else None
         except ValueError:
             carrier = None
-        return (
-            _Carried(message, cast("dict[str, str]", carrier))
-            if isinstance(carrier, dict)
-            else message
-        )
+        if isinstance(carrier, dict):
+            # For the handler, which this thread calls next; who decodes a reply leaves it.
+            _arrived.carrier = cast("dict[str, str]", carrier)
+        return message
 
 
 _made: dict[str, _Traced] = {}
@@ -95,22 +98,23 @@ def _codec(codec: str | Codec[Any]) -> _Traced:
     return _made.setdefault(codec.name, _Traced(codec))
 
 
-def _enter(message: Any) -> tuple[Any, Any]:
-    """The message itself, and the context to be active; nothing: none is."""
+def _sender(message: Any) -> TraceContext:
+    """The context in which this message was sent; an empty one if it was sent in none."""
     from opentelemetry import propagate
     from opentelemetry.context import Context as TraceContext
 
-    if isinstance(message, _Carried):
-        return message.message, propagate.extract(message.carrier, TraceContext())
-    return message, TraceContext()
+    carrier, _arrived.carrier = _arrived.carrier, None
+    # What the runtime itself tells went through no codec.
+    if carrier is None or isinstance(message, PySystemMessage):
+        return TraceContext()
+    return propagate.extract(carrier, TraceContext())
 
 
 def _sync(handler: Callable[..., object]) -> Callable[[Any, Context], object]:
     from opentelemetry import context
 
     def traced(message: Any, ctx: Context) -> object:
-        message, active = _enter(message)
-        token = context.attach(active)
+        token = context.attach(_sender(message))
         try:
             return handler(message, ctx)
         finally:
@@ -119,18 +123,60 @@ def _sync(handler: Callable[..., object]) -> Callable[[Any, Context], object]:
     return traced
 
 
-def _async(handler: Callable[..., Awaitable[object]]) -> Callable[[Any, Context], object]:
-    from opentelemetry import context
+async def _shape(message: Any, ctx: Context) -> object:
+    """What iris is to take an `_AsyncHandler` for."""
 
-    async def traced(message: Any, ctx: Context) -> object:
-        message, active = _enter(message)
+
+class _AsyncHandler:
+    """An ``async def`` handler; the context is taken when it is called, before its first step."""
+
+    def __init__(self, handler: Callable[..., Awaitable[object]]) -> None:
+        self._handler = handler
+        self.__wrapped__ = _shape
+
+    def __call__(self, message: Any, ctx: Context) -> Awaitable[object]:
+        return self._run(message, ctx, _sender(message))
+
+    async def _run(self, message: Any, ctx: Context, active: TraceContext) -> object:
+        from opentelemetry import context
+
         token = context.attach(active)
         try:
-            return await handler(message, ctx)
+            return await self._handler(message, ctx)
         finally:
             context.detach(token)
 
-    return traced
+
+def check_installed() -> None:
+    """Raise InvalidArgument unless the package ``opentelemetry-api`` can be imported."""
+    try:
+        import opentelemetry.propagate  # noqa: F401  # pyright: ignore[reportUnusedImport]
+    except ImportError as e:
+        raise errors.InvalidArgument(
+            "tracing needs opentelemetry-api: pip install opentelemetry-api"
+        ) from e
+
+
+def wrap(handler: Callable[..., object]) -> Callable[[Any, Context], object]:
+    """Wrap a handler of a traced actor: it runs in the context of who sends."""
+    if not callable(handler):
+        raise errors.InvalidType(f"handler must be callable, got {type(handler).__name__}")
+    wants_ctx, is_async = inspect_handler(handler)
+
+    def without_ctx(message: Any, _ctx: Context) -> Any:
+        return handler(message)
+
+    full = handler if wants_ctx else without_ctx
+    return _AsyncHandler(full) if is_async else _sync(full)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+
+
+def traced(
+    handler: Callable[..., object], codec: str | Codec[Any] | None
+) -> tuple[Callable[..., object], Codec[Any]]:
+    """Answer what is spawned instead of a handler with a codec."""
+    if isinstance(codec, _Traced):
+        return handler, codec
+    return wrap(handler), _codec("raw" if codec is None else codec)
 
 
 def spawn(
@@ -162,19 +208,6 @@ def spawn(
         InvalidArgument: ``opentelemetry-api`` is not installed, or as for `Runtime.spawn`.
         InvalidType: As for `Runtime.spawn`.
     """
-    try:
-        import opentelemetry.propagate  # noqa: F401  # pyright: ignore[reportUnusedImport]
-    except ImportError as e:
-        raise errors.InvalidArgument(
-            "iris.telemetry needs opentelemetry-api: pip install opentelemetry-api"
-        ) from e
-    if not callable(handler):
-        raise errors.InvalidType(f"handler must be callable, got {type(handler).__name__}")
-    wants_ctx, is_async = inspect_handler(handler)
-
-    def without_ctx(message: Any, _ctx: Context) -> Any:
-        return handler(message)
-
-    full = handler if wants_ctx else without_ctx
-    traced = _async(full) if is_async else _sync(full)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
-    return runtime.spawn(traced, budget, release_gil, system=system, codec=_codec(codec))
+    check_installed()
+    handler, made = traced(handler, codec)
+    return runtime.spawn(handler, budget, release_gil, system=system, codec=made)

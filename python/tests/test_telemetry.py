@@ -81,3 +81,64 @@ def test_wrong_handlers_are_refused(rt: Runtime) -> None:
         telemetry.spawn(rt, 1)  # type: ignore[arg-type]
     with pytest.raises(errors.InvalidArgument):
         telemetry.spawn(rt, lambda: None)
+
+
+def test_a_runtime_with_tracing_carries_the_context_for_all() -> None:
+    seen: queue.Queue[tuple[str, int]] = queue.Queue()
+    with Runtime(tracing=True) as rt:
+
+        def note(name: str) -> Any:
+            return lambda msg: seen.put((name, active()))
+
+        def reply(msg: bytes, ctx: Any) -> None:
+            ctx.reply(b"<%s>" % msg)
+
+        plain = rt.spawn(note("plain"))
+        parent = rt.spawn(lambda msg: None)
+        actors = [
+            plain,
+            rt.spawn_py_handler_bounded(note("bounded"), 10, 10),
+            rt.spawn_virtual(note("virtual"), 10),
+            rt.spawn_child(parent, note("child")),
+        ]
+        replier = rt.spawn(reply)
+        with tracer.start_as_current_span("outer") as span:
+            expected = span.get_span_context().span_id
+            assert all(rt.send(pid, b"x") for pid in actors)
+            assert rt.call_blocking(replier, b"r") == b"<r>"
+        names = ["bounded", "child", "plain", "virtual"]
+        assert sorted(seen.get(timeout=30) for _ in actors) == [(n, expected) for n in names]
+        rt.hot_swap(plain, note("swapped"))
+        with tracer.start_as_current_span("outer") as span:
+            rt.send(plain, b"x")
+            assert seen.get(timeout=30) == ("swapped", span.get_span_context().span_id)
+        rt.send(plain, b"x")
+        assert seen.get(timeout=30) == ("swapped", 0)
+
+
+def test_async_handlers_of_a_runtime_with_tracing_do_not_mix_contexts() -> None:
+    async def main() -> None:
+        async with Runtime(tracing=True) as rt:
+
+            async def handler(msg: bytes) -> bytes:
+                before = active()
+                await asyncio.sleep(0)
+                return b"%d %d" % (before, active())
+
+            pids = [rt.spawn(handler) for _ in range(20)]
+            calls = []
+            ids = []
+            for pid in pids:
+                with tracer.start_as_current_span("one") as span:
+                    ids.append(span.get_span_context().span_id)
+                    calls.append(asyncio.ensure_future(rt.call(pid, b"x")))
+            replies = await asyncio.gather(*calls)
+            assert replies == [b"%d %d" % (i, i) for i in ids]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("tracing", [1, "yes", None])
+def test_tracing_is_a_bool(tracing: Any) -> None:
+    with pytest.raises(errors.InvalidType):
+        Runtime(tracing=tracing)

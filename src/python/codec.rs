@@ -24,6 +24,13 @@ pub(super) struct Codec {
     decode: Py<PyAny>,
 }
 
+impl Codec {
+    /// Whether it carries trace contexts: the codecs of `iris.telemetry` are named so.
+    pub(super) fn is_traced(&self) -> bool {
+        self.name.starts_with("traced+")
+    }
+}
+
 /// A codec or, without one, plain bytes.
 pub(super) type MaybeCodec = Option<Arc<Codec>>;
 

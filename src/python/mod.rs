@@ -62,6 +62,7 @@ mod spawn;
 mod supervise;
 mod swap;
 mod system;
+mod telemetry;
 mod timers;
 mod tracing;
 mod virtuals;

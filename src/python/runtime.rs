@@ -8,6 +8,7 @@ use super::home::{self, attached};
 use super::info::{self, PyActorInfo, PyExitInfo};
 use super::shared::Shared;
 use super::spawn::{self, Plan};
+use super::telemetry;
 use super::waits::{self, Answer};
 use super::{engine, handler, lane, mailbox, process};
 use crate::config::{Config, SpawnOptions};
@@ -100,7 +101,7 @@ impl PyRuntime {
 #[pymethods]
 impl PyRuntime {
     #[new]
-    #[pyo3(signature = (*, workers=None, stop_timeout=None, call_timeout=None, default_capacity=None, time_slice_ms=None))]
+    #[pyo3(signature = (*, workers=None, stop_timeout=None, call_timeout=None, default_capacity=None, time_slice_ms=None, tracing=Flag(false)), text_signature = "(*, workers=None, stop_timeout=None, call_timeout=None, default_capacity=None, time_slice_ms=None, tracing=False)")]
     fn new(
         py: Python<'_>,
         workers: Option<Count>,
@@ -108,6 +109,7 @@ impl PyRuntime {
         call_timeout: Option<Seconds>,
         default_capacity: Option<Count>,
         time_slice_ms: Option<Slice>,
+        tracing: Flag,
     ) -> PyResult<Self> {
         if process::is_exiting() {
             return Err(fail(py, ErrorKind::RuntimeClosed, "the interpreter is exiting"));
@@ -120,7 +122,10 @@ impl PyRuntime {
             default_capacity: default_capacity.map(|n| n.0),
         };
         let slice = time_slice_ms.map_or(TIME_SLICE, |s| s.0);
-        Ok(Self { shared: Shared::new(py, config, slice)? })
+        if tracing.0 {
+            telemetry::check(py)?;
+        }
+        Ok(Self { shared: Shared::new(py, config, slice, tracing.0)? })
     }
 
     // --- spawning ----------------------------------------------------------------------------------------------------

@@ -51,6 +51,8 @@ pub(super) struct Shared {
     /// The hooks of the last virtual actor that was spawned.
     pub(super) last_hooks: Mutex<Option<Arc<Hooks>>>,
     pub(super) has_codecs: AtomicBool,
+    /// Handlers run in the trace context of who sends.
+    pub(super) tracing: bool,
     pub(super) codecs: Mutex<Codecs>,
     pub(super) released: Released,
     /// Factories of supervised actors, by the key under which the core asks, and whether they are told who is replaced.
@@ -75,7 +77,12 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(py: Python<'_>, config: Config, slice: Duration) -> PyResult<Arc<Self>> {
+    pub(super) fn new(
+        py: Python<'_>,
+        config: Config,
+        slice: Duration,
+        tracing: bool,
+    ) -> PyResult<Arc<Self>> {
         static IDS: AtomicU64 = AtomicU64::new(1);
         let clock = Clock::real();
         let (call_timeout, stop_timeout) = (config.call_timeout, config.stop_timeout);
@@ -93,6 +100,7 @@ impl Shared {
             observed: Mutex::default(),
             last_hooks: Mutex::default(),
             has_codecs: AtomicBool::new(false),
+            tracing,
             codecs: Mutex::default(),
             released: Released::default(),
             factories: Mutex::default(),

@@ -8,6 +8,7 @@ use super::home::{self, Home, attached};
 use super::release::Place;
 use super::runtime::PyRuntime;
 use super::shared::Shared;
+use super::telemetry;
 use crate::config::SpawnOptions;
 use crate::id::Pid;
 use pyo3::intern;
@@ -58,6 +59,8 @@ impl Plan {
         let py = runtime.py();
         let shared = runtime.get().open(py)?;
         options.validate().or_raise(py)?;
+        let traced = shared.tracing.then(|| telemetry::traced(handler, codec)).transpose()?;
+        let (handler, codec) = traced.as_ref().map_or((handler, codec), |(h, c)| (h, Some(c)));
         let shape = PyRuntime::shape_of(runtime, handler)?;
         let codec = shared.codec(codec)?;
         let (variables, home) = surroundings(runtime, shape)?;

@@ -8,6 +8,7 @@ use super::engine::{Behavior, Slot};
 use super::errors::fail;
 use super::runtime::PyRuntime;
 use super::shared::Shared;
+use super::telemetry;
 use crate::error::ErrorKind;
 use pyo3::prelude::*;
 use std::collections::VecDeque;
@@ -95,9 +96,10 @@ impl PyRuntime {
     ) -> PyResult<u64> {
         let py = slf.py();
         let shared = slf.get().open(py)?;
-        let shape = Self::shape_of(slf, new_handler)?;
-        let handler = new_handler.clone().unbind();
-        let new = Behavior { handler, wants_ctx: shape.wants_ctx, version: 0 };
+        let codec = shared.codec_of(py, pid.0)?;
+        let handler = telemetry::swapped(new_handler, codec.as_deref())?;
+        let shape = Self::shape_of(slf, &handler)?;
+        let new = Behavior { handler: handler.unbind(), wants_ctx: shape.wants_ctx, version: 0 };
         let (version, forgotten) = shared.change(py, pid, |slot| slot.swap(new))?;
         drop(forgotten);
         Ok(version)

@@ -11,6 +11,7 @@ use super::home::attached;
 use super::outcome::Awaited;
 use super::runtime::PyRuntime;
 use super::shared::Shared;
+use super::telemetry;
 use crate::config::{SpawnOptions, VirtualOptions};
 use crate::error::ErrorKind;
 use crate::id::Pid;
@@ -218,6 +219,8 @@ impl PyRuntime {
             ..SpawnOptions::default()
         };
         options.validate().or_raise(py)?;
+        let traced = shared.tracing.then(|| telemetry::traced(handler, codec)).transpose()?;
+        let (handler, codec) = traced.as_ref().map_or((handler, codec), |(h, c)| (h, Some(c)));
         let shape = Self::shape_of(slf, handler)?;
         for hook in [on_activate, on_deactivate].into_iter().flatten() {
             check_hook(hook)?;
