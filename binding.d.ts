@@ -7,11 +7,16 @@ export declare class JitKernel {
   constructor(plan: JitPlan)
   /** Whether machine code runs; else the interpreter. */
   get native(): boolean
+  /** Why the interpreter runs it although nobody asked for that. */
+  get backendError(): string | null
   /** Bytes of machine code. */
   get codeSize(): number
   /** What it answers: 1 a number, 2 a boolean, 4 undefined, added up. */
   get returns(): number
-  /** Calls it in place: the numbers and booleans of the call, then its typed arrays. */
+  /**
+   * Calls it in place: the numbers and booleans of the call, then its typed arrays. An error `left` says that nothing has
+   * happened, and that V8 must do the call.
+   */
   call(scalars: Array<number>, arrays: Array<object>): number | boolean | undefined
   /**
    * Runs a map (inputs, then the output; `scalars` as in the call) off the loop; `threads` at most. Answers whether it came
@@ -19,10 +24,10 @@ export declare class JitKernel {
    */
   map(scalars: Array<number>, arrays: Array<object>, threads: number, stop: JitStop): Promise<boolean>
   /**
-   * Runs a reduction off the loop, from element `start` on. With `combine`, a kernel of two numbers that is associative
+   * Runs a reduction off the loop, from element `from` on. With `combine`, a kernel of two numbers that is associative
    * for these elements, several threads take part. Answers `undefined` if it was stopped.
    */
-  reduce(array: object, start: number, initial: number, threads: number, combine: JitKernel | undefined | null, stop: JitStop): Promise<number | undefined>
+  reduce(array: object, from: number, initial: number, threads: number, combine: JitKernel | undefined | null, stop: JitStop): Promise<number | undefined>
 }
 
 /** The ways to run one compilation. */

@@ -384,3 +384,36 @@ export async function supervision(rt: iris.NodeRuntime): Promise<void> {
   // @ts-expect-error a system message comes from the runtime alone
   new iris.SystemMessage()
 }
+
+export async function offloads(signal: AbortSignal): Promise<void> {
+  const kernel = iris.offload((x: number, y: number) => Math.sqrt(x * x + y * y))
+  same<typeof kernel, iris.Kernel<(x: number, y: number) => number>>(true)
+  same<ReturnType<typeof kernel>, number>(true)
+  const mapped = await kernel.map(new Float64Array(3), 4)
+  same<typeof mapped, Float64Array<ArrayBuffer>>(true)
+  const ints = await kernel.map(new Float64Array(3), 4, { output: Int32Array, signal })
+  same<typeof ints, Int32Array<ArrayBuffer>>(true)
+  const moved = await kernel.map(new Float64Array(3), { output: Float64Array, transfer: true })
+  same<typeof moved, iris.Transferred<Float64Array<ArrayBuffer>>>(true)
+  same<typeof moved.inputs, iris.NumberArray[]>(true)
+  const sum: number = await kernel.reduce(new Uint8Array(3), 0, { associative: true })
+  const both = await kernel.reduce(new Uint8Array(3), sum, { transfer: true })
+  same<typeof both, iris.Transferred<number>>(true)
+  same<ReturnType<typeof kernel.explain>, string>(true)
+  iris.offload((x: number) => Math.sin(x), { approxMath: true, interpret: false })
+  const pool = iris.offload(async (text: string) => text.length, { strategy: 'actor', pool: 2 })
+  same<ReturnType<typeof pool>, Promise<number>>(true)
+  await pool.close()
+  iris.setJitLogging(true)
+  same<ReturnType<typeof iris.getQuantumSpeculation>, boolean>(true)
+  // @ts-expect-error its arguments are the function's
+  kernel('x', 1)
+  // @ts-expect-error an ordinary array is none of numbers alone
+  kernel.map([1, 2, 3])
+  // @ts-expect-error BigInts are not compiled
+  kernel.reduce(new BigInt64Array(1), 0)
+  // @ts-expect-error a strategy is one of two words
+  iris.offload((x: number) => x, { strategy: 'thread' })
+  // @ts-expect-error a pool is the other strategy's
+  iris.offload((x: number) => x, { pool: 2 })
+}

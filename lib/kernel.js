@@ -147,7 +147,8 @@ class Variant {
   }
 
   describe() {
-    const why = this.reason === undefined ? '' : ` (${this.reason.message})`
+    const reason = this.reason?.message ?? this.native?.backendError
+    const why = reason == null ? '' : ` (${reason})`
     const left = this.left === 0 ? '' : `; left: ${this.left} x a store under the index undefined`
     const took = this.milliseconds.toFixed(1)
     return `${this.label}: ${this.runs}${why}; compiled in ${took} ms; ${this.calls} calls${left}`

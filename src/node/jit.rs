@@ -1,27 +1,22 @@
 //! Offload: kernels made from JavaScript functions. lib/kernel-source.js parses, lib/kernel.js decides what runs where.
 
+use super::jit_work::{Job, MapWork, ReduceWork, start};
 use super::raw::{Lease, with_arrays};
 use crate::runtime::offload::front::javascript::{Arg, Array, Node, Result_, compile, parse};
 use crate::runtime::offload::ir::{Elem, Fit, Module, Reason};
 use crate::runtime::offload::map::{Input, Output, elementwise};
 use crate::runtime::offload::{
-    Budget, Buffer, Frame, Hook, JitError, JitErrorKind, Kernel, Limits, Options, Outcome, fold,
+    Budget, Frame, JitError, JitErrorKind, Kernel, Limits, Options, Outcome, fold,
 };
-use crate::sync::{mpsc, start_thread};
-use napi::bindgen_prelude::{AsyncTask, Either3, Object};
-use napi::{Env, Status, Task};
+use napi::bindgen_prelude::{Either3, Object};
+use napi::{Env, Status};
 use napi_derive::napi;
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 static LOGGING: AtomicBool = AtomicBool::new(false);
 static QUANTUM: AtomicBool = AtomicBool::new(false);
-
-/// Back-edges between two looks at the signal: a map has one for 4,096 elements.
-const FUEL: u64 = 256;
-/// Elements that a thread takes at once, and that it must have to be worth starting.
-const GRAIN: usize = 1 << 16;
 
 /// Sets or asks whether compilations are logged, in this process.
 #[napi]
@@ -89,6 +84,12 @@ impl JitKernel {
         self.kernel.is_native()
     }
 
+    /// Why the interpreter runs it although nobody asked for that.
+    #[napi(getter)]
+    pub fn backend_error(&self) -> Option<String> {
+        self.kernel.backend_error().map(ToString::to_string)
+    }
+
     /// Bytes of machine code.
     #[napi(getter)]
     pub fn code_size(&self) -> f64 {
@@ -152,18 +153,15 @@ impl JitKernel {
         arrays: Vec<Object<'_>>,
         threads: u32,
         stop: &JitStop,
-    ) -> napi::Result<AsyncTask<MapWork>> {
+    ) -> napi::Result<Object<'static>> {
         let params = self.kernel.module().entry().regs.get(2..).unwrap_or_default();
         let scalars = scalars.iter().zip(params).map(|(x, ty)| bits_of(*x, *ty)).collect();
         let lease = lease(&env, arrays)?;
-        watch(&env, &stop.flag);
-        Ok(AsyncTask::new(MapWork {
-            job: Job { kernel: self.kernel.clone(), lease, threads, stop: Arc::clone(&stop.flag) },
-            scalars,
-        }))
+        let job = self.job(&lease, threads, stop);
+        start(&env, lease, Arc::clone(&stop.flag), move || MapWork { job, scalars }.run())
     }
 
-    /// Runs a reduction off the loop, from element `start` on. With `combine`, a kernel of two numbers that is associative
+    /// Runs a reduction off the loop, from element `from` on. With `combine`, a kernel of two numbers that is associative
     /// for these elements, several threads take part. Answers `undefined` if it was stopped.
     #[napi(ts_return_type = "Promise<number | undefined>")]
     #[allow(
@@ -174,20 +172,27 @@ impl JitKernel {
         &self,
         env: Env,
         array: Object<'_>,
-        start: f64,
+        from: f64,
         initial: f64,
         threads: u32,
         combine: Option<&JitKernel>,
         stop: &JitStop,
-    ) -> napi::Result<AsyncTask<ReduceWork>> {
+    ) -> napi::Result<Object<'static>> {
         let lease = lease(&env, vec![array])?;
-        watch(&env, &stop.flag);
-        Ok(AsyncTask::new(ReduceWork {
-            job: Job { kernel: self.kernel.clone(), lease, threads, stop: Arc::clone(&stop.flag) },
-            start: start as usize,
+        let work = ReduceWork {
+            job: self.job(&lease, threads, stop),
+            start: from as usize,
             initial,
             combine: combine.map(|k| k.kernel.clone()),
-        }))
+        };
+        start(&env, lease, Arc::clone(&stop.flag), move || work.run())
+    }
+}
+
+impl JitKernel {
+    fn job(&self, lease: &Lease, threads: u32, stop: &JitStop) -> Job {
+        let (kernel, buffers) = (self.kernel.clone(), lease.buffers.clone());
+        Job { kernel, buffers, threads, stop: Arc::clone(&stop.flag) }
     }
 }
 
@@ -215,33 +220,6 @@ impl JitStop {
 
 thread_local! {
     static FRAME: RefCell<Frame> = RefCell::new(Frame::default());
-    /// The runs of this environment: when it ends, they stop.
-    static RUNNING: RefCell<Option<Running>> = const { RefCell::new(None) };
-}
-
-type Running = Arc<Mutex<Vec<Weak<AtomicBool>>>>;
-
-fn watch(env: &Env, flag: &Arc<AtomicBool>) {
-    RUNNING.with_borrow_mut(|slot| {
-        if slot.is_none() {
-            let running = Running::default();
-            let ending = Arc::clone(&running);
-            let stop = move |running: Running| {
-                let running = running.lock().unwrap_or_else(PoisonError::into_inner);
-                running.iter().filter_map(Weak::upgrade).for_each(|flag| {
-                    flag.store(true, Ordering::Relaxed);
-                });
-            };
-            if env.add_env_cleanup_hook(ending, stop).is_ok() {
-                *slot = Some(running);
-            }
-        }
-        if let Some(running) = slot {
-            let mut running = running.lock().unwrap_or_else(PoisonError::into_inner);
-            running.retain(|flag| flag.strong_count() > 0);
-            running.push(Arc::downgrade(flag));
-        }
-    });
 }
 
 fn lease(env: &Env, arrays: Vec<Object<'_>>) -> napi::Result<Lease> {
@@ -345,183 +323,4 @@ fn map_module(tree: &Node, plan: &JitPlan, limits: &Limits) -> Result<Module, Ji
         .map(|code| array(*code).map_or(Input::Scalar, |array| Input::Buffer(array.elem)))
         .collect();
     elementwise(&module, &inputs, Output { elem: output.elem, shape: 0, fit: Fit::Wrap })
-}
-
-// --- off the loop --------------------------------------------------------------------------------
-
-struct Job {
-    kernel: Kernel,
-    lease: Lease,
-    threads: u32,
-    stop: Arc<AtomicBool>,
-}
-
-struct Stop(Arc<AtomicBool>);
-
-impl Hook for Stop {
-    fn poll(&mut self) -> Option<u64> {
-        (!self.0.load(Ordering::Relaxed)).then_some(FUEL)
-    }
-}
-
-impl Job {
-    /// Calls `piece(number of the grain)` for every grain, on this thread and on others; comes back when all have ended.
-    fn spread(&self, grains: usize, piece: impl Fn(usize) + Send + Sync + 'static) {
-        let next = Arc::new(AtomicUsize::new(0));
-        let piece = Arc::new(piece);
-        let work = move || {
-            loop {
-                let grain = next.fetch_add(1, Ordering::Relaxed);
-                if grain >= grains {
-                    return;
-                }
-                piece(grain);
-            }
-        };
-        let (ended, all_ended) = mpsc::channel::<()>();
-        for _ in 1..(self.threads as usize).min(grains) {
-            let (work, ended) = (work.clone(), ended.clone());
-            let body = move || {
-                // Dropped behind the work, even if it panics.
-                let _ended = ended;
-                work();
-            };
-            if !start_thread("iris-offload".into(), None, body) {
-                break;
-            }
-        }
-        drop(ended);
-        work();
-        // Fails when the last of them has dropped its end.
-        let _ = all_ended.recv();
-    }
-}
-
-/// A map off the loop.
-pub struct MapWork {
-    job: Job,
-    scalars: Vec<u64>,
-}
-
-impl Task for MapWork {
-    type Output = bool;
-    type JsValue = bool;
-
-    fn compute(&mut self) -> napi::Result<bool> {
-        let job = &self.job;
-        let count = job.lease.buffers.last().map_or(0, Buffer::len);
-        let (kernel, buffers) = (job.kernel.clone(), job.lease.buffers.clone());
-        let (stop, scalars) = (Arc::clone(&job.stop), self.scalars.clone());
-        let broken = Arc::new(AtomicBool::new(false));
-        let bad = Arc::clone(&broken);
-        job.spread(count.div_ceil(GRAIN), move |grain| {
-            if stop.load(Ordering::Relaxed) {
-                return;
-            }
-            let (from, to) = (grain * GRAIN, ((grain + 1) * GRAIN).min(count));
-            let mut args = vec![from as u64, to as u64];
-            args.extend(&scalars);
-            let budget = Budget { fuel: FUEL, ..Budget::default() };
-            let mut hook = Stop(Arc::clone(&stop));
-            let run = kernel.call(&args, &buffers, budget, &mut Frame::default(), &mut hook);
-            if !matches!(run, Ok(Outcome::Returned(_))) && !stop.load(Ordering::Relaxed) {
-                bad.store(true, Ordering::Relaxed);
-            }
-        });
-        if broken.load(Ordering::Relaxed) {
-            return Err(napi::Error::from_reason("left"));
-        }
-        Ok(!job.stop.load(Ordering::Relaxed))
-    }
-
-    fn resolve(&mut self, _env: Env, output: bool) -> napi::Result<bool> {
-        Ok(output)
-    }
-}
-
-/// A reduction off the loop.
-pub struct ReduceWork {
-    job: Job,
-    start: usize,
-    initial: f64,
-    combine: Option<Kernel>,
-}
-
-/// `None`: stopped, or it left.
-fn folded(
-    kernel: &Kernel,
-    buffers: &[Buffer],
-    range: std::ops::Range<usize>,
-    acc: f64,
-    stop: &Arc<AtomicBool>,
-) -> Option<f64> {
-    let args = [range.start as u64, range.end as u64, acc.to_bits()];
-    let budget = Budget { fuel: FUEL * 4_096, ..Budget::default() };
-    let (mut frame, mut hook) = (Frame::default(), Stop(Arc::clone(stop)));
-    match kernel.call(&args, buffers, budget, &mut frame, &mut hook) {
-        Ok(Outcome::Returned(_)) => frame.values.first().map(|bits| f64::from_bits(*bits)),
-        _ => None,
-    }
-}
-
-impl Task for ReduceWork {
-    type Output = Option<f64>;
-    type JsValue = Either3<f64, (), ()>;
-
-    fn compute(&mut self) -> napi::Result<Option<f64>> {
-        let job = &self.job;
-        let count = job.lease.buffers.first().map_or(0, Buffer::len);
-        let left_to_do = count.saturating_sub(self.start);
-        let result = match &self.combine {
-            Some(combine) if left_to_do > 2 * GRAIN && job.threads > 1 => {
-                self.parallel(combine, count)
-            }
-            _ => {
-                let range = self.start.min(count)..count;
-                folded(&job.kernel, &job.lease.buffers, range, self.initial, &job.stop)
-            }
-        };
-        if result.is_none() && !job.stop.load(Ordering::Relaxed) {
-            return Err(napi::Error::from_reason("left"));
-        }
-        Ok(result)
-    }
-
-    fn resolve(&mut self, _env: Env, output: Option<f64>) -> napi::Result<Self::JsValue> {
-        Ok(output.map_or(Either3::B(()), Either3::A))
-    }
-}
-
-impl ReduceWork {
-    /// Every grain is folded from its own first element, the results one after the other.
-    fn parallel(&self, combine: &Kernel, count: usize) -> Option<f64> {
-        let job = &self.job;
-        let (start, grains) = (self.start, (count - self.start).div_ceil(GRAIN));
-        let parts = Arc::new(Mutex::new(vec![None; grains]));
-        let (kernel, buffers) = (job.kernel.clone(), job.lease.buffers.clone());
-        let (stop, filled) = (Arc::clone(&job.stop), Arc::clone(&parts));
-        job.spread(grains, move |grain| {
-            if stop.load(Ordering::Relaxed) {
-                return;
-            }
-            let from = start + grain * GRAIN;
-            let to = (from + GRAIN).min(count);
-            let first = buffers[0].get(from as i64).map(|bits| match buffers[0].elem().range() {
-                Some(_) => bits.cast_signed() as f64,
-                None => f64::from_bits(bits),
-            });
-            let part =
-                first.and_then(|first| folded(&kernel, &buffers, from + 1..to, first, &stop));
-            filled.lock().unwrap_or_else(PoisonError::into_inner)[grain] = part;
-        });
-        let parts = parts.lock().unwrap_or_else(PoisonError::into_inner);
-        parts.iter().try_fold(self.initial, |acc, part| {
-            let args = [acc.to_bits(), (*part)?.to_bits()];
-            let mut frame = Frame::default();
-            match combine.call(&args, &[], Budget::default(), &mut frame, &mut ()) {
-                Ok(Outcome::Returned(_)) => frame.values.first().map(|bits| f64::from_bits(*bits)),
-                _ => None,
-            }
-        })
-    }
 }

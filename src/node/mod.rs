@@ -14,7 +14,7 @@
 //!  watching.rs monitors, links
 //!  virtuals.rs virtual actors
 //!  buffers.rs  buffers that are sent without a copy; lent.rs: their memory
-//!  jit.rs      offloaded functions; jit_race.rs: which way they run
+//!  jit.rs      offloaded functions; jit_race.rs: which way they run; jit_work.rs: maps and reductions off the loop
 //!  entries.rs  the rest
 //! ```
 
@@ -29,6 +29,8 @@ mod hot;
 mod jit;
 #[cfg(feature = "jit")]
 mod jit_race;
+#[cfg(feature = "jit")]
+mod jit_work;
 mod lent;
 mod linger;
 mod mailbox;

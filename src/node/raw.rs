@@ -607,7 +607,7 @@ pub(super) fn with_arrays<R>(
 }
 
 /// Typed arrays that a call off the loop uses. lib/kernel.js gives only such as no JS of the user's reaches while it runs, or
-/// shared memory; the references keep the memory, and Node waits for a running work before it frees an environment.
+/// shared memory; the references keep the memory, and the environment waits for its runs before it goes (`jit_work.rs`).
 #[cfg(feature = "jit")]
 pub(super) struct Lease {
     pub(super) buffers: Vec<crate::runtime::offload::Buffer>,
