@@ -469,8 +469,8 @@ describe('a supervisor', () => {
     assert.equal(rt.terminateChild('/sup', pid), true)
     assert.equal(rt.terminateChild('/sup', pid), false)
     assert.equal(rt.sendNamed('w', 'nobody'), false)
-    const { dead, parked, names, timers } = await quiet(rt)
-    assert.deepEqual([dead.killed, parked, names, timers], [1, 0, 0, 0])
+    const { dead, parked, names } = await quiet(rt)
+    assert.deepEqual([dead.killed, parked, names], [1, 0, 0])
   })
 
   test('has a factory for each child and no more', (t) => {
