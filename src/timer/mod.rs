@@ -184,7 +184,9 @@ mod tests {
     fn the_thread_fires_an_earlier_timer_that_comes_later() {
         let (tx, rx) = std::sync::mpsc::channel();
         let timers = Timers::new(Clock::real(), move |v: &mut Vec<u32>| {
-            v.drain(..).for_each(|v| drop(tx.send(v)));
+            for v in v.drain(..) {
+                let _ = tx.send(v);
+            }
         });
         timers.insert(Duration::from_secs(3600), 1);
         timers.insert(Duration::from_millis(5), 2);
