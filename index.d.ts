@@ -806,10 +806,24 @@ export interface NodePermissions {
   stop?: boolean | undefined
 }
 
+/** Certificates: each text is PEM, or the path of a PEM file. Both ends of a connection show theirs. */
+export interface TlsOptions {
+  /** The certificate of this node, with those between it and the authority. */
+  cert: string
+  /** Its private key. */
+  key: string
+  /** The authorities that sign the certificates of all nodes. */
+  ca: string
+  /** The name that the certificates of other nodes must bear. Default: the host of their address. */
+  serverName?: string | undefined
+}
+
 /** How this node behaves towards others; see docs/distributed.md. What is not said stays as it is. */
 export interface MeshOptions {
   /** What all nodes of the mesh know: it encrypts, and keeps others out. Take 32 random bytes. Default: none. */
   secret?: string | Uint8Array | undefined
+  /** Certificates: they encrypt, and keep out who has none of this authority. Default: none. */
+  tls?: TlsOptions | undefined
   /** Time between signs of life, in milliseconds. Default 1,000. */
   heartbeatMs?: number | undefined
   /** How long a node may be silent before it is down, in milliseconds. Default 10,000. */
@@ -842,7 +856,9 @@ export interface MeshOptions {
 export interface ListenOptions {
   /** The secret of this listener. Default: the mesh's; if that has none, this becomes its. */
   secret?: string | Uint8Array | undefined
-  /** Listen beyond this machine without a secret. Who reaches the address can do what `permissions` say. */
+  /** The certificates of this listener. Default: the mesh's; if that has none, these become its. */
+  tls?: TlsOptions | undefined
+  /** Listen beyond this machine without a secret or certificates. Who reaches the address can do what `permissions` say. */
   insecure?: boolean | undefined
   /** What nodes may do here over connections that they open. */
   permissions?: NodePermissions | undefined

@@ -1,10 +1,15 @@
 // Wrong input to every public call: a typed error with a code, or a counted refusal; never an abort, a hang, or half a job.
 
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { IrisError, NodeRuntime } from '../index.mjs'
-import { assertBalanced, deferred, runtime, turn } from './support.mjs'
+import { assertBalanced, deferred, root, runtime, turn } from './support.mjs'
 
+const pem = (name) => readFileSync(join(root, `tests/vectors/tls/${name}.pem`), 'utf8')
+const PEM = { cert: pem('node'), key: pem('node-key'), ca: pem('ca') }
+const OTHER_KEY = pem('other-node-key')
 const TYPE = 'ERR_IRIS_INVALID_TYPE'
 const RANGE = 'ERR_IRIS_INVALID_ARGUMENT'
 const PATH = 'ERR_IRIS_INVALID_PATH'
@@ -617,6 +622,22 @@ const cases = [
   ['listen beyond this machine', ['0.0.0.0:0', '[::]:0'], (rt, v) => rt.listen(v), RANGE],
   ['listen secret', [null, 1, {}, true], (rt, v) => rt.listen('[::1]:0', { secret: v }), TYPE],
   ['listen secret', ['', Buffer.alloc(0)], (rt, v) => rt.listen('[::1]:0', { secret: v }), RANGE],
+  ...[
+    ['listen tls', (rt, tls) => rt.listen('[::1]:0', { tls })],
+    ['configureMesh tls', (rt, tls) => rt.configureMesh({ tls })],
+  ].flatMap(([name, give]) => [
+    [name, [null, 1, ...notObjects], give, TYPE],
+    [`${name}.cert`, notStrings, (rt, v) => give(rt, { ...PEM, cert: v }), TYPE],
+    [`${name}.key`, notStrings, (rt, v) => give(rt, { ...PEM, key: v }), TYPE],
+    [`${name}.ca`, notStrings, (rt, v) => give(rt, { ...PEM, ca: v }), TYPE],
+    [`${name}.serverName`, [null, 1, {}], (rt, v) => give(rt, { ...PEM, serverName: v }), TYPE],
+    [`${name}.serverName`, ['', 'a b'], (rt, v) => give(rt, { ...PEM, serverName: v }), RANGE],
+    [`${name}.cert`, ['', '\0', PEM.key], (rt, v) => give(rt, { ...PEM, cert: v }), RANGE],
+    [`${name}.key`, ['', PEM.cert, OTHER_KEY], (rt, v) => give(rt, { ...PEM, key: v }), RANGE],
+    [`${name}.ca`, ['', PEM.key], (rt, v) => give(rt, { ...PEM, ca: v }), RANGE],
+    [`${name}: more`, [{ ...PEM, passphrase: 'x' }], give, RANGE],
+    [`${name}: no file`, ['/no/file'], (rt, v) => give(rt, { ...PEM, ca: v }), 'ERR_IRIS_IO'],
+  ]),
   ['listen insecure', [null, 1, 'y'], (rt, v) => rt.listen('[::1]:0', { insecure: v }), TYPE],
   [
     'listen permissions',
@@ -662,7 +683,7 @@ const cases = [
   ['isRemote(pid)', notNumbers, (rt, v) => rt.isRemote(v), TYPE],
   ['remoteInfo(pid)', notNumbers, (rt, v) => rt.remoteInfo(v), TYPE],
   ['configureMesh', [null, 1, ...notObjects], (rt, v) => rt.configureMesh(v), TYPE],
-  ['an unknown mesh option', ['Secret', 'tls'], (rt, v) => rt.configureMesh({ [v]: 1 }), RANGE],
+  ['an unknown mesh option', ['Secret', 'TLS'], (rt, v) => rt.configureMesh({ [v]: 1 }), RANGE],
   ...['heartbeatMs', 'downAfterMs', 'resumeWindowMs', 'handshakeTimeoutMs', 'stallMs'].map(
     (name) => [name, notTimes, (rt, v) => rt.configureMesh({ [name]: v }), RANGE],
   ),

@@ -181,6 +181,30 @@ test('fault row 31: another secret, or none, is refused', async (t) => {
   assert.deepEqual(b.nodes().length, 1)
 })
 
+test('fault 31: certificates of another authority, or none, are refused', async (t) => {
+  const pem = (name) => join(root, `tests/vectors/tls/${name}.pem`)
+  const tls = { cert: pem('node'), key: pem('node-key'), ca: pem('ca') }
+  const other = { cert: pem('other-node'), key: pem('other-node-key'), ca: pem('ca') }
+  const [a, b, c, d] = [runtime(t), runtime(t), runtime(t), runtime(t)]
+  const address = await b.listen(LOCAL, { tls })
+  b.register(
+    'echo',
+    b.spawn((m) => m),
+  )
+  await rejects(a.resolveRemote(address, 'echo'), 'ERR_IRIS_AUTH_FAILED')
+  c.configureMesh({ tls: other })
+  await rejects(c.resolveRemote(address, 'echo'), 'ERR_IRIS_AUTH_FAILED')
+  d.configureMesh({ tls: { ...tls, serverName: 'elsewhere.example' } })
+  await rejects(d.resolveRemote(address, 'echo'), 'ERR_IRIS_AUTH_FAILED')
+  // As text, too.
+  const text = Object.fromEntries(Object.entries(tls).map(([k, v]) => [k, readFileSync(v, 'utf8')]))
+  a.configureMesh({ tls: { ...text, serverName: 'localhost' } })
+  const echo = await a.resolveRemote(address, 'echo')
+  const long = Buffer.alloc(300_000, 7)
+  assert.deepEqual(await a.call(echo, long), long)
+  assert.deepEqual(b.nodes().length, 1)
+})
+
 test('permissions bind', async (t) => {
   const [a, b] = [runtime(t), runtime(t)]
   const address = await b.listen(LOCAL, { permissions: { send: 'names', stop: false } })

@@ -15,8 +15,11 @@ const LOOK_MS = 5
 
 const CLUSTER = ['name', 'gossipMs', 'timeoutMs', 'advertise']
 const PERMISSIONS = ['send', 'resolve', 'stop']
+const TLS = ['cert', 'key', 'ca', 'serverName']
+const LISTEN = ['secret', 'tls', 'insecure', 'permissions']
 const MESH = [
   'secret',
+  'tls',
   'heartbeatMs',
   'downAfterMs',
   'phi',
@@ -46,6 +49,20 @@ function secret(value) {
   return bytes
 }
 
+/** As the text that the core takes apart. */
+function certificates(value) {
+  const o = check.object(value, 'tls', TLS)
+  const part = (name, given) => {
+    text(given, `tls.${name}`)
+    if (given === '' || given.includes('\0')) {
+      throw outOfRange(`tls.${name}`, 'a text without NUL', given)
+    }
+    return given
+  }
+  const name = o.serverName === undefined ? '' : part('serverName', o.serverName)
+  return [part('cert', o.cert), part('key', o.key), part('ca', o.ca), name].join('\0')
+}
+
 /** As the bits that the core knows. */
 function permissions(value) {
   const o = check.object(value, 'permissions', PERMISSIONS)
@@ -71,6 +88,7 @@ function knobs(value) {
   const count = (name, most) => check.optional(o[name], check.integer, name, 1, most)
   return [
     check.optional(o.secret, secret),
+    check.optional(o.tls, certificates),
     ms('heartbeatMs'),
     ms('downAfterMs'),
     check.optional(o.phi, number, 'phi'),
@@ -117,10 +135,10 @@ class Mesh {
   }
 
   configure(options) {
-    const [key, ...rest] = knobs(options)
+    const [key, tls, ...rest] = knobs(options)
     // NaN: as it was.
     const numbers = Float64Array.from(rest, (n) => n ?? Number.NaN)
-    this.#native.configureMesh(key, new Uint8Array(numbers.buffer))
+    this.#native.configureMesh(key, new Uint8Array(numbers.buffer), tls)
   }
 
   /** The outcome of what `start` asks the core for; the process lives until it is there. */
@@ -134,11 +152,12 @@ class Mesh {
 
   async listen(address, options) {
     text(address, 'address')
-    const o = check.object(options, 'options', ['secret', 'insecure', 'permissions'])
+    const o = check.object(options, 'options', LISTEN)
     const key = check.optional(o.secret, secret)
     const insecure = check.optional(o.insecure, check.flag, 'insecure') ?? false
     const may = check.optional(o.permissions, permissions)
-    const bytes = await this.#ask((k) => this.#native.listen(address, key, insecure, may, k))
+    const tls = check.optional(o.tls, certificates)
+    const bytes = await this.#ask((k) => this.#native.listen(address, key, insecure, may, k, tls))
     const bound = bytes.toString()
     // A listener holds the process, as those of `node:net` do.
     if (!this.#lane.closing && !this.#listening.has(bound)) {

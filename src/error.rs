@@ -66,7 +66,7 @@ kinds! {
     Disconnected = "ERR_IRIS_DISCONNECTED",
     /// No node answers at the address, or it is none.
     Unreachable = "ERR_IRIS_UNREACHABLE",
-    /// The other node has another secret, or only one of the two has one.
+    /// The other node has another secret or a certificate of another authority, or only one of the two has one.
     AuthFailed = "ERR_IRIS_AUTH_FAILED",
     /// The other node does not allow it.
     NotPermitted = "ERR_IRIS_NOT_PERMITTED",

@@ -63,6 +63,7 @@ from iris._types import (
     RestartType,
     Strategy,
     SystemType,
+    TlsOptions,
     VirtualHook,
 )
 from iris.codecs import Codec
@@ -105,6 +106,7 @@ __all__ = [
     "SupervisionEvent",
     "Supervisor",
     "SystemType",
+    "TlsOptions",
     "VirtualHook",
     "__version__",
     "codecs",

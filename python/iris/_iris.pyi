@@ -40,6 +40,7 @@ from iris._types import (
     Strategy,
     SupervisorInfo,
     SystemType,
+    TlsOptions,
     VirtualHook,
 )
 from iris.codecs import Codec
@@ -1661,6 +1662,7 @@ class Runtime:
         max_peers: int | None = None,
         max_handshakes: int | None = None,
         permissions: NodePermissions | None = None,
+        tls: TlsOptions | None = None,
     ) -> None:
         """Changes how this node behaves towards others, for connections that begin from now on.
 
@@ -1689,9 +1691,13 @@ class Runtime:
             max_handshakes: Connections that have not said who they are; one more ends the oldest.
                 Default 128.
             permissions: What nodes may do here over connections that this node opens.
+            tls: Certificates: they encrypt, and keep out who has none of this authority. Default:
+                none.
 
         Raises:
-            InvalidArgument: A value is out of range, or a permission does not exist.
+            InvalidArgument: A value is out of range, a permission does not exist, or something is
+                no certificate.
+            Io: A file of ``tls`` cannot be read.
         """
     def listen(
         self,
@@ -1700,6 +1706,7 @@ class Runtime:
         secret: str | Payload | None = None,
         insecure: bool = False,
         permissions: NodePermissions | None = None,
+        tls: TlsOptions | None = None,
     ) -> str:
         """Listens for other nodes.
 
@@ -1708,15 +1715,18 @@ class Runtime:
                 secret only addresses that other machines cannot reach.
             secret: The secret of this listener. Default: the mesh's; if that has none, this becomes
                 its.
-            insecure: Listen beyond this machine without a secret.
+            insecure: Listen beyond this machine without a secret or certificates.
             permissions: What nodes may do here over connections that they open.
+            tls: The certificates of this listener. Default: the mesh's; if that has none, these
+                become its.
 
         Returns:
             The bound address.
 
         Raises:
             Io: The system refused: in use, no right.
-            InvalidArgument: This is no address, or it needs a secret.
+            InvalidArgument: This is no address, it needs a secret, or something of ``tls`` is no
+                certificate.
         """
     def unlisten(self, addr: str) -> bool:
         """Stops listening; connections that are open stay.

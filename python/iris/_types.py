@@ -144,6 +144,22 @@ class NodeDown(NodeUp):
     is at its address."""
 
 
+class _TlsFiles(TypedDict):
+    cert: str
+    """The certificate of this node, with those between it and the authority."""
+    key: str
+    """Its private key."""
+    ca: str
+    """The authorities that sign the certificates of all nodes."""
+
+
+class TlsOptions(_TlsFiles, total=False):
+    """Certificates: each text is PEM, or the path of a PEM file. Both ends show theirs."""
+
+    server_name: str | None
+    """The name that the certificates of others must bear. Default: the host of the address."""
+
+
 class NodeInfo(TypedDict):
     """A node that this one has a session with."""
 

@@ -177,7 +177,7 @@ class Unreachable(IrisError, ConnectionError):
 
 
 class AuthFailed(IrisError, PermissionError):
-    """The other node has another secret, or only one of the two has one."""
+    """The other node has another secret or authority, or only one of the two has one."""
 
     code = "ERR_IRIS_AUTH_FAILED"
 

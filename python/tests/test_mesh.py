@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from helpers import Inbox
-from iris import Runtime, errors
+from iris import Runtime, TlsOptions, errors
 
 LOCAL = "127.0.0.1:0"
 VECTORS = Path(__file__).parents[2] / "tests/vectors/wire.json"
@@ -178,6 +178,59 @@ def test_fault_row_31_secrets(nodes: Nodes) -> None:
     echo = a.resolve_remote(addr, "echo")
     assert echo is not None
     assert a.call_blocking(echo, b"x") == b"x"
+
+
+def pem(name: str) -> str:
+    return str(Path(__file__).parents[2] / "tests/vectors/tls" / f"{name}.pem")
+
+
+def certificates(node: str = "node") -> TlsOptions:
+    return {"cert": pem(node), "key": pem(f"{node}-key"), "ca": pem("ca")}
+
+
+def test_fault_31_certificates(nodes: Nodes) -> None:
+    a, b = nodes
+    addr = b.listen(LOCAL, tls=certificates())
+    b.register("echo", b.spawn(lambda msg: msg))
+    with pytest.raises(errors.AuthFailed):
+        a.resolve_remote(addr, "echo")
+    a.configure_mesh(tls=certificates("other-node"))
+    with pytest.raises(errors.AuthFailed):
+        a.resolve_remote(addr, "echo")
+    a.configure_mesh(tls={**certificates(), "server_name": "elsewhere.example"})
+    with pytest.raises(errors.AuthFailed):
+        a.resolve_remote(addr, "echo")
+    a.configure_mesh(tls={**certificates(), "ca": Path(pem("ca")).read_text()})
+    echo = a.resolve_remote(addr, "echo")
+    assert echo is not None
+    long = bytes(300_000)
+    assert a.call_blocking(echo, long) == long
+    assert len(b.nodes()) == 1
+
+
+def test_certificates_that_are_none(nodes: Nodes) -> None:
+    a, _ = nodes
+    good: dict[str, Any] = dict(certificates())
+    wrong_types: list[Any] = [1, "x", [], {**good, "cert": 1}, {**good, "server_name": b"x"}]
+    for wrong in wrong_types:
+        with pytest.raises(TypeError, match="tls"):
+            a.listen(LOCAL, tls=wrong)
+        with pytest.raises(TypeError, match="tls"):
+            a.configure_mesh(tls=wrong)
+    values: list[Any] = [
+        {},
+        {"cert": good["cert"]},
+        {**good, "more": "x"},
+        {**good, "cert": ""},
+        {**good, "cert": good["key"]},
+        {**good, "key": pem("other-node-key")},
+        {**good, "server_name": "a b"},
+    ]
+    for bad in values:
+        with pytest.raises(errors.InvalidArgument, match="tls"):
+            a.listen(LOCAL, tls=bad)
+    with pytest.raises(errors.Io, match="/no/such/file"):
+        a.configure_mesh(tls={**certificates(), "ca": "/no/such/file"})
 
 
 def test_permissions_bind(nodes: Nodes) -> None:

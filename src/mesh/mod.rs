@@ -7,7 +7,7 @@
 //!   cluster/          membership and names, by gossip                 | the I/O thread
 //!   link/             tasks: accept, dial, carry, mend               | the I/O thread
 //!   session/          one peer: proxies, credits, calls              /
-//!   peers.rs  stream/  detector.rs  secure.rs  wire/                 pure: no I/O, no clock
+//!   peers.rs  stream/  detector.rs  secure.rs  tls.rs  wire/         pure: no I/O, no clock
 //!   transport/        the only sockets, and the thread
 //! ```
 //!
@@ -26,6 +26,7 @@ mod peers;
 pub mod secure;
 mod session;
 pub mod stream;
+pub mod tls;
 pub mod transport;
 pub mod wire;
 
@@ -35,4 +36,5 @@ pub use host::{Drained, Host, Seen};
 pub use node::{MeshMetrics, NodeInfo};
 pub use options::{ClusterOptions, ListenOptions, MeshOptions};
 pub use secure::Secret;
+pub use tls::{Tls, TlsFiles};
 pub use wire::greeting::Permissions;

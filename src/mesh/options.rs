@@ -2,6 +2,7 @@
 
 use super::detector::Judge;
 use super::secure::Secret;
+use super::tls::Tls;
 use super::wire::DEFAULT_MAX_PAYLOAD;
 use super::wire::greeting::Permissions;
 use crate::error::{Error, ErrorKind, Result};
@@ -12,6 +13,8 @@ use std::time::Duration;
 pub struct MeshOptions {
     /// The secret for connections that this node opens and for listeners that do not say. Default: none.
     pub secret: Option<Secret>,
+    /// Certificates for connections that this node opens and for listeners that do not say. Default: none.
+    pub tls: Option<Tls>,
     /// Time between signs of life. Default 1 s; 10 ms to 1 h.
     pub heartbeat: Duration,
     /// When a silent peer is down. Default: after 10 s.
@@ -45,6 +48,7 @@ impl Default for MeshOptions {
     fn default() -> Self {
         Self {
             secret: None,
+            tls: None,
             heartbeat: Duration::from_secs(1),
             judge: Judge::Fixed { timeout_ms: 10_000 },
             resume_window: Duration::from_secs(10),
@@ -109,7 +113,9 @@ impl MeshOptions {
 pub struct ListenOptions {
     /// Its secret; `None`: the node's. If the node has none, this becomes the node's.
     pub secret: Option<Secret>,
-    /// Listen beyond this machine without a secret. Whoever reaches the address can then do what `permissions` say.
+    /// Its certificates; `None`: the node's. If the node has none, these become the node's.
+    pub tls: Option<Tls>,
+    /// Listen beyond this machine without a secret or certificates. Whoever reaches the address can then do what `permissions` say.
     pub insecure: bool,
     /// What peers may do here; `None`: the node's.
     pub permissions: Option<Permissions>,

@@ -15,6 +15,8 @@ use std::sync::Arc;
 const PATTERN: &str = "Noise_NNpsk0_25519_ChaChaPoly_BLAKE2s";
 /// Longest handshake record, in bytes.
 const MAX_HANDSHAKE: usize = 512;
+/// How a TLS listener answers who does not speak TLS.
+const TLS_ALERT: u8 = 0x15;
 /// What encryption adds to a record, in bytes.
 pub const TAG: usize = 16;
 
@@ -214,6 +216,11 @@ impl Opening {
                     if read.len() < PREAMBLE {
                         // A stranger is recognised by its first byte, not by its twelfth.
                         let known = read.len().min(4);
+                        if read.first() == Some(&TLS_ALERT) {
+                            return Err(Failure::Secret(
+                                "it wants certificates (TLS) and this node has none",
+                            ));
+                        }
                         if read[..known] != super::wire::MAGIC[..known] {
                             return Err(Malformed::Magic.into());
                         }

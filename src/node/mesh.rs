@@ -4,7 +4,9 @@ use super::entries::text;
 use super::face::{Face, number, pid, pid_or_none};
 use super::raw::{Cx, Ret};
 use crate::error::{Error, ErrorKind, Result};
-use crate::runtime::mesh::{ClusterOptions, ListenOptions, MeshOptions, Permissions, Secret};
+use crate::runtime::mesh::{
+    ClusterOptions, ListenOptions, MeshOptions, Permissions, Secret, Tls, TlsFiles,
+};
 use std::time::Duration;
 
 fn key(cx: &Cx<'_>, i: usize) -> u64 {
@@ -19,12 +21,22 @@ fn secret(cx: &Cx<'_>, i: usize) -> Result<Option<Secret>> {
     cx.with_bytes(i, Secret::new).transpose()
 }
 
+/// Certificates as one text: cert, key, ca and the server's name, with a NUL between them.
+fn tls(cx: &Cx<'_>, i: usize) -> Result<Option<Tls>> {
+    let Some(all) = cx.string(i) else { return Ok(None) };
+    let mut parts = all.split('\0');
+    let mut next = || parts.next().unwrap_or_default();
+    let files = TlsFiles { cert: next(), key: next(), ca: next(), server_name: None };
+    let server_name = parts.next().filter(|name| !name.is_empty());
+    Tls::new(TlsFiles { server_name, ..files }).map(Some)
+}
+
 /// Bit 0: any pid, 1: resolve, 2: stop.
 fn allowed(bits: u32) -> Permissions {
     Permissions { any_pid: bits & 1 != 0, resolve: bits & 2 != 0, stop: bits & 4 != 0 }
 }
 
-/// `configureMesh(secret, numbers)`: what is `undefined` or NaN stays as it is. The numbers, as doubles: heartbeatMs,
+/// `configureMesh(secret, numbers, tls)`: what is `undefined` or NaN stays as it is. The numbers, as doubles: heartbeatMs,
 /// downAfterMs, phi, resumeWindowMs, handshakeTimeoutMs, stallMs, maxPayload, sendBuffer, proxyCapacity, window, maxPeers,
 /// maxHandshakes, permissions.
 pub(super) fn configure_mesh(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
@@ -33,6 +45,7 @@ pub(super) fn configure_mesh(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     if let Some(secret) = secret(cx, 0)? {
         o.secret = Some(secret);
     }
+    o.tls = tls(cx, 2)?.or(o.tls);
     let numbers = cx.with_bytes(1, |b| {
         let (numbers, _) = b.as_chunks::<8>();
         numbers.iter().map(|n| f64::from_ne_bytes(*n)).collect::<Vec<f64>>()
@@ -61,12 +74,13 @@ pub(super) fn configure_mesh(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     Ok(Ret::Undefined)
 }
 
-/// `listen(address, secret, insecure, permissions, key)`: the bound address.
+/// `listen(address, secret, insecure, permissions, key, tls)`: the bound address.
 pub(super) fn listen(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     let inner = face.inner()?;
     let address = text(cx, 0, "address")?;
     let options = ListenOptions {
         secret: secret(cx, 1)?,
+        tls: tls(cx, 5)?,
         insecure: cx.bool(2),
         permissions: cx.f64(3).map(|bits| allowed(bits as u32)),
     };

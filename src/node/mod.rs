@@ -180,9 +180,9 @@ const ENTRIES: &[(&CStr, usize, Entry)] = &[
     (c"freeBuffer", 1, buffers::free_buffer),
     (c"addressOf", 1, buffers::address_of),
     #[cfg(feature = "mesh")]
-    (c"configureMesh", 2, mesh::configure_mesh),
+    (c"configureMesh", 3, mesh::configure_mesh),
     #[cfg(feature = "mesh")]
-    (c"listen", 5, mesh::listen),
+    (c"listen", 6, mesh::listen),
     #[cfg(feature = "mesh")]
     (c"unlisten", 1, mesh::unlisten),
     #[cfg(feature = "mesh")]

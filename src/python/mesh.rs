@@ -9,7 +9,7 @@ use super::runtime::PyRuntime;
 use super::waits::{self, Answer};
 use crate::error::{ErrorKind, Result as CoreResult};
 use crate::id::Pid;
-use crate::runtime::mesh::{ListenOptions, MeshOptions, Permissions, Secret, Seen};
+use crate::runtime::mesh::{ListenOptions, MeshOptions, Permissions, Secret, Seen, Tls, TlsFiles};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyString};
 use std::time::Duration;
@@ -32,6 +32,40 @@ impl<'py> FromPyObject<'_, 'py> for SecretArg {
             Secret::new(&bytes)
         };
         secret.map(Self).or_raise(py)
+    }
+}
+
+/// Certificates: a dict with `cert`, `key`, `ca` and, if wanted, `server_name`.
+struct TlsArg(Tls);
+
+impl<'py> FromPyObject<'_, 'py> for TlsArg {
+    type Error = PyErr;
+    fn extract(obj: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let py = obj.py();
+        let dict = obj.cast::<PyDict>().map_err(|_| wrong_type(&obj, "tls must be a dict"))?;
+        let mut parts: [Option<String>; 4] = Default::default();
+        for (key, value) in dict.iter() {
+            let key: String =
+                key.extract().map_err(|_| wrong_type(&key, "a key of tls must be a str"))?;
+            let at = ["cert", "key", "ca", "server_name"].iter().position(|name| *name == key);
+            let Some(part) = at.and_then(|at| parts.get_mut(at)) else {
+                let m = format!("tls has no {key:?}; it has cert, key, ca and server_name");
+                return Err(fail(py, ErrorKind::InvalidArgument, m));
+            };
+            if !value.is_none() {
+                let wrong = |_| wrong_type(&value, &format!("tls[{key:?}] must be a str"));
+                *part = Some(value.extract().map_err(wrong)?);
+            }
+        }
+        let [cert, key, ca, server_name] = parts;
+        let need = |part: Option<String>, name: &str| {
+            let m = || format!("tls has no {name:?}; it needs cert, key and ca");
+            part.ok_or_else(|| fail(py, ErrorKind::InvalidArgument, m()))
+        };
+        let (cert, key, ca) = (need(cert, "cert")?, need(key, "key")?, need(ca, "ca")?);
+        let server_name = server_name.as_deref();
+        let files = TlsFiles { cert: &cert, key: &key, ca: &ca, server_name };
+        Tls::new(files).map(Self).or_raise(py)
     }
 }
 
@@ -136,7 +170,7 @@ impl PyRuntime {
     /// Changes how this node behaves towards other nodes.
     #[pyo3(signature = (*, secret=None, heartbeat_ms=None, down_after_ms=None, phi=None, resume_window_ms=None,
         handshake_timeout_ms=None, stall_ms=None, max_payload=None, send_buffer=None, proxy_capacity=None, window=None,
-        max_peers=None, max_handshakes=None, permissions=None))]
+        max_peers=None, max_handshakes=None, permissions=None, tls=None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords, and optional")]
     fn configure_mesh(
         &self,
@@ -155,11 +189,13 @@ impl PyRuntime {
         max_peers: Option<Count>,
         max_handshakes: Option<Count>,
         permissions: Option<Allowed>,
+        tls: Option<TlsArg>,
     ) -> PyResult<()> {
         let rt = &self.open(py)?.rt;
         let mut o: MeshOptions = rt.mesh_options().or_raise(py)?;
         let size = |n: Option<Count>, old: usize| n.map_or(old, |n| n.0 as usize);
         o.secret = secret.map(|s| s.0).or(o.secret);
+        o.tls = tls.map(|t| t.0).or(o.tls);
         o.heartbeat = heartbeat_ms.map_or(o.heartbeat, |t| t.0);
         let silence = down_after_ms.map(|t| t.0.as_millis() as u64);
         o.judge = o.judge.changed(silence, phi.map(|p| p.0), o.heartbeat);
@@ -178,8 +214,8 @@ impl PyRuntime {
 
     /// Listens for other nodes; answers the bound address.
     #[pyo3(
-        signature = (addr, *, secret=None, insecure=Flag(false), permissions=None),
-        text_signature = "($self, addr, *, secret=None, insecure=False, permissions=None)"
+        signature = (addr, *, secret=None, insecure=Flag(false), permissions=None, tls=None),
+        text_signature = "($self, addr, *, secret=None, insecure=False, permissions=None, tls=None)"
     )]
     fn listen(
         &self,
@@ -188,10 +224,12 @@ impl PyRuntime {
         secret: Option<SecretArg>,
         insecure: Flag,
         permissions: Option<Allowed>,
+        tls: Option<TlsArg>,
     ) -> PyResult<String> {
         let rt = self.open(py)?.rt.clone();
         let options = ListenOptions {
             secret: secret.map(|s| s.0),
+            tls: tls.map(|t| t.0),
             insecure: insecure.0,
             permissions: permissions.map(|p| p.0),
         };

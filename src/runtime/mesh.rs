@@ -16,7 +16,7 @@ use crate::mesh::node::Node;
 use crate::mesh::wire::op::StopMode;
 pub use crate::mesh::{
     ClusterOptions, Judge, ListenOptions, MeshMetrics, MeshOptions, NodeInfo, Permissions, Secret,
-    Seen,
+    Seen, Tls, TlsFiles,
 };
 use crate::mesh::{Drained, Engine, Host};
 use crate::message::{

@@ -13,6 +13,7 @@ mod hostile;
 mod memory;
 mod proxy;
 mod suite;
+mod tls;
 
 use iris::mesh::{Judge, ListenOptions, MeshOptions};
 use iris::{Config, Context, Message, Pid, Runtime};

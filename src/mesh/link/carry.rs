@@ -142,6 +142,8 @@ async fn run_until(
     };
     // The first record tells the other that this connection is the one.
     session.say(number, ping())?;
+    // What came together with the greeting.
+    take_records(conn, session, number)?;
     let mut alarm = pin!(sleep(Duration::ZERO));
     let mut alarm_ms = 0;
     loop {

@@ -67,7 +67,7 @@ impl Conn {
         }
         self.out.clear();
         self.written = 0;
-        Ok(true)
+        self.stream.flush()
     }
 
     /// The writing end, for the session: from now on this is the reading end. Nothing is left to be written.
@@ -122,9 +122,8 @@ impl Conn {
         let mut read = Vec::new();
         let mut some = [0; 1024];
         loop {
-            self.write_all().await?;
             match opening.advance(&mut read, &mut self.out) {
-                Ok(None) => {}
+                Ok(None) => self.write_all().await?,
                 Ok(Some(channel)) => {
                     self.write_all().await?;
                     self.channel = channel;
@@ -138,11 +137,11 @@ impl Conn {
                     return Err(Opened::Failure(failure));
                 }
             }
-            self.stream.readable().await?;
             match self.stream.try_read(&mut some) {
+                Ok(0) if self.stream.is_opening() => return Err(Opened::Certificate),
                 Ok(0) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
                 Ok(n) => read.extend_from_slice(&some[..n]),
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.stream.readable().await?,
                 Err(e) => return Err(e.into()),
             }
         }

@@ -131,8 +131,13 @@ pub(super) async fn dial_once(
     resume: Option<&Arc<Session>>,
 ) -> Result<Dialled> {
     let stream = address.connect().await.map_err(|e| Opened::Io(e).error(address))?;
+    let options = node.options();
+    let stream = match &options.tls {
+        Some(tls) => stream.within(tls.client(address.host())?),
+        None => stream,
+    };
     let mut conn = Conn::new(stream);
-    let secret = node.options().secret.clone();
+    let secret = options.secret.clone();
     let fail = |o: Opened| o.error(address);
     conn.open(Role::Initiator, secret).await.map_err(fail)?;
     let allowed = own_grants(node);

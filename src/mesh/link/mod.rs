@@ -10,6 +10,7 @@ pub(super) use greet::dial;
 use super::node::Node;
 use super::secure::Secret;
 use super::session::Session;
+use super::tls::Tls;
 use super::transport::{Listener, Stream, driver};
 use super::wire::greeting::Permissions;
 use crate::sync::atomic::Ordering;
@@ -21,11 +22,18 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
+/// What a listener wants of who connects.
+#[derive(Clone)]
+pub(super) struct Keys {
+    pub(super) secret: Option<Secret>,
+    pub(super) tls: Option<Tls>,
+}
+
 /// Accepts connections until it is told to stop.
 pub(super) async fn accept(
     node: Arc<Node>,
     listener: Listener,
-    secret: Option<Secret>,
+    keys: Keys,
     allowed: Permissions,
     mut stopped: oneshot::Receiver<()>,
 ) {
@@ -40,7 +48,7 @@ pub(super) async fn accept(
             continue;
         };
         let number = node.numbers.fetch_add(1, Ordering::Relaxed);
-        let task = serve(Arc::clone(&node), stream, secret.clone(), allowed, number);
+        let task = serve(Arc::clone(&node), stream, keys.clone(), allowed, number);
         let task = driver::task(task);
         let most = node.options().max_handshakes;
         let mut handshakes = node.handshakes.lock();
@@ -56,13 +64,13 @@ pub(super) async fn accept(
 }
 
 /// One accepted connection.
-async fn serve(
-    node: Arc<Node>,
-    stream: Stream,
-    secret: Option<Secret>,
-    allowed: Permissions,
-    number: u64,
-) {
+async fn serve(node: Arc<Node>, stream: Stream, keys: Keys, allowed: Permissions, number: u64) {
+    let stream = match keys.tls.as_ref().map(Tls::server) {
+        None => stream,
+        Some(Ok(tls)) => stream.within(tls),
+        Some(Err(_)) => return,
+    };
+    let secret = keys.secret;
     let mut conn = Conn::new(stream);
     let deadline = node.options().handshake_timeout;
     let greeted = timeout(deadline, welcome(&node, &mut conn, secret, allowed)).await;

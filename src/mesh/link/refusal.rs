@@ -2,7 +2,7 @@
 
 use crate::error::{Error, ErrorKind};
 use crate::mesh::secure::Failure;
-use crate::mesh::transport::{Address, io_error};
+use crate::mesh::transport::{Address, Refused, io_error};
 use crate::mesh::wire::greeting::{Greeting, Refuse, RefuseCode};
 use std::io;
 
@@ -10,6 +10,8 @@ use std::io;
 pub(super) enum Opened {
     Io(io::Error),
     Failure(Failure),
+    /// The other closed the connection while certificates were to be shown.
+    Certificate,
 }
 
 impl From<io::Error> for Opened {
@@ -31,6 +33,13 @@ impl Opened {
             Self::Io(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
                 unreachable(format!("{address} closed the connection before it said who it is"))
             }
+            Self::Io(e) if e.get_ref().is_some_and(|why| why.is::<Refused>()) => {
+                Error::new(ErrorKind::AuthFailed, format!("{address}: {e}"))
+            }
+            Self::Certificate => Error::new(
+                ErrorKind::AuthFailed,
+                format!("{address} closed the connection instead of showing a certificate"),
+            ),
             Self::Io(e) => match io_error("cannot connect to", address, e) {
                 e if e.kind() == ErrorKind::AtCapacity => e,
                 e => unreachable(e.message().to_owned()),

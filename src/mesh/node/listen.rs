@@ -33,25 +33,29 @@ impl Node {
             let address = Address::parse(address)?;
             let mut options = self.options.lock();
             let secret = o.secret.clone().or_else(|| options.secret.clone());
-            if secret.is_none() && !o.insecure && !address.is_local() {
+            let tls = o.tls.clone().or_else(|| options.tls.clone());
+            if secret.is_none() && tls.is_none() && !o.insecure && !address.is_local() {
                 return Err(Error::new(
                     ErrorKind::InvalidArgument,
                     format!(
-                        "{address} can be reached from other machines and no secret is set: give a secret, or say \
-                         insecure if the network itself is trusted"
+                        "{address} can be reached from other machines and no secret is set: give a secret or \
+                         certificates (tls), or say insecure if the network itself is trusted"
                     ),
                 ));
             }
-            if options.secret.is_none() && secret.is_some() {
-                let changed =
-                    MeshOptions { secret: secret.clone(), ..MeshOptions::clone(&options) };
+            if options.secret.is_none() && secret.is_some()
+                || options.tls.is_none() && tls.is_some()
+            {
+                let mut changed = MeshOptions::clone(&options);
+                changed.secret = changed.secret.or_else(|| secret.clone());
+                changed.tls = changed.tls.or_else(|| tls.clone());
                 *options = Arc::new(changed);
             }
             let allowed = o.permissions.unwrap_or(options.permissions);
             drop(options);
-            Ok((address, secret, allowed))
+            Ok((address, link::Keys { secret, tls }, allowed))
         };
-        let (address, secret, allowed) = match begin() {
+        let (address, keys, allowed) = match begin() {
             Ok(all) => all,
             Err(e) => return sink(Err(e)),
         };
@@ -66,7 +70,7 @@ impl Node {
             me.listeners
                 .lock()
                 .insert(text.clone(), Listening { stop, asked: address.to_string() });
-            driver::task(link::accept(me, listener, secret, allowed, stopped));
+            driver::task(link::accept(me, listener, keys, allowed, stopped));
             sink(Ok(text));
         });
     }

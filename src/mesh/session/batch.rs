@@ -34,12 +34,14 @@ pub(super) struct Batch {
     next: usize,
     part: usize,
     left: usize,
+    /// TLS holds something back.
+    held: bool,
 }
 
 impl Batch {
-    /// Bytes that are not written.
+    /// Bytes that are not written; not 0 while TLS holds some of them back.
     pub(super) fn len(&self) -> usize {
-        self.left
+        self.left + usize::from(self.held)
     }
 
     /// Appends a copy.
@@ -100,6 +102,10 @@ impl Batch {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return Err(e),
             }
+        }
+        self.held = !stream.flush()?;
+        if self.held {
+            return Ok(false);
         }
         self.pieces.clear();
         self.small.clear();

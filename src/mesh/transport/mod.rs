@@ -2,8 +2,12 @@
 
 pub mod driver;
 pub(super) mod gossip;
+mod tls;
+
+pub use tls::{Refused, TlsStream};
 
 use crate::error::{Error, ErrorKind, Result};
+use rustls::Connection;
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
@@ -66,10 +70,21 @@ impl Address {
     pub fn is_local(&self) -> bool {
         match self {
             Self::Unix(_) => true,
+            Self::Tcp(_) => {
+                let host = self.host();
+                host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+            }
+        }
+    }
+
+    /// The host, for a certificate to name.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        match self {
+            Self::Unix(_) => "localhost",
             Self::Tcp(text) => {
                 let host = text.rsplit_once(':').map_or("", |(host, _)| host);
-                let host = host.trim_start_matches('[').trim_end_matches(']');
-                host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+                host.trim_start_matches('[').trim_end_matches(']')
             }
         }
     }
@@ -83,10 +98,10 @@ impl Address {
             Self::Tcp(text) => {
                 let stream = TcpStream::connect(text).await?;
                 stream.set_nodelay(true)?;
-                Ok(Stream::Tcp(stream))
+                Ok(Stream::Plain(Socket::Tcp(stream)))
             }
             #[cfg(unix)]
-            Self::Unix(path) => Ok(Stream::Unix(UnixStream::connect(path).await?)),
+            Self::Unix(path) => Ok(Stream::Plain(Socket::Unix(UnixStream::connect(path).await?))),
             #[cfg(not(unix))]
             Self::Unix(_) => Err(io::Error::from(io::ErrorKind::Unsupported)),
         }
@@ -167,10 +182,10 @@ impl Listener {
             Self::Tcp(l) => {
                 let (stream, _) = l.accept().await?;
                 stream.set_nodelay(true)?;
-                Ok(Stream::Tcp(stream))
+                Ok(Stream::Plain(Socket::Tcp(stream)))
             }
             #[cfg(unix)]
-            Self::Unix(l, _) => Ok(Stream::Unix(l.accept().await?.0)),
+            Self::Unix(l, _) => Ok(Stream::Plain(Socket::Unix(l.accept().await?.0))),
         }
     }
 }
@@ -184,8 +199,8 @@ impl Drop for Listener {
     }
 }
 
-/// A connection.
-pub enum Stream {
+/// A socket of either kind.
+pub enum Socket {
     /// TCP.
     Tcp(TcpStream),
     /// A Unix socket.
@@ -193,12 +208,8 @@ pub enum Stream {
     Unix(UnixStream),
 }
 
-impl Stream {
-    /// Waits until there may be something to read.
-    ///
-    /// # Errors
-    /// The system's.
-    pub async fn readable(&self) -> io::Result<()> {
+impl Socket {
+    async fn readable(&self) -> io::Result<()> {
         match self {
             Self::Tcp(s) => s.readable().await,
             #[cfg(unix)]
@@ -206,11 +217,7 @@ impl Stream {
         }
     }
 
-    /// Waits until there may be room to write.
-    ///
-    /// # Errors
-    /// The system's.
-    pub async fn writable(&self) -> io::Result<()> {
+    async fn writable(&self) -> io::Result<()> {
         match self {
             Self::Tcp(s) => s.writable().await,
             #[cfg(unix)]
@@ -218,11 +225,7 @@ impl Stream {
         }
     }
 
-    /// Reads what is there.
-    ///
-    /// # Errors
-    /// `WouldBlock` if nothing is; the system's.
-    pub fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
+    fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(s) => s.try_read(into),
             #[cfg(unix)]
@@ -230,9 +233,15 @@ impl Stream {
         }
     }
 
-    /// Says that everything which was there has been read, so that [`readable`](Self::readable) waits for more: spares
-    /// the read that would find nothing.
-    pub fn has_read_all(&self) {
+    fn try_write(&self, from: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(s) => s.try_write_vectored(from),
+            #[cfg(unix)]
+            Self::Unix(s) => s.try_write_vectored(from),
+        }
+    }
+
+    fn has_read_all(&self) {
         let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
         let _ = match self {
             Self::Tcp(s) => s.try_io(Interest::READABLE, nothing),
@@ -240,16 +249,93 @@ impl Stream {
             Self::Unix(s) => s.try_io(Interest::READABLE, nothing),
         };
     }
+}
 
-    /// Writes what there is room for.
+/// A connection.
+pub enum Stream {
+    /// Bytes as they are.
+    Plain(Socket),
+    /// Within TLS.
+    Tls(Box<TlsStream>),
+}
+
+impl Stream {
+    /// The same connection, within TLS from its first byte on.
+    #[must_use]
+    pub fn within(self, tls: Connection) -> Self {
+        match self {
+            Self::Plain(socket) => Self::Tls(Box::new(TlsStream::new(socket, tls))),
+            already @ Self::Tls(_) => already,
+        }
+    }
+
+    fn socket(&self) -> &Socket {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(tls) => &tls.socket,
+        }
+    }
+
+    /// Whether certificates are being shown.
+    #[must_use]
+    pub fn is_opening(&self) -> bool {
+        matches!(self, Self::Tls(tls) if tls.is_opening())
+    }
+
+    /// Waits until there may be something to read.
+    ///
+    /// # Errors
+    /// The system's.
+    pub async fn readable(&self) -> io::Result<()> {
+        self.socket().readable().await
+    }
+
+    /// Waits until there may be room to write.
+    ///
+    /// # Errors
+    /// The system's.
+    pub async fn writable(&self) -> io::Result<()> {
+        self.socket().writable().await
+    }
+
+    /// Reads what is there. Only after `WouldBlock` will [`readable`](Self::readable) tell of more.
+    ///
+    /// # Errors
+    /// `WouldBlock` if nothing is; [`Refused`]; the system's.
+    pub fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.try_read(into),
+            Self::Tls(tls) => tls.try_read(into),
+        }
+    }
+
+    /// Says that everything which was there has been read, so that [`readable`](Self::readable) waits for more: spares
+    /// the read that would find nothing.
+    pub fn has_read_all(&self) {
+        if let Self::Plain(socket) = self {
+            socket.has_read_all();
+        }
+    }
+
+    /// Writes what there is room for. What TLS has taken may wait there until it is [flushed](Self::flush).
     ///
     /// # Errors
     /// `WouldBlock` if there is none; the system's.
     pub fn try_write(&self, from: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
-            Self::Tcp(s) => s.try_write_vectored(from),
-            #[cfg(unix)]
-            Self::Unix(s) => s.try_write_vectored(from),
+            Self::Plain(socket) => socket.try_write(from),
+            Self::Tls(tls) => tls.try_write(from),
+        }
+    }
+
+    /// Whether the socket has all that was written; it is tried.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn flush(&self) -> io::Result<bool> {
+        match self {
+            Self::Plain(_) => Ok(true),
+            Self::Tls(tls) => tls.flush(),
         }
     }
 }
