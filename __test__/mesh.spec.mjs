@@ -181,7 +181,7 @@ test('fault row 31: another secret, or none, is refused', async (t) => {
   assert.deepEqual(b.nodes().length, 1)
 })
 
-test('fault 31: certificates of another authority, or none, are refused', async (t) => {
+test('fault row 31: certificates of another authority, or none, are refused', async (t) => {
   const pem = (name) => join(root, `tests/vectors/tls/${name}.pem`)
   const tls = { cert: pem('node'), key: pem('node-key'), ca: pem('ca') }
   const other = { cert: pem('other-node'), key: pem('other-node-key'), ca: pem('ca') }

@@ -188,7 +188,7 @@ def certificates(node: str = "node") -> TlsOptions:
     return {"cert": pem(node), "key": pem(f"{node}-key"), "ca": pem("ca")}
 
 
-def test_fault_31_certificates(nodes: Nodes) -> None:
+def test_fault_row_31_certificates(nodes: Nodes) -> None:
     a, b = nodes
     addr = b.listen(LOCAL, tls=certificates())
     b.register("echo", b.spawn(lambda msg: msg))

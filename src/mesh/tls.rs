@@ -81,7 +81,7 @@ impl Tls {
         client.alpn_protocols = vec![PROTOCOL.to_vec()];
         // Sessions of ours go on over new connections; TLS need not remember any.
         server.send_tls13_tickets = 0;
-        let name = files.server_name.map(|n| name_of(n)).transpose()?;
+        let name = files.server_name.map(name_of).transpose()?;
         Ok(Self { client: Arc::new(client), server: Arc::new(server), name })
     }
 

@@ -79,7 +79,7 @@ fn certificates_of_one_authority_open_a_channel() {
 }
 
 #[test]
-fn fault_31_another_authority_or_no_certificate_is_refused() {
+fn fault_row_31_another_authority_or_no_certificate_is_refused() {
     let (ca, other) = (Authority::new(), Authority::new());
     let b = with_tls(&ca.tls(&["127.0.0.1"]));
     let at = listen(&b);
