@@ -13,6 +13,12 @@ use std::collections::VecDeque;
 /// Queues longer than this give their memory back when they run empty, in messages.
 const KEEP: usize = 4;
 
+/// The bit of [`Mailbox::expired`] that says that there may be calls in the queue. A million actors wait on the size of this
+/// struct: a field of its own would cost each of them 8 bytes.
+const CALLS: u32 = 1 << 31;
+
+const _: () = assert!(size_of::<Mailbox>() == 72);
+
 /// A queue of envelopes.
 #[derive(Debug, Default)]
 pub struct Mailbox {
@@ -20,13 +26,12 @@ pub struct Mailbox {
     capacity: u32,
     reserved: u32,
     high_water: u32,
+    /// [`CALLS`]; the other bits count the calls in the queue that are over.
     expired: u32,
     /// System messages in the queue, for which the bound does not hold.
     exempt: u32,
     /// The length from which on somebody is to be told.
     alarm: u32,
-    /// There may be calls in the queue.
-    calls: bool,
     /// Messages that [`pop_oldest`](Self::pop_oldest) took.
     popped: u64,
     /// Messages that were ever pushed.
@@ -99,7 +104,7 @@ impl Mailbox {
             // Most actors have one message at a time; the usual first step is four.
             self.queue.reserve_exact(1);
         }
-        self.calls |= envelope.call.is_some();
+        self.expired |= u32::from(envelope.call.is_some()) * CALLS;
         self.queue.push_back(envelope);
         self.pushed += 1;
         let len = self.len() as u32;
@@ -223,7 +228,7 @@ impl Mailbox {
     #[inline]
     #[must_use]
     pub fn may_hold_calls(&self) -> bool {
-        self.calls
+        self.expired & CALLS != 0
     }
 
     /// Moves up to `max` messages to `hands`, an empty queue of the same [kind](Self::is_small). If that is all of them, the
@@ -237,7 +242,7 @@ impl Mailbox {
             Self::left(&mut self.exempt, hands.iter());
             return;
         }
-        (self.calls, self.exempt) = (false, 0);
+        (self.expired, self.exempt) = (self.expired & !CALLS, 0);
         std::mem::swap(&mut self.queue, hands);
     }
 
@@ -256,7 +261,7 @@ impl Mailbox {
     /// Puts messages back in front, in their order.
     pub fn put_back(&mut self, rest: impl DoubleEndedIterator<Item = Envelope>) {
         for e in rest.rev() {
-            self.calls |= e.call.is_some();
+            self.expired |= u32::from(e.call.is_some()) * CALLS;
             self.exempt += u32::from(e.payload.as_system().is_some());
             self.queue.push_front(e);
         }
@@ -273,7 +278,7 @@ impl Mailbox {
     /// Counts a queued call that is over; answers whether a sweep pays (half of the queue is over).
     pub fn note_expired(&mut self) -> bool {
         self.expired += 1;
-        self.expired as usize * 2 > self.queue.len()
+        (self.expired & !CALLS) as usize * 2 > self.queue.len()
     }
 
     /// The queued messages, the oldest first.
@@ -285,7 +290,7 @@ impl Mailbox {
     pub fn sweep(&mut self, mut over: impl FnMut(&Envelope) -> bool) -> usize {
         let before = self.queue.len();
         self.queue.retain(|e| !over(e));
-        self.expired = 0;
+        self.expired &= CALLS;
         // All that stay get new places: an old one names none of them.
         self.popped += before as u64;
         if self.queue.is_empty() {

@@ -12,6 +12,7 @@ use super::home::{self, Home, attached};
 use super::lane::Parker;
 use super::outcome::{Awaited, fail_call, reply};
 use super::shared::Shared;
+use super::slots::{Slots, Versions};
 use super::swap::Past;
 use super::virtuals::{Due, Hooks};
 use crate::config::SpawnOptions;
@@ -61,8 +62,6 @@ pub(super) fn set_current(pid: Pid) {
 /// An actor's handler.
 pub(super) struct Slot {
     pub(super) now: Behavior,
-    /// What a hot swap has replaced.
-    pub(super) past: Option<Box<Past>>,
     /// The context that is used for all messages but calls, once there was one.
     pub(super) ctx: Option<Py<Context>>,
     /// `None`: it has nothing of all that.
@@ -105,14 +104,8 @@ impl Origin {
 impl Slot {
     pub(super) fn new(now: Behavior, origin: Origin) -> Self {
         let origin = if origin.is_bare() { None } else { Some(Arc::new(origin)) };
-        Self { now, past: None, ctx: None, origin }
+        Self { now, ctx: None, origin }
     }
-}
-
-#[derive(Default)]
-struct Slots {
-    table: Vec<Option<Slot>>,
-    free: Vec<u32>,
 }
 
 #[derive(Default)]
@@ -222,8 +215,7 @@ impl Engine {
 
     /// Actors that live here.
     pub(super) fn actors(&self) -> usize {
-        let slots = self.slots.lock();
-        slots.table.len() - slots.free.len()
+        self.slots.lock().len()
     }
 
     /// Spawns an actor on this lane.
@@ -242,19 +234,7 @@ impl Engine {
         let mut slot = slot;
         let spare = slot.origin.as_mut().and_then(|origin| self.share(origin));
         drop(spare);
-        let key = {
-            let mut slots = self.slots.lock();
-            match slots.free.pop() {
-                Some(key) => {
-                    slots.table[key as usize] = Some(slot);
-                    key
-                }
-                None => {
-                    slots.table.push(Some(slot));
-                    (slots.table.len() - 1) as u32
-                }
-            }
-        };
+        let key = self.slots.lock().insert(slot);
         spawn(&self.lane, key).inspect_err(|e| {
             // A child whose parent is gone has lived: its key is freed when the lane hears of its end.
             if !(has_parent && e.kind() == ErrorKind::NoSuchActor) {
@@ -275,25 +255,32 @@ impl Engine {
         }
     }
 
-    fn free(&self, key: u32) -> Option<Slot> {
-        let mut slots = self.slots.lock();
-        let slot = slots.table.get_mut(key as usize)?.take()?;
-        slots.free.push(key);
-        Some(slot)
+    fn free(&self, key: u32) -> Option<(Slot, Option<Past>)> {
+        self.slots.lock().remove(key)
     }
 
     /// Looks at, or changes, the handler of an actor of this lane, between two of its messages. With the GIL, which keeps
     /// the key from being freed meanwhile.
     pub(super) fn with_slot<R>(
         &self,
-        _py: Python<'_>,
+        py: Python<'_>,
         pid: Pid,
         change: impl FnOnce(&mut Slot) -> R,
     ) -> Option<R> {
+        self.with_versions(py, pid, |slot, _| change(slot))
+    }
+
+    /// As [`with_slot`](Self::with_slot), with what hot swaps of the actor have replaced.
+    pub(super) fn with_versions<R>(
+        &self,
+        _py: Python<'_>,
+        pid: Pid,
+        change: impl FnOnce(&mut Slot, Versions<'_>) -> R,
+    ) -> Option<R> {
         let key = self.lane.key_of(pid)?;
         let mut slots = self.slots.lock();
-        let slot = slots.table.get_mut(key as usize)?.as_mut()?;
-        let result = change(slot);
+        let (slot, past) = slots.with_versions(key)?;
+        let result = change(slot, past);
         self.swaps.fetch_add(1, Ordering::Release);
         Some(result)
     }
@@ -444,7 +431,7 @@ impl Engine {
     ) -> Option<Loaded<'py>> {
         let mut loaded = {
             let slots = self.slots.lock();
-            let slot = slots.table.get(taken.key as usize)?.as_ref()?;
+            let slot = slots.get(taken.key)?;
             let origin = slot.origin.as_deref();
             Loaded {
                 pid: taken.pid,
@@ -465,7 +452,7 @@ impl Engine {
             let ctx = Context::new(shared, taken.pid, None, loaded.codec.clone());
             let ctx = Bound::new(py, ctx).ok()?;
             loaded.ctx = Some(ctx.clone());
-            if let Some(Some(slot)) = self.slots.lock().table.get_mut(taken.key as usize) {
+            if let Some(slot) = self.slots.lock().get_mut(taken.key) {
                 slot.ctx = Some(ctx.unbind());
             }
         }
@@ -582,7 +569,7 @@ impl Engine {
                 shared.forget_factory(key);
             } else if let LaneEvent::Gone { pid, key } = event {
                 let slot = self.free(key);
-                if let Some(ctx) = slot.as_ref().and_then(|s| s.ctx.as_ref()) {
+                if let Some(ctx) = slot.as_ref().and_then(|s| s.0.ctx.as_ref()) {
                     ctx.get().put_state(None);
                 }
                 drop(slot);

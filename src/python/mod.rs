@@ -58,6 +58,7 @@ mod process;
 mod release;
 mod runtime;
 mod shared;
+mod slots;
 mod spawn;
 mod supervise;
 mod swap;

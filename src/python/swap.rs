@@ -8,10 +8,12 @@ use super::engine::{Behavior, Slot};
 use super::errors::fail;
 use super::runtime::PyRuntime;
 use super::shared::Shared;
+use super::slots::Versions;
 use super::telemetry;
 use crate::error::ErrorKind;
 use pyo3::prelude::*;
 use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
 
 /// How many handlers are kept to go back to.
 const KEPT: usize = 16;
@@ -25,30 +27,35 @@ pub(super) struct Past {
     kept: VecDeque<Behavior>,
 }
 
-impl Slot {
-    /// Puts `new` in force; answers the version, and the handler that is kept no longer.
-    fn swap(&mut self, mut new: Behavior) -> (u64, Option<Behavior>) {
-        let past = self.past.get_or_insert_default();
-        past.swaps += 1;
-        new.version = u32::try_from(1 + past.swaps).unwrap_or(u32::MAX);
-        let old = std::mem::replace(&mut self.now, new);
-        past.kept.push_back(old);
-        let forgotten = if past.kept.len() > KEPT { past.kept.pop_front() } else { None };
-        (u64::from(self.now.version), forgotten)
-    }
+/// Puts `new` in force; answers the version, and the handler that is kept no longer.
+fn swap(slot: &mut Slot, past: Versions<'_>, mut new: Behavior) -> (u64, Option<Behavior>) {
+    let past = past.or_default();
+    past.swaps += 1;
+    new.version = u32::try_from(1 + past.swaps).unwrap_or(u32::MAX);
+    let old = std::mem::replace(&mut slot.now, new);
+    past.kept.push_back(old);
+    let forgotten = if past.kept.len() > KEPT { past.kept.pop_front() } else { None };
+    (u64::from(slot.now.version), forgotten)
+}
 
-    /// Goes back; answers the version and what is forgotten.
-    ///
-    /// # Errors
-    /// How many versions are kept, if that is too few.
-    fn roll_back(&mut self, steps: usize) -> Result<(u64, Vec<Behavior>), usize> {
-        let kept = self.past.as_ref().map_or(0, |p| p.kept.len());
-        let Some(past) = self.past.as_mut().filter(|_| steps <= kept) else { return Err(kept) };
-        let mut newer: Vec<Behavior> = past.kept.drain(kept - steps..).collect();
-        // The oldest of those comes into force, and what was in force is forgotten in its place.
-        std::mem::swap(&mut self.now, &mut newer[0]);
-        Ok((u64::from(self.now.version), newer))
+/// Goes back; answers the version and what is forgotten.
+///
+/// # Errors
+/// How many versions are kept, if that is too few.
+fn roll_back(
+    slot: &mut Slot,
+    past: Versions<'_>,
+    steps: usize,
+) -> Result<(u64, Vec<Behavior>), usize> {
+    let Entry::Occupied(mut past) = past else { return Err(0) };
+    let kept = past.get().kept.len();
+    if steps > kept {
+        return Err(kept);
     }
+    let mut newer: Vec<Behavior> = past.get_mut().kept.drain(kept - steps..).collect();
+    // The oldest of those comes into force, and what was in force is forgotten in its place.
+    std::mem::swap(&mut slot.now, &mut newer[0]);
+    Ok((u64::from(slot.now.version), newer))
 }
 
 impl Shared {
@@ -56,12 +63,13 @@ impl Shared {
         &self,
         py: Python<'_>,
         pid: PidArg,
-        change: impl FnOnce(&mut Slot) -> R,
+        change: impl FnOnce(&mut Slot, Versions<'_>) -> R,
     ) -> PyResult<R> {
         let pid = pid.known(py)?;
         let mut change = Some(change);
         for engine in self.engines() {
-            let found = engine.with_slot(py, pid, |slot| change.take().map(|c| c(slot)));
+            let found =
+                engine.with_versions(py, pid, |slot, past| change.take().map(|c| c(slot, past)));
             if let Some(Some(result)) = found {
                 return Ok(result);
             }
@@ -100,14 +108,14 @@ impl PyRuntime {
         let handler = telemetry::swapped(new_handler, codec.as_deref())?;
         let shape = Self::shape_of(slf, &handler)?;
         let new = Behavior { handler: handler.unbind(), wants_ctx: shape.wants_ctx, version: 0 };
-        let (version, forgotten) = shared.change(py, pid, |slot| slot.swap(new))?;
+        let (version, forgotten) = shared.change(py, pid, |slot, past| swap(slot, past, new))?;
         drop(forgotten);
         Ok(version)
     }
 
     /// The version of the handler in force.
     fn behavior_version(&self, py: Python<'_>, pid: PidArg) -> PyResult<u64> {
-        self.open(py)?.change(py, pid, |slot| u64::from(slot.now.version))
+        self.open(py)?.change(py, pid, |slot, _| u64::from(slot.now.version))
     }
 
     /// Goes back to an earlier handler; answers the version now in force.
@@ -117,7 +125,7 @@ impl PyRuntime {
         if steps.0 == 0 {
             return Err(fail(py, ErrorKind::InvalidArgument, "steps must be 1 or more"));
         }
-        let back = shared.change(py, pid, |slot| slot.roll_back(steps.0 as usize))?;
+        let back = shared.change(py, pid, |slot, past| roll_back(slot, past, steps.0 as usize))?;
         let (version, forgotten) = back.map_err(|kept| {
             fail(
                 py,
