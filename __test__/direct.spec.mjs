@@ -342,3 +342,91 @@ for (const seed of [1, 77, 4242, 90210]) {
     assert.equal(metrics.dead.crash ?? 0, 0)
   })
 }
+
+test('calls are handed over too, and end as calls do', async (t) => {
+  const crashes = []
+  const rt = runtime(t, { onCrash: (info) => crashes.push(info.message) })
+  const spawn = (handler) => rt.spawn(handler)
+  const late = []
+  const kinds = {
+    returns: spawn((message) => message),
+    nothing: spawn(() => {}),
+    replies: spawn((message, ctx) => {
+      ctx.reply(message)
+      assert.throws(() => ctx.reply(message), { code: 'ERR_IRIS_STALE_REPLY' })
+    }),
+    asksThenReplies: spawn((message, ctx) => {
+      assert.ok(rt.getMetrics().inFlight >= 1)
+      assert.equal(ctx.isCall, true)
+      ctx.reply(message)
+    }),
+    repliesThenAsks: spawn((message, ctx) => {
+      ctx.reply(message)
+      assert.ok(rt.getMetrics().inFlight >= 1)
+      assert.equal(ctx.isCall, false)
+    }),
+    asksThenReturns: spawn((message, ctx) => {
+      assert.equal(rt.actorInfo(ctx.pid).queue, 0)
+      return message
+    }),
+    later: spawn(async (message, ctx) => {
+      await turn()
+      ctx.reply(message)
+    }),
+  }
+  for (let round = 0; round < 30; round++) {
+    const data = number(round, 60)
+    const all = Object.entries(kinds).map(async ([kind, pid]) => {
+      const want = kind === 'nothing' ? Buffer.alloc(0) : data
+      assert.deepEqual(await rt.call(pid, data), want, kind)
+    })
+    await Promise.all(all)
+    for (const [kind, pid] of Object.entries(kinds)) {
+      const want = kind === 'nothing' ? Buffer.alloc(0) : data
+      assert.deepEqual(await rt.call(pid, data), want, kind)
+    }
+  }
+  const throws = (how) => {
+    const pid = spawn((message, ctx) => {
+      if (message.length === 1) return undefined
+      return how(ctx)
+    })
+    return pid
+  }
+  for (const [how, code] of [
+    [() => Promise.reject(new RangeError('mine')), undefined],
+    [
+      () => {
+        throw new RangeError('mine')
+      },
+      undefined,
+    ],
+    [
+      (ctx) => {
+        rt.getMetrics()
+        ctx.send(ctx.pid, 'x')
+        throw new RangeError('mine')
+      },
+      undefined,
+    ],
+    [() => 42, 'ERR_IRIS_INVALID_TYPE'],
+    [(ctx) => rt.kill(ctx.pid) && undefined, 'ERR_IRIS_ACTOR_EXITED'],
+    [() => new Promise(() => {}), 'ERR_IRIS_TIMEOUT'],
+  ]) {
+    const pid = throws(how)
+    await rt.call(pid, 'x')
+    await rt.call(pid, 'y')
+    const error = await rt.call(pid, Buffer.from('now'), 0.05).then(assert.fail, (e) => e)
+    if (code === undefined) assert.ok(error instanceof RangeError, String(error))
+    else assert.equal(error.code, code)
+    late.push(pid)
+  }
+  const { calls, callTimeouts, dead } = rt.getMetrics()
+  // And what one of them had sent to itself.
+  assert.equal(dead.crash, 5)
+  assert.equal(crashes.length, 4)
+  assert.equal(callTimeouts, 1)
+  assert.equal(calls, 30 * 14 + 6 * 3)
+  rt.kill(late.at(-1))
+  await quiet(rt)
+})

@@ -11,14 +11,16 @@ const { makeError } = require('./errors.js')
 const SMALL_MAX = 4096
 const BATCH_MAX = 512
 /**
- * 32-bit numbers a record: key, offset, length, flags, call low, call high. Where there is no call, low is 1 if messages may
- * be handed over to the actor without the core.
+ * 32-bit numbers a record: key, offset, length, flags, call low, call high. Where there is no call, low is how many messages in
+ * a row may be handed over to the actor without the core before others.
  */
 const RECORD = 6
 const FLAG_CALL = 1
 const FLAG_SENDER = 2
 const FLAG_BIG = 4
 const FLAG_SYSTEM = 8
+/** Where the flags of a call say how many messages in a row may be handed over to its actor. */
+const PLAIN_SHIFT = 8
 
 // Places in the control array.
 const FINISHED = 0
@@ -36,9 +38,14 @@ const FAR_MAX = 11
 const DIRECT = 12
 const HANDED = 13
 const USED = 14
+const HAND_CALL = 15
+const HAND_LOW = 16
+const HAND_HIGH = 17
 
 /** DIRECT: messages of the outbox are being handed over without the core. */
 const HANDS = 2
+/** DIRECT: they may be, and the lane sleeps. */
+const SLEEPS = 3
 
 // Words that any thread may set.
 /** Look at the clock, and at CONTROL, before the next message. */
@@ -94,7 +101,7 @@ function memory(bytes) {
 class Border {
   /** The native functions. */
   native
-  ctl = new Int32Array(memory(64))
+  ctl = new Int32Array(memory(128))
   records = new Int32Array(memory(BATCH_MAX * RECORD * 4))
   senders = new Float64Array(memory(BATCH_MAX * 8))
   clock = new Float64Array(memory(8))
@@ -149,6 +156,7 @@ module.exports = {
   FLAG_SENDER,
   FLAG_BIG,
   FLAG_SYSTEM,
+  PLAIN_SHIFT,
   FINISHED,
   IN_HANDLER,
   CONTROL,
@@ -166,7 +174,11 @@ module.exports = {
   DIRECT,
   HANDED,
   USED,
+  HAND_CALL,
+  HAND_LOW,
+  HAND_HIGH,
   HANDS,
+  SLEEPS,
   ANSWERED_MAX,
   ARM,
   CLOSED,

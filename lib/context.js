@@ -14,8 +14,8 @@ class Context {
   #high
   /** Set by the dispatch loop before each message. */
   _sender = null
-  /** Whether messages may be handed over to the actor without the core. */
-  _direct = false
+  /** Messages in a row that may be handed over to the actor without the core before others; 0: none. */
+  _direct = 0
   /** The hooks of a virtual actor. */
   _hooks = undefined
 
@@ -92,7 +92,14 @@ class Context {
     return this.#lane.stop(this.#pid, false, undefined)
   }
 
-  /** Takes the unanswered call, for the dispatch loop: its high half, 0 if there is none. */
+  /** The core has heard of the call that is in hand: this is its id. */
+  _adopt(low, high) {
+    if (this.#high >= 0) return
+    this.#low = low
+    this.#high = high
+  }
+
+  /** Takes the unanswered call, for the dispatch loop: its high half, 0 if there is none, -1 if the core has not heard of it. */
   _take() {
     const high = this.#high
     this.#high = 0

@@ -19,11 +19,16 @@ const {
   FLAG_SYSTEM,
   HANDED,
   HANDS,
+  HAND_CALL,
+  HAND_HIGH,
+  HAND_LOW,
   IN_HANDLER,
   LOOK,
   OUT_COUNT,
+  PLAIN_SHIFT,
   RECORD,
   SLAB,
+  SLEEPS,
   TAKEN,
   USED,
   align,
@@ -34,6 +39,13 @@ const EMPTY = Buffer.alloc(0)
 
 /** Bytes that are copied one by one, four at a time; a call of `set` and a view cost more. */
 const FEW = 256
+/** From this many messages in a row to one actor on it is worth a look whether they keep anybody waiting. */
+const LONG_ROW = 16
+
+// How handing over ended: there may be more for the core to say, the slice is over, or the lane is done and sleeps.
+const MORE = 0
+const OVER = 1
+const DONE = 2
 
 const isThenable = (value) =>
   value !== undefined && value !== null && typeof value.then === 'function'
@@ -55,6 +67,7 @@ class Drain {
   #stageWords
   #outPids
   #outLengths
+  #outCalls
 
   #slab = memory(0)
   #slabWords = new Int32Array(this.#slab)
@@ -63,6 +76,9 @@ class Drain {
   #careful = false
   /** Place in the batch of a message whose handler ended its own actor and gave the slot to another. */
   #orphan = -1
+  /** Whether the lane sleeps in the eyes of the core while messages are handed over, and bytes of the outbox that were. */
+  #asleep = false
+  #handedBytes = 0
 
   /** `events` fetches what the core has to tell. */
   constructor(lane, border, { turns, actors, requests, failures, virtuals, events }) {
@@ -82,6 +98,7 @@ class Drain {
     this.#stageWords = new Int32Array(border.stage.buffer)
     this.#outPids = border.outPids
     this.#outLengths = border.outLengths
+    this.#outCalls = border.outCalls
   }
 
   /** The pid whose handler is running right now, synchronously; 0 outside. */
@@ -121,7 +138,10 @@ class Drain {
         if (virtuals.pending && virtuals.work()) return true
         // A user can take the memory away with `message.buffer.transfer()` (Node 22): nobody may write to it then.
         if (this.#slab.byteLength !== SLAB) this.#newSlab()
-        if (ctl[DIRECT] !== 0 && ctl[OUT_COUNT] !== 0 && this.#handOver()) return true
+        if (ctl[DIRECT] !== 0 && ctl[OUT_COUNT] !== 0 && nudged[LOOK] === 0) {
+          const next = this.#handOver()
+          if (next !== MORE) return next === OVER
+        }
         native.take()
         const n = ctl[TAKEN]
         this.#position = 0
@@ -195,7 +215,7 @@ class Drain {
   /**
    * Everything that waited for actors of this loop is done, and nobody else can give them anything unnoticed: what they have
    * sent each other meanwhile, and send from now on, is handed over here, for as long as the core is asked nothing. It hears
-   * of that first when it is, and then has what is in hand as a batch of one (docs/adr/0027). `true`: the slice is over.
+   * of that first when it is, and then has what is in hand as a batch of one (docs/adr/0027).
    */
   #handOver() {
     const ctl = this.#ctl
@@ -207,37 +227,55 @@ class Drain {
     const slab = this.#slab
     const { handlers, contexts, pids } = this.#actors
     const { nudged } = turns
-    ctl[HANDED] = 0
-    ctl[DIRECT] = HANDS
+    if (ctl[DIRECT] !== HANDS) {
+      this.#asleep = ctl[DIRECT] === SLEEPS
+      this.#handedBytes = 0
+      ctl[HANDED] = 0
+      ctl[DIRECT] = HANDS
+    }
     ctl[FINISHED] = 0
     this.#orphan = -1
     let used = ctl[USED]
-    let at = 0
+    let at = this.#handedBytes
     let last = 0
-    for (let handed = 0; ; ) {
+    let row = 0
+    for (let handed = ctl[HANDED]; ; ) {
       const count = ctl[OUT_COUNT]
-      if (handed === count) return false
+      if (handed === count) {
+        this.#handedBytes = at
+        // Nobody has given a lane that sleeps anything: it sleeps on.
+        return this.#asleep ? DONE : MORE
+      }
       const pid = outPids[2 * handed]
-      const length = outLengths[handed]
+      const sender = outPids[2 * handed + 1]
+      let length = outLengths[handed]
+      const isCall = length < 0
+      if (isCall) length = ~length
       const key = pid & SLOT_MASK
-      const context = contexts[key]
+      let context = contexts[key]
       if (
-        // A call.
-        length < 0 ||
         // It may have ended, or belong to another thread.
         !(pid > 0) ||
         pids[key] !== pid ||
         context === undefined ||
-        !context._direct ||
-        // A burst: others wait behind it, so its budget counts.
-        (pid === last && count - handed > 1) ||
+        context._direct === 0 ||
+        // There the life of the caller counts too.
+        (isCall && sender !== 0) ||
         used + length > SLAB ||
         // A user took the memory away.
         to.length !== SLAB / 4
       ) {
-        return false
+        return MORE
       }
-      last = pid
+      if (pid !== last) {
+        last = pid
+        row = 1
+      } else if (++row > context._direct) {
+        // Its budget is used up: the others first, if there are any.
+        const wait = count - handed > 1 && (row < LONG_ROW || !this.#onlyFor(pid, handed, count))
+        if (wait) return MORE
+        row = 1
+      }
       if (length <= FEW) {
         for (let i = at >> 2, j = used >> 2, end = (at + length + 3) >> 2; i < end; )
           to[j++] = from[i++]
@@ -250,30 +288,52 @@ class Drain {
       ctl[USED] = used
       this.#records[0] = key
       ctl[IN_HANDLER] = 1
-      const sender = outPids[2 * handed + 1]
-      context._sender = sender === 0 ? null : sender
+      if (isCall) {
+        ctl[HAND_CALL] = 1
+        context = new Context(this.#lane, pid, 0, -1, this.#outCalls[2 * handed])
+      } else {
+        ctl[HAND_CALL] = 0
+        context._sender = sender === 0 ? null : sender
+      }
       const handler = handlers[key]
       let result
       let promised = false
       try {
         result = handler(message, context)
-        promised = result !== undefined && isThenable(result)
+        promised = result !== undefined && !isBytes(result) && isThenable(result)
+        if (isCall && !promised) this.#answer(context, 0, result)
       } catch (error) {
-        this.#crashed(0, context, error, 0)
+        const low = this.#takenOver(context, isCall)
+        this.#crashed(0, context, error, low)
       }
-      if (promised) this.#awaits(0, context, result, 0)
+      if (promised) this.#awaits(0, context, result, this.#takenOver(context, isCall))
       if (ctl[DIRECT] === 0) {
         // The core was asked something, and has heard of everything: the batch of one is over.
         this.#position = 1
         this.#count = 1
         ctl[FINISHED] = 1
         ctl[IN_HANDLER] = 0
-        return --turns.left <= 0 || nudged[LOOK] !== 0 ? turns.look() : false
+        return (--turns.left <= 0 || nudged[LOOK] !== 0) && turns.look() ? OVER : MORE
       }
       ctl[HANDED] = ++handed
       ctl[IN_HANDLER] = 0
-      if (--turns.left <= 0 || nudged[LOOK] !== 0) return turns.look()
+      if (--turns.left <= 0 || nudged[LOOK] !== 0) return turns.look() ? OVER : MORE
     }
+  }
+
+  /** What is in hand is not over: the core hears of it. Answers the low half of its call, and its context knows both. */
+  #takenOver(context, isCall) {
+    const ctl = this.#ctl
+    if (ctl[DIRECT] === HANDS) this.#native.flush()
+    if (!isCall) return 0
+    context._adopt(ctl[HAND_LOW], ctl[HAND_HIGH])
+    return ctl[HAND_LOW]
+  }
+
+  /** Whether all that waits in the outbox from `at` on is for one actor. */
+  #onlyFor(pid, at, count) {
+    for (let i = at; i < count; i++) if (this.#outPids[2 * i] !== pid) return false
+    return true
   }
 
   #newSlab() {
@@ -289,7 +349,7 @@ class Drain {
     const context = new Context(this.#lane, pid)
     if (!actors.reentrant.has(pid)) {
       actors.contexts[key] = context
-      context._direct = direct === 1
+      context._direct = direct
     }
     return context
   }
@@ -304,6 +364,7 @@ class Drain {
     else message = new FastBuffer(this.#slab, records[at + 1], records[at + 2])
     const isCall = (flags & FLAG_CALL) !== 0
     const low = records[at + 4]
+    if (isCall && actors.contexts[key] === undefined) this.#newContext(key, flags >> PLAIN_SHIFT)
     const context = isCall
       ? new Context(this.#lane, Math.abs(actors.pids[key]), low, records[at + 5], this.#callKeys[i])
       : (actors.contexts[key] ?? this.#newContext(key, low))
@@ -342,7 +403,7 @@ class Drain {
       return i + 1
     }
     // From now on it gets one message a turn.
-    context._direct = false
+    context._direct = 0
     const next = this.#native.suspend(i)
     this.#outcome(promise, context, low, false)
     return next

@@ -4,7 +4,19 @@
 
 const { copyBytes, isBytes } = require('./bytes.js')
 const { decodeReply, encode } = require('./codecs.js')
-const { ANSWERED, ANSWERED_MAX, ARM, CALL_ENDED, CALL_HIGH, CALL_LOW } = require('./border.js')
+const {
+  ANSWERED,
+  ANSWERED_MAX,
+  ARM,
+  CALL_ENDED,
+  CALL_HIGH,
+  CALL_LOW,
+  DIRECT,
+  HANDS,
+  HAND_CALL,
+  HAND_HIGH,
+  HAND_LOW,
+} = require('./border.js')
 const { aborted, closed, makeError, wrongType } = require('./errors.js')
 const { wait } = require('./options.js')
 const { inRoot } = require('./scope.js')
@@ -136,6 +148,15 @@ class Requests {
    */
   reply(low, high, bytes, here) {
     const ctl = this.#ctl
+    if (high < 0) {
+      if (ctl[DIRECT] === HANDS) {
+        ctl[HAND_CALL] = 0
+        this.done(here, copyBytes(bytes))
+        return true
+      }
+      // The handler that runs has asked the core something meanwhile.
+      return this.reply(ctl[HAND_LOW], ctl[HAND_HIGH], bytes, here)
+    }
     const count = ctl[ANSWERED]
     if (
       here >= 0 &&

@@ -3,10 +3,11 @@
 mod support;
 
 use iris::message::LaneEvent;
-use iris::{CrashInfo, ExitReason, Pid, Runtime, SpawnOptions};
+use iris::runtime::{InHand, Replied};
+use iris::{CrashInfo, ErrorKind, ExitReason, Pid, Runtime, SpawnOptions};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use support::{Host, quiet, runtime};
+use support::{Host, frozen, pass, quiet, runtime};
 
 /// Takes what is there; whether the host may go on itself.
 fn take(host: &mut Host) -> bool {
@@ -69,8 +70,9 @@ fn what_was_handed_over_is_in_the_books_and_what_is_in_hand_is_a_batch() {
     let mut host = Host::open(&rt);
     let [a, b] = [host.spawn(), host.spawn()];
     assert!(rt.send(a, "x") && take(&mut host));
-    assert!(host.batch.runs[0].plain);
-    host.lane.handed_over(&mut host.batch, [b, a, b].into_iter(), Some((a, Some(b))));
+    assert!(host.batch.runs[0].plain > 0);
+    let hand = InHand { pid: a, sender: Some(b), call: None };
+    assert_eq!(host.lane.handed_over(&mut host.batch, [b, a, b].into_iter(), 0, Some(hand)), None);
     let m = rt.metrics().books;
     assert_eq!((m.accepted, m.handled, m.in_flight, m.queued), (5, 4, 1, 0));
     rt.audit().expect("the books balance");
@@ -105,6 +107,51 @@ fn an_idle_actor_that_another_thread_stops_ends_with_the_next_look() {
 }
 
 #[test]
+fn a_call_in_hand_is_open_and_those_that_were_answered_are_counted() {
+    let (rt, clock) = frozen();
+    let mut host = Host::open(&rt);
+    let a = host.spawn();
+    assert!(rt.send(a, "x") && take(&mut host));
+    let due_ns = clock.now_ns() + 5_000_000;
+    let hand = InHand { pid: a, sender: None, call: Some((7, due_ns)) };
+    let call = host.lane.handed_over(&mut host.batch, [a, a].into_iter(), 2, Some(hand));
+    let call = call.expect("it is open");
+    let m = rt.metrics().books;
+    assert_eq!((m.calls, m.accepted, m.handled, m.in_flight), (3, 4, 3, 1));
+    assert_eq!(host.lane.key_of_call(call), Some(7));
+    host.lane.suspend(&mut host.batch, 0);
+    settle(&mut host);
+    pass(&rt, &clock, 6);
+    host.lane.take_events(&mut host.events);
+    assert!(matches!(
+        host.events[..],
+        [LaneEvent::CallDone { key: 7, outcome: Err(ref e) }] if e.kind() == ErrorKind::Timeout
+    ));
+    assert_eq!(host.lane.reply(call, || "late".into()), Replied::Late);
+    let _ = host.lane.resume(a);
+    quiet(&rt);
+}
+
+#[test]
+fn a_lane_may_hand_over_in_its_sleep_and_is_woken_for_what_it_owes() {
+    let rt = runtime(1);
+    let mut host = Host::open(&rt);
+    let a = host.spawn();
+    assert!(rt.send(a, "x") && take(&mut host));
+    settle(&mut host);
+    assert!(!take(&mut host));
+    assert_eq!(host.lane.try_sleep_direct(), Some(true));
+    let wakes = host.wakes.load(Ordering::SeqCst);
+    let other = rt.clone();
+    std::thread::spawn(move || assert!(other.stop(a))).join().expect("no panic");
+    assert_eq!(host.wakes.load(Ordering::SeqCst), wakes + 1);
+    assert!(rt.actor_info(a).is_some());
+    assert_eq!(host.lane.handed_over(&mut host.batch, [a].into_iter(), 0, None), None);
+    assert!(rt.actor_info(a).is_none());
+    quiet(&rt);
+}
+
+#[test]
 fn what_others_give_is_noticed_and_a_stop_waits_for_the_message_in_hand() {
     let rt = runtime(1);
     let mut host = Host::open(&rt);
@@ -127,7 +174,8 @@ fn what_others_give_is_noticed_and_a_stop_waits_for_the_message_in_hand() {
     let mut events: Vec<LaneEvent> = Vec::new();
     host.lane.take_events(&mut events);
     assert!(events.is_empty());
-    host.lane.handed_over(&mut host.batch, [b].into_iter(), Some((a, None)));
+    let hand = InHand { pid: a, sender: None, call: None };
+    assert_eq!(host.lane.handed_over(&mut host.batch, [b].into_iter(), 0, Some(hand)), None);
     assert_eq!(rt.metrics().books.handled, 2);
     assert!(rt.actor_info(a).is_some(), "its handler is running");
     settle(&mut host);

@@ -7,6 +7,7 @@
 
 use iris::bytes::{Letterbox, Parcel};
 use iris::message::LaneEvent;
+use iris::runtime::InHand;
 use iris::scheduler::lane::Runnable;
 use iris::scheduler::pool::Pool;
 use iris::{
@@ -169,7 +170,8 @@ fn a_lane_that_hands_over_itself_hears_of_what_others_do_and_ends_what_they_stop
             }
             // Stopped or not, it was in hand: nobody has heard of its end.
             assert!(!host.lane.has_events() && rt.actor_info(b).is_some());
-            host.lane.handed_over(&mut host.batch, done.into_iter(), Some((b, Some(a))));
+            let hand = InHand { pid: b, sender: Some(a), call: None };
+            let _ = host.lane.handed_over(&mut host.batch, done.into_iter(), 0, Some(hand));
             assert_eq!(host.batch.envelopes.len(), 1);
         } else {
             // Its end had begun before.

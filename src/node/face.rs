@@ -5,7 +5,7 @@ use super::raw::{Cx, EnvSlot, FlagMemory, Reference, Shared, WatchSlot, unwatch_
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{CallId, Pid};
 use crate::message::Payload;
-use crate::runtime::{Batch, EventWatch, HostLane, PressureWatch, Runtime};
+use crate::runtime::{Batch, EventWatch, HostLane, InHand, PressureWatch, Runtime};
 use std::cell::{Cell, RefCell, RefMut};
 use std::collections::BTreeSet;
 use std::ptr::null_mut;
@@ -36,18 +36,26 @@ pub(super) mod ctl {
     pub(crate) const ANSWERED: usize = 10;
     /// Messages that the outbox may hold once one of them is for another thread.
     pub(crate) const FAR_MAX: usize = 11;
-    /// Whether JS hands over messages itself: 0 no, [`MAY_HAND`](super::MAY_HAND), [`HANDS`](super::HANDS).
+    /// Whether JS hands over messages itself: 0 no, [`MAY_HAND`](super::MAY_HAND), [`HANDS`](super::HANDS),
+    /// [`SLEEPS`](super::SLEEPS).
     pub(crate) const DIRECT: usize = 12;
     /// Messages of the outbox that JS has handed over itself.
     pub(crate) const HANDED: usize = 13;
     /// Bytes of the slab that are used (written by whoever fills it).
     pub(crate) const USED: usize = 14;
+    /// 1 while the message that JS hands over is a call that nobody has answered.
+    pub(crate) const HAND_CALL: usize = 15;
+    /// Its id, low and high half, once the core has heard of it.
+    pub(crate) const HAND_LOW: usize = 16;
+    pub(crate) const HAND_HIGH: usize = 17;
 }
 
 /// JS may hand over the first messages of the outbox itself, and has not begun.
 pub(super) const MAY_HAND: i32 = 1;
 /// JS hands over the first messages of the outbox.
 const HANDS: i32 = 2;
+/// As `MAY_HAND`, and the lane sleeps.
+pub(super) const SLEEPS: i32 = 3;
 
 /// The arrays that JS made for both sides.
 pub(super) struct Memory {
@@ -207,10 +215,32 @@ impl Face {
         let in_hand = m.ctl.i32(ctl::IN_HANDLER) != 0;
         inner.used = m.ctl.i32(ctl::USED) as usize;
         let to = |i: usize| pid_of(m.out_pids.f64(2 * i));
-        let hand = if in_hand { to(done).map(|pid| (pid, self.sender(done))) } else { None };
-        inner.lane.handed_over(&mut inner.batch, (0..done).filter_map(to), hand);
+        let hand = if in_hand { to(done).map(|pid| self.in_hand(inner, done, pid)) } else { None };
+        let calls = (0..done).filter(|i| m.out_lengths.i32(*i) < 0).count() as u64;
+        let calls = calls + u64::from(in_hand && m.out_lengths.i32(done) < 0);
+        // One that is open still is counted when it is opened.
+        let open = u64::from(hand.is_some_and(|h| h.call.is_some()));
+        let done_to = (0..done).filter_map(to);
+        let call = inner.lane.handed_over(&mut inner.batch, done_to, calls - open, hand);
+        let id = call.map_or(0, CallId::to_bits);
+        m.ctl.set_i32(ctl::HAND_LOW, id as i32);
+        m.ctl.set_i32(ctl::HAND_HIGH, (id >> 32) as i32);
         let all = done + usize::from(in_hand);
-        (all, (0..all).map(|i| align(m.out_lengths.i32(i) as usize)).sum())
+        let length = |i| match m.out_lengths.i32(i) {
+            call if call < 0 => !call,
+            length => length,
+        };
+        (all, (0..all).map(|i| align(length(i) as usize)).sum())
+    }
+
+    /// Message `i` of the outbox, whose handler runs.
+    fn in_hand(&self, inner: &Inner, i: usize, pid: Pid) -> InHand {
+        let m = &self.memory;
+        let call = (m.ctl.i32(ctl::HAND_CALL) != 0).then(|| {
+            let timeout_ns = (m.out_calls.f64(2 * i + 1) * 1e6) as u64;
+            (m.out_calls.f64(2 * i) as u64, inner.lane.now_ns().saturating_add(timeout_ns))
+        });
+        InHand { pid, sender: self.sender(i), call }
     }
 
     fn tell_answered(&self, inner: &mut Inner) {

@@ -1,6 +1,6 @@
 //! The hot entries: send, take, poll, call, reply. None allocates in V8.
 
-use super::face::{Face, Inner, MAY_HAND, align, ctl, number, pid, pid_of, pid_or_none};
+use super::face::{Face, Inner, MAY_HAND, SLEEPS, align, ctl, number, pid, pid_of, pid_or_none};
 use super::raw::{Cx, Ret, Shared};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::CallId;
@@ -18,9 +18,13 @@ const NOT_A_PID: i32 = 3;
 pub(super) const SMALL_MAX: usize = 4096;
 /// Messages a batch.
 pub(super) const BATCH_MAX: usize = 512;
-/// 32-bit numbers a record: key, offset, length, flags, call low, call high. Where there is no call, low is 1 if JS may hand
-/// over messages to the actor itself.
+/// 32-bit numbers a record: key, offset, length, flags, call low, call high. Where there is no call, low is how many messages
+/// in a row JS may hand over to the actor itself before others.
 const RECORD: usize = 6;
+
+/// Most messages in a row that JS hands over to one actor before others, and where a call's flags say how many.
+const MOST_IN_ROW: u32 = 1 << 20;
+const PLAIN_SHIFT: i32 = 8;
 
 const FLAG_CALL: i32 = 1;
 const FLAG_SENDER: i32 = 2;
@@ -154,7 +158,11 @@ fn take_batch(face: &Face, inner: &mut Inner) -> i32 {
                 flags |= FLAG_SENDER;
                 m.senders.set_f64(i, number(sender));
             }
-            let low = if call == 0 { i32::from(run.plain) } else { call as i32 };
+            let plain = run.plain.min(MOST_IN_ROW) as i32;
+            let low = if call == 0 { plain } else { call as i32 };
+            if call != 0 {
+                flags |= plain << PLAIN_SHIFT;
+            }
             let record = [run.key as i32, from as i32, len as i32, flags, low, (call >> 32) as i32];
             m.records.set_record(i * RECORD, record);
         }
@@ -165,7 +173,16 @@ fn take_batch(face: &Face, inner: &mut Inner) -> i32 {
     m.ctl.set_i32(ctl::CONTROL, 0);
     face.note_control(inner);
     let n = inner.batch.envelopes.len() as i32;
-    if n == 0 && !inner.linger.wait(&inner.lane) && inner.lane.try_sleep() { -1 } else { n }
+    if n != 0 || inner.linger.wait(&inner.lane) {
+        return n;
+    }
+    match inner.lane.try_sleep_direct() {
+        None => 0,
+        Some(direct) => {
+            m.ctl.set_i32(ctl::DIRECT, if direct { SLEEPS } else { 0 });
+            -1
+        }
+    }
 }
 
 /// `flush()`: sends what is in the outbox, which every entry does first.

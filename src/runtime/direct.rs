@@ -5,14 +5,26 @@
 //! it. Whatever another thread gives the lane meanwhile is noticed before the next message.
 
 use super::HostLane;
-use super::core::Core;
+use super::core::{Core, TimerTask, Wake};
 use super::turns::{Batch, Run};
 use crate::actor::cell::{Body, Cell, Life, Sched};
-use crate::id::Pid;
+use crate::actor::request::{CallSink, Open};
+use crate::id::{CallId, Pid};
 use crate::message::{Envelope, Payload};
 use crate::scheduler::lane::{Lane, Nudge};
 use crate::sync::atomic::Ordering;
 use std::sync::Arc;
+
+/// A message that the host was handing over when it stopped.
+#[derive(Clone, Copy, Debug)]
+pub struct InHand {
+    /// Whose handler runs.
+    pub pid: Pid,
+    /// The actor that sent it in its own name, if one did.
+    pub sender: Option<Pid>,
+    /// If it is a call that nobody has answered: its key and its deadline.
+    pub call: Option<(u64, u64)>,
+}
 
 impl HostLane {
     /// As [`take`](Self::take). `true`: until the next call of this lane's, the host may hand over itself what its actors send
@@ -28,17 +40,27 @@ impl HostLane {
         self.core.take(&self.lane, batch, max, fits, direct)
     }
 
+    /// As [`try_sleep`](Self::try_sleep); `Some(true)`: it sleeps, and the host may hand over messages itself as after
+    /// [`take_direct`](Self::take_direct), in its sleep.
+    #[must_use]
+    pub fn try_sleep_direct(&self) -> Option<bool> {
+        let direct = self.core.may_be_direct();
+        self.lane.try_sleep_or_direct(direct).then_some(direct)
+    }
+
     /// The host hands over nothing more itself. It has handed messages to `done`, in this order, after it was done with the
-    /// batch; one that was sent by `in_hand.1` is in the hands of `in_hand.0` and is the batch from now on.
+    /// batch, and `calls` of them were calls of its own that it has answered. One more is in the hands of an actor and is the
+    /// batch from now on; the answer is its call, if it is an open one.
     pub fn handed_over(
         &self,
         batch: &mut Batch,
         done: impl Iterator<Item = Pid>,
-        in_hand: Option<(Pid, Option<Pid>)>,
-    ) {
+        calls: u64,
+        in_hand: Option<InHand>,
+    ) -> Option<CallId> {
         let core = &self.core;
-        if let Some((pid, _)) = in_hand {
-            core.keep_open(batch, pid);
+        if let Some(hand) = &in_hand {
+            core.keep_open(batch, hand.pid);
         }
         let all = batch.envelopes.len();
         core.settle(batch, all, all);
@@ -50,11 +72,11 @@ impl HostLane {
         core.books.accepted_many(n);
         core.books.taken(n);
         core.books.handled(n);
+        core.books.calls(calls);
         self.lane.holds().turns(n + u64::from(in_hand.is_some()));
-        if let Some((pid, sender)) = in_hand {
-            core.open_in_hand(batch, pid, sender);
-        }
+        let call = in_hand.and_then(|hand| core.open_in_hand(batch, hand, &self.lane));
         self.end_direct();
+        call
     }
 
     /// The host hands over nothing itself, and has not.
@@ -113,26 +135,45 @@ impl Core {
     }
 
     /// The turn of an actor whose message the host has begun to hand over.
-    fn open_in_hand(&self, batch: &mut Batch, pid: Pid, sender: Option<Pid>) {
+    fn open_in_hand(&self, batch: &mut Batch, hand: InHand, lane: &Arc<Lane>) -> Option<CallId> {
+        let InHand { pid, sender, call } = hand;
         self.books.accepted();
         self.books.taken(1);
+        let mut opened = None;
         if let Some(slot) = self.slot(pid) {
             let mut c = slot.lock();
             if c.is(pid.generation()) {
                 c.mailbox.passed();
                 // Should another thread's message have put it into the run queue: its place there is stale.
                 c.sched = Sched::Running;
+                if let Some((key, due_ns)) = call {
+                    let sink = CallSink::Lane(Arc::clone(lane), key);
+                    let open = Open { callee: pid, caller: None, timer: None, handed: true, sink };
+                    let arm = |id| self.timers.insert_at(due_ns, TimerTask::Call(id));
+                    let id = self.calls.open(open, arm);
+                    c.extra().open_calls.push_back(id);
+                    opened = Some(id);
+                }
             }
         }
-        batch.envelopes.push(Envelope { payload: Payload::empty(), sender, call: None });
-        let run =
-            Run { pid, key: pid.slot(), start: 0, end: 1, cut: 1, plain: true, detached: false };
+        if let Some((key, _)) = call {
+            self.books.call();
+            if opened.is_none() {
+                CallSink::Lane(Arc::clone(lane), key)
+                    .fail(self.exited_before(pid, self.reason_of(pid)));
+            }
+        }
+        batch.envelopes.push(Envelope { payload: Payload::empty(), sender, call: opened });
+        let run = Run { pid, key: pid.slot(), start: 0, end: 1, cut: 1, plain: 0, detached: false };
         batch.runs.push(run);
+        opened
     }
 
     /// Whether an actor that is to be stopped, and looks idle, may be running all the same: then its lane ends it.
-    pub(super) fn may_be_in_hand(&self, c: &Cell, pid: Pid) -> bool {
-        matches!(c.body, Body::Hosted(_)) && c.lane.as_ref().is_some_and(|l| l.owes_end(pid))
+    /// `Some`: and whom to wake for that.
+    pub(super) fn may_be_in_hand(&self, c: &Cell, pid: Pid) -> Option<Wake> {
+        let lane = c.lane.as_ref().filter(|_| matches!(c.body, Body::Hosted(_)))?;
+        lane.owes_end(pid).map(|w| if w { Wake::Lane(Arc::clone(lane)) } else { Wake::None })
     }
 
     /// An actor was stopped while it may have had a message in hand. If it has, it ends with that.

@@ -66,11 +66,9 @@ impl Core {
         }
         self.end_lease(&mut c);
         let pulls = matches!(c.body, Body::Pull(_));
-        if c.sched != Sched::Running
-            && !pulls
-            && (!drain || c.mailbox.is_empty())
-            && !self.may_be_in_hand(&c, pid)
-        {
+        let idle = c.sched != Sched::Running && !pulls && (!drain || c.mailbox.is_empty());
+        let owed = if idle { self.may_be_in_hand(&c, pid) } else { None };
+        if idle && owed.is_none() {
             if !c.owes_deactivation() {
                 self.exit_locked(c, pid, why, None);
                 return true;
@@ -100,6 +98,9 @@ impl Core {
         self.watch_stop(&mut c, pid, timeout.unwrap_or(self.config.stop_timeout));
         let signal = if matches!(c.life, Life::Stopping(_)) { c.pull_signal() } else { None };
         drop(c);
+        if let Some(wake) = owed {
+            self.wake(wake);
+        }
         if let Some(signal) = signal {
             contain(|| signal(PullSignal::Closing));
         }
@@ -404,13 +405,14 @@ impl Core {
 
     /// Ends a call because its actor has ended.
     pub(super) fn fail_call_exited(&self, id: CallId, pid: Pid, why: ExitReason) {
-        self.fail_call(
-            id,
-            Error::new(
-                ErrorKind::ActorExited,
-                format!("pid {pid} ended ({}) before it answered", why.as_str()),
-            ),
-        );
+        self.fail_call(id, self.exited_before(pid, why));
+    }
+
+    pub(super) fn exited_before(&self, pid: Pid, why: ExitReason) -> Error {
+        Error::new(
+            ErrorKind::ActorExited,
+            format!("pid {pid} ended ({}) before it answered", why.as_str()),
+        )
     }
 
     /// Tells `sink` how `pid` ended: when it ends, or at once if it has. Answers a token for

@@ -46,6 +46,7 @@ pub use crate::supervision::tree::{ChildSnapshot, Snapshot};
 pub use buffers::KeptBuffer;
 pub use calls::Replied;
 pub use delays::{TimerId, delay_from_ms};
+pub use direct::InHand;
 pub use events::{
     DEAD_LETTERS, DeadLetter, EXITS, Event, EventKinds, EventWatch, NODES, NodeEvent, SPAWNS,
 };

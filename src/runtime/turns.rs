@@ -21,8 +21,9 @@ pub struct Run {
     pub end: usize,
     /// Messages from here on are not to be handled; `end` if all are.
     pub cut: usize,
-    /// A message for this actor may be handed over by the host itself whenever it has none.
-    pub plain: bool,
+    /// Messages in a row that the host may hand over to this actor itself whenever it has none, before others that wait; 0:
+    /// none at all.
+    pub plain: u32,
     /// The turn goes on without the batch (a promise is being awaited), or is over.
     pub detached: bool,
 }
@@ -108,8 +109,8 @@ impl Core {
             c.sched = Sched::Running;
             turns += 1;
             direct &= c.mailbox.is_empty();
-            let plain =
-                !c.one_at_a_time && c.mailbox.is_plain() && matches!(c.body, Body::Hosted(_));
+            let hosted = matches!(c.body, Body::Hosted(_)) && c.mailbox.is_plain();
+            let plain = if hosted && !c.one_at_a_time { c.budget } else { 0 };
             let over = if batch.envelopes[start..].iter().any(|e| e.call.is_some()) {
                 self.hand_calls(&mut c, &mut batch.envelopes[start..])
             } else {

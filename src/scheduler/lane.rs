@@ -181,14 +181,16 @@ impl Lane {
         std::mem::take(&mut s.owed)
     }
 
-    /// Whether an actor of this lane that looks idle may have a message in hand; then its end is owed.
+    /// Whether an actor of this lane that looks idle may have a message in hand; then its end is owed. `Some(true)`: the
+    /// caller must [`wake`](Self::wake) the lane.
     #[must_use]
-    pub fn owes_end(&self, pid: Pid) -> bool {
+    pub fn owes_end(&self, pid: Pid) -> Option<bool> {
         let mut s = self.state.lock();
-        if s.direct {
-            s.owed.push(pid);
+        if !s.direct {
+            return None;
         }
-        s.direct
+        s.owed.push(pid);
+        Some(!std::mem::replace(&mut s.awake, true))
     }
 
     /// Moves all events to `out`.
@@ -204,9 +206,16 @@ impl Lane {
 
     /// Goes to sleep if there is nothing to do; `false`: there is.
     pub fn try_sleep(&self) -> bool {
+        self.try_sleep_or_direct(false)
+    }
+
+    /// As [`try_sleep`](Self::try_sleep); with `direct` its thread may hand over messages itself in its sleep, as after
+    /// [`pop_or_direct`](Self::pop_or_direct).
+    pub fn try_sleep_or_direct(&self, direct: bool) -> bool {
         let mut s = self.state.lock();
         let empty = s.ready.is_empty() && s.events.is_empty();
         s.awake = !empty || s.closed;
+        s.direct = direct && !s.awake;
         empty
     }
 

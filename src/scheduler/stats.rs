@@ -257,6 +257,12 @@ impl Books {
         self.add(CALLS, 1);
     }
 
+    /// `n` calls were made.
+    #[inline]
+    pub fn calls(&self, n: u64) {
+        self.add(CALLS, n);
+    }
+
     /// A call's deadline passed.
     pub fn call_timeout(&self) {
         self.add(CALL_TIMEOUTS, 1);
