@@ -60,6 +60,12 @@ export declare class JitStop {
  */
 export declare function createLane(options: LaneOptions, memory: object, wake: () => void, makeError: () => void): object
 
+/** Compiles off the loop, as the constructor of `JitKernel` does on it. */
+export declare function jitCompile(plan: JitPlan): Promise<JitKernel>
+
+/** Costs that count instead of measured ones, by the name of the way: for tests. */
+export declare function jitCosts(costs?: Record<string, number> | undefined | null): void
+
 /** Sets or asks whether compilations are logged, in this process. */
 export declare function jitLogging(on?: boolean | undefined | null): boolean
 
@@ -78,12 +84,6 @@ export interface JitPlan {
   /** Whether the interpreter is to run it (tests). */
   interpret: boolean
 }
-
-/** Compiles off the loop, as the constructor of `JitKernel` does on it. */
-export declare function jitCompile(plan: JitPlan): Promise<JitKernel>
-
-/** Costs that count instead of measured ones, by the name of the way: for tests. */
-export declare function jitCosts(costs?: Record<string, number> | undefined | null): void
 
 /** Sets or asks whether hot kernels keep several variants, in this process. */
 export declare function jitQuantum(on?: boolean | undefined | null): boolean

@@ -124,6 +124,30 @@ describe('fault row 36: the main process lives on and ends with code 0 after', {
     })
   }
 
+  test('Workers alone have loaded iris, one after the other', async () => {
+    const { exit, signal, stdout, stderr } = await run(`
+      import { once } from 'node:events'
+      import { Worker } from 'node:worker_threads'
+      const source = ${JSON.stringify(`
+        import { NodeRuntime } from ${JSON.stringify(index)}
+        import { parentPort } from 'node:worker_threads'
+        const rt = new NodeRuntime()
+        const reply = await rt.call(rt.spawn((m) => m), 'alive')
+        parentPort.postMessage(reply.toString())
+        await rt.close()`)}
+      const url = new URL('data:text/javascript,' + encodeURIComponent(source))
+      for (let i = 0; i < 5; i++) {
+        const worker = new Worker(url)
+        const [reply] = await once(worker, 'message')
+        if (i % 2) await worker.terminate()
+        else await once(worker, 'exit')
+        console.log(reply)
+      }`)
+    assert.deepEqual({ exit, signal }, { exit: 0, signal: null }, stderr)
+    assert.equal(stdout, 'alive\n'.repeat(5))
+    assert.equal(stderr, '')
+  })
+
   test('its own end while Workers are busy', async () => {
     const { exit, signal, stderr } = await run(`
       import { Worker } from 'node:worker_threads'

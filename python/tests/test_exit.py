@@ -294,3 +294,21 @@ def test_subinterpreters_get_a_clear_import_error() -> None:
         print("refused")
         """)
     assert done.stdout == "refused\n", done.stderr
+
+
+def test_the_thread_that_imported_iris_may_end_before_others_use_it() -> None:
+    done = run_program("""
+        import threading
+
+        def use() -> None:
+            from iris import Runtime
+
+            with Runtime() as rt:
+                print(rt.call_blocking(rt.spawn(lambda m: m), b"alive").decode())
+
+        for _ in range(5):
+            thread = threading.Thread(target=use)
+            thread.start()
+            thread.join()
+    """)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "alive\n" * 5, "")
