@@ -928,8 +928,8 @@ class Runtime:
             timeout: In seconds. Default: the runtime's.
 
         Returns:
-            A future of the reply. It raises `Timeout`, `ActorExited`, or `HandlerFailed`, whose
-            ``__cause__`` is what the handler raised.
+            A future of the reply. It raises `Timeout`, `ActorExited`, or what the handler raised
+            (`HandlerFailed` if that was on another node).
 
         Raises:
             NoSuchActor: At once, as are the following.
@@ -957,7 +957,7 @@ class Runtime:
         Raises:
             Timeout: The deadline passed first.
             ActorExited: The actor ended before it answered.
-            HandlerFailed: The handler raised; ``__cause__`` is what it raised.
+            Exception: What the handler raised (`HandlerFailed` if that was on another node).
             NoSuchActor: The actor is unknown or dead.
             MailboxFull: The mailbox is full.
             WouldDeadlock: This thread runs handlers or an event loop.

@@ -74,9 +74,11 @@ class ActorExited(IrisError, RuntimeError):
 
 
 class HandlerFailed(IrisError, RuntimeError):
-    """The handler raised while it handled the call.
+    """The handler, in another process, raised while it handled the call.
 
-    In the process of the handler ``__cause__`` is the exception itself.
+    In the process of the handler a call raises what the handler raised, itself. What is no
+    `Exception` (`SystemExit`), or would end the caller's own iteration (`StopIteration`), is the
+    ``__cause__`` of this error instead.
     """
 
     code = "ERR_IRIS_HANDLER_FAILED"

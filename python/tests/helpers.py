@@ -95,3 +95,12 @@ def run_program(code: str, *args: str, timeout: float = 60) -> subprocess.Comple
         timeout=timeout,
         check=False,
     )
+
+
+def what_was_raised(told: BaseException) -> BaseException | None:
+    """What a handler raised: what its caller got, or the cause of that."""
+    if not isinstance(told, errors.HandlerFailed):
+        return told
+    cause = told.__cause__
+    assert not isinstance(cause, Exception) or isinstance(cause, StopIteration)
+    return cause

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from helpers import Gate, check_books, settle, until
+from helpers import Gate, check_books, settle, until, what_was_raised
 from iris import Context, Runtime, errors
 
 
@@ -28,9 +28,9 @@ def test_outcomes_of_awaited_calls(rt: Runtime, gate: Gate) -> None:
         raise boom
 
     async def main() -> None:
-        with pytest.raises(errors.HandlerFailed) as failed:
+        with pytest.raises(ValueError, match="boom") as failed:
             await rt.call(rt.spawn(broken), b"")
-        assert failed.value.__cause__ is boom
+        assert failed.value is boom
         stuck = rt.spawn(gate)
         with pytest.raises(TimeoutError):
             await rt.call(stuck, b"", timeout=0.01)
@@ -198,9 +198,9 @@ def test_async_handlers_that_raise_end_their_actor_only(
 
     async def on_loop() -> None:
         pid, good = check()
-        with pytest.raises(errors.HandlerFailed) as e:
+        with pytest.raises((type(error), errors.HandlerFailed)) as e:
             await rt.call(pid, b"")
-        assert type(e.value.__cause__) is type(error)
+        assert type(what_was_raised(e.value)) is type(error)
         assert (await rt.join_async(pid)).reason == "crash"
         assert await rt.call(good, b"alive") == b"alive"
 
@@ -208,9 +208,9 @@ def test_async_handlers_that_raise_end_their_actor_only(
         asyncio.run(on_loop())
     else:
         pid, good = check()
-        with pytest.raises(errors.HandlerFailed) as e:
+        with pytest.raises((type(error), errors.HandlerFailed)) as e:
             rt.call_blocking(pid, b"")
-        assert type(e.value.__cause__) is type(error)
+        assert type(what_was_raised(e.value)) is type(error)
         assert rt.join(pid).reason == "crash"
         assert rt.call_blocking(good, b"alive") == b"alive"
     settle(rt)

@@ -60,9 +60,8 @@ def test_a_second_reply_is_stale(rt: Runtime) -> None:
 
 def test_an_answer_of_another_type_is_a_crash_with_a_type_error(rt: Runtime) -> None:
     pid = rt.spawn(lambda msg: 42)
-    with pytest.raises(errors.HandlerFailed, match="not int") as e:
+    with pytest.raises(TypeError, match="not int"):
         rt.call_blocking(pid, b"")
-    assert isinstance(e.value.__cause__, TypeError)
     info = rt.join(pid)
     assert info.reason == "crash"
     assert "not int" in (info.message or "")
@@ -77,7 +76,7 @@ def test_tells_may_return_anything(rt: Runtime) -> None:
         assert rt.is_alive(pid)
 
 
-def test_the_caller_gets_the_exception_itself_as_the_cause(rt: Runtime) -> None:
+def test_the_caller_gets_the_exception_itself(rt: Runtime) -> None:
     class CustomError(Exception):
         pass
 
@@ -87,10 +86,9 @@ def test_the_caller_gets_the_exception_itself_as_the_cause(rt: Runtime) -> None:
         raise boom
 
     pid = rt.spawn(handler)
-    with pytest.raises(errors.HandlerFailed, match="CustomError: boom") as e:
+    with pytest.raises(CustomError, match="boom") as e:
         rt.call_blocking(pid, b"")
-    assert e.value.__cause__ is boom
-    assert e.value.code == "ERR_IRIS_HANDLER_FAILED"
+    assert e.value is boom
     frames = []
     tb = boom.__traceback__
     while tb is not None:

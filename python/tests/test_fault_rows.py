@@ -157,7 +157,7 @@ def test_fault_row_13_a_swap_that_raises_changes_nothing_and_neither_does_rollba
     assert rt.rollback_behavior(pid) == 1
     assert rt.call_blocking(pid, b"") == b"first"
     rt.hot_swap(pid, raises)
-    with pytest.raises(errors.HandlerFailed):
+    with pytest.raises(LookupError, match="second"):
         rt.call_blocking(pid, b"")
     rt.join(pid, 60)  # the caller hears of the failure before the actor's end is on record
     with pytest.raises(errors.NoSuchActor):

@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorKind};
 use crate::id::{CallId, Pid};
 use crate::message::CallOutcome;
 use crate::runtime::is_lane_thread;
+use pyo3::exceptions::{PyException, PyStopAsyncIteration, PyStopIteration};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -218,11 +219,23 @@ pub(super) fn called<'py>(
             let Some(cause) = cause.filter(|_| e.kind() == ErrorKind::HandlerFailed) else {
                 return Err(to_py(py, &e));
             };
+            let cause = cause.into_bound(py);
+            if is_told_as_it_is(&cause) {
+                return Err(PyErr::from_value(cause));
+            }
             let error = to_py(py, &Error::new(e.kind(), e.message().to_owned()));
-            error.set_cause(py, Some(PyErr::from_value(cause.into_bound(py))));
+            error.set_cause(py, Some(PyErr::from_value(cause)));
             Err(error)
         }
     }
+}
+
+/// What a handler raised is what its caller gets, except what would mean something else there: the end of the caller's own
+/// thread, task or iteration.
+fn is_told_as_it_is(raised: &Bound<'_, PyAny>) -> bool {
+    raised.is_instance_of::<PyException>()
+        && !raised.is_instance_of::<PyStopIteration>()
+        && !raised.is_instance_of::<PyStopAsyncIteration>()
 }
 
 enum Waits {
