@@ -19,6 +19,7 @@ test('fault row 2: a Rust panic in a native entry is an error with a code, and t
     callKeys: new Int32Array(512),
     answered: new Int32Array(2),
     nudged: new Int32Array(new SharedArrayBuffer(12)),
+    told: new Float64Array(4 * 256),
   }
   const native = createLane({}, memory, () => {}, makeError)
   for (let i = 0; i < 100; i++) {

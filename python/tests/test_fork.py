@@ -130,7 +130,7 @@ def test_every_call_of_an_inherited_runtime_says_that_it_was_forked() -> None:
             pid=pid, parent=pid, target=pid, watcher=pid, observer_pid=pid, a=pid, b=pid, other=pid,
             data=b"", payloads=[], name="name", path="/path", prefix="/", policy="block",
             strategy="restartone", addr="127.0.0.1:1", hook=None, on=True, strict=True, trap=True,
-            traps=True, value=True, buffer_id=buffer,
+            traps=True, value=True, buffer_id=buffer, seeds=[],
         )
         child = os.fork()
         if child == 0:
