@@ -83,8 +83,17 @@ impl Node {
 
     /// Gives a name to a local actor, in the whole cluster; before one is joined, in that of this node alone.
     pub(crate) fn claim(self: &Arc<Self>, name: &str, pid: Pid) -> Result<()> {
-        let taken =
-            self.cluster.registry.lock().claim(name, pid.to_bits(), crate::clock::wall_ms());
+        let taken = {
+            let (mut registry, now) = (self.cluster.registry.lock(), crate::clock::wall_ms());
+            let taken = registry.claim(name, pid.to_bits(), now);
+            if taken.is_err_and(|owner| owner.node == self.cluster.me) {
+                // In this node the name is the actor's already: who had it here has ended, which this was not told yet.
+                registry.disclaim(name);
+                registry.claim(name, pid.to_bits(), now)
+            } else {
+                taken
+            }
+        };
         if let Err(owner) = taken {
             let who = if owner.node == self.cluster.me {
                 format!("pid {} of this node", owner.bits)
