@@ -1,3 +1,4 @@
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -9,6 +10,10 @@ from iris import Runtime
 sys.path.insert(0, str(Path(__file__).parent))  # importlib mode does not, and helpers.py is there
 
 from helpers import Gate, Inbox
+
+# A shell that runs the tests in the background has Ctrl-C ignored, and programs inherit that.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

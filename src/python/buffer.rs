@@ -14,9 +14,8 @@ use crate::message::{ForeignBytes, Payload};
 use pyo3::buffer::PyUntypedBuffer;
 use pyo3::exceptions::PyBufferError;
 use pyo3::ffi;
-use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyString};
 use std::any::Any;
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -144,10 +143,11 @@ impl Storage {
         &self,
         py: Python<'_>,
         view: &Py<PyAny>,
+        release: &Bound<'_, PyString>,
         noise: &mut Option<PyErr>,
     ) -> Payload {
         // It fails while somebody else has the view (numpy, ctypes).
-        *noise = view.call_method0(py, intern!(py, "release")).err();
+        *noise = view.call_method0(py, release).err();
         // The GIL is held from here to the end: no view comes or goes.
         let alone = self.views.load(Ordering::Acquire) == 0;
         let bytes = self.object.bind(py).as_bytes();

@@ -10,6 +10,7 @@ use super::shared::Shared;
 use crate::error::ErrorKind;
 use crate::id::Pid;
 use crate::message::ForeignBytes;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyMemoryView;
 use std::any::Any;
@@ -55,15 +56,17 @@ impl Shared {
         };
         let storage = waiting.storage.clone_ref(py);
         let length = storage.get().length(py);
+        // Its first use waits for the interpreter, which must not happen under a lock.
+        let release = intern!(py, "release");
         let paused = GcPause::new(py);
         let mut noise = None;
-        let hand_over = || storage.get().hand_over(py, &waiting.view, &mut noise);
+        let hand_over = || storage.get().hand_over(py, &waiting.view, release, &mut noise);
         let sent = attached(py, self, || self.rt.send_made(to.0, length, hand_over));
         drop(paused);
         let sent = match sent {
             Some(took) => Ok(took),
             None if may_wait && self.may_wait(py)? => {
-                let data = storage.get().hand_over(py, &waiting.view, &mut noise);
+                let data = storage.get().hand_over(py, &waiting.view, release, &mut noise);
                 self.wait_for_room(py, to, data, None)
             }
             None => Ok(self.rt.refuse_full()),
