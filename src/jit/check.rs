@@ -247,7 +247,7 @@ impl Checker<'_> {
             let block = &func.blocks[b];
             for inst in &block.insts {
                 self.reads(inst, &known, b)?;
-                if let Some(dst) = dst(inst) {
+                if let Some(dst) = inst.dst() {
                     known[dst.at() / 64] |= 1 << (dst.at() % 64);
                 }
             }
@@ -333,19 +333,4 @@ fn written(known: &[u64], reg: Reg, block: usize) -> Check {
         return Err(format!("block {block} reads r{} before it is written", reg.0));
     }
     Ok(())
-}
-
-fn dst(inst: &Inst) -> Option<Reg> {
-    match *inst {
-        Inst::Const { dst, .. }
-        | Inst::Copy { dst, .. }
-        | Inst::Op { dst, .. }
-        | Inst::Import { dst, .. }
-        | Inst::Load { dst, .. }
-        | Inst::Len { dst, .. }
-        | Inst::ListNew { dst, .. }
-        | Inst::ListLen { dst, .. }
-        | Inst::ListGet { dst, .. } => Some(dst),
-        _ => None,
-    }
 }

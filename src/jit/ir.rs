@@ -212,6 +212,23 @@ pub enum Inst {
 }
 
 impl Inst {
+    /// The register that it writes, if it writes one.
+    #[must_use]
+    pub fn dst(&self) -> Option<Reg> {
+        match *self {
+            Self::Const { dst, .. }
+            | Self::Copy { dst, .. }
+            | Self::Op { dst, .. }
+            | Self::Import { dst, .. }
+            | Self::Load { dst, .. }
+            | Self::Len { dst, .. }
+            | Self::ListNew { dst, .. }
+            | Self::ListLen { dst, .. }
+            | Self::ListGet { dst, .. } => Some(dst),
+            _ => None,
+        }
+    }
+
     /// Replaces every register and exit: how code is copied into another function.
     pub fn rename(&mut self, reg: &dyn Fn(Reg) -> Reg, to: &mut dyn FnMut(ExitId) -> ExitId) {
         let set = |r: &mut Reg| *r = reg(*r);

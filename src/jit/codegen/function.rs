@@ -17,7 +17,7 @@ pub(super) fn constants(func: &Func) -> Vec<Option<u64>> {
     writes[..func.params as usize].fill(1);
     for block in &func.blocks {
         for inst in &block.insts {
-            if let Some(dst) = target(inst) {
+            if let Some(dst) = inst.dst() {
                 writes[dst.at()] += 1;
                 last[dst.at()] = Some(inst);
             }
@@ -38,21 +38,6 @@ pub(super) fn constants(func: &Func) -> Vec<Option<u64>> {
         None
     };
     (0..func.regs.len()).map(|i| of(Reg(u32::try_from(i).unwrap_or(u32::MAX)))).collect()
-}
-
-fn target(inst: &Inst) -> Option<Reg> {
-    match *inst {
-        Inst::Const { dst, .. }
-        | Inst::Copy { dst, .. }
-        | Inst::Op { dst, .. }
-        | Inst::Import { dst, .. }
-        | Inst::Load { dst, .. }
-        | Inst::Len { dst, .. }
-        | Inst::ListNew { dst, .. }
-        | Inst::ListLen { dst, .. }
-        | Inst::ListGet { dst, .. } => Some(dst),
-        _ => None,
-    }
 }
 
 pub(super) struct Translator<'a> {

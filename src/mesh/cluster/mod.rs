@@ -95,11 +95,7 @@ impl Node {
             }
         };
         if let Err(owner) = taken {
-            let who = if owner.node == self.cluster.me {
-                format!("pid {} of this node", owner.bits)
-            } else {
-                format!("pid {} of node {}", owner.bits, short(&owner.node))
-            };
+            let who = format!("pid {} of node {}", owner.bits, short(&owner.node));
             return Err(Error::new(
                 ErrorKind::NameTaken,
                 format!(
