@@ -32,6 +32,9 @@ pub(in crate::mesh) struct Writer {
     pub(super) sealer: Sealer,
     pub(super) batch: Batch,
     pub(super) space: Workspace,
+    /// The first record has been said. The other end takes it for a sign that this connection is the one, and for nothing else:
+    /// a message in its place would be lost.
+    opened: bool,
     /// When something was said last.
     said_ms: u64,
     /// When, and with what received, a host thread wrote last.
@@ -54,6 +57,7 @@ impl Writer {
             sealer,
             batch: Batch::default(),
             space: Workspace::default(),
+            opened: false,
             said_ms: 0,
             here: (0, 0),
         }
@@ -125,6 +129,7 @@ impl Session {
         w.space.record.clear();
         record(self.tell()).put(&mut w.space.record);
         w.batch.with(|out| w.sealer.seal(&w.space.record, out))?;
+        w.opened = true;
         w.said_ms = self.node.now_ms();
         w.batch.write(&w.stream)?;
         Ok(())
@@ -149,7 +154,9 @@ impl Session {
 
     fn write_here(self: &Arc<Self>) -> bool {
         let Some(mut held) = self.writer.try_lock() else { return false };
-        let Some(w) = held.as_mut().filter(|w| w.batch.len() == 0) else { return false };
+        let Some(w) = held.as_mut().filter(|w| w.opened && w.batch.len() == 0) else {
+            return false;
+        };
         let now = self.node.now_ms();
         let here = (now, self.heard.load(Ordering::Relaxed));
         if here.0 == w.here.0 && here.1 == w.here.1 {
