@@ -772,3 +772,6 @@ def test_every_kind_of_error_is_a_class_with_its_code() -> None:
         assert len(cls.__mro__) > 4, f"{name} inherits no builtin beside Exception"
         assert str(cls("a sentence")) == "a sentence"
     assert {n for n, _ in _iris.ERROR_CODES} == set(errors.__all__) - {"IrisError"}
+    for name in errors.__all__:
+        assert getattr(iris, name) is getattr(errors, name)
+        assert name in iris.__all__
