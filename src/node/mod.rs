@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  mod.rs      the one napi-rs entry: options, memory, wake function -> an object of native functions
-//!  raw.rs      the raw C API and all unsafe of this face
+//!  raw/        the raw C API and all unsafe of this face
 //!  face.rs     what the functions share: runtime, lane, batch, memory
 //!  hot.rs      send, take, poll, call, reply
 //!  linger.rs   whether a lane waits a moment before it sleeps
