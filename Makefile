@@ -128,12 +128,14 @@ test-docs: build ## Run every example of README.md and docs/
 .PHONY: lint lint-rust lint-js lint-python tsc
 lint: lint-rust lint-js lint-python tsc ## fmt, clippy, rustdoc, biome, tsc, ruff, mypy, pyright
 
-# `--no-default-features` is the proof that the core knows no host.
+# `--no-default-features` is the proof that the core knows no host; a face without the rest, that features only add.
 lint-rust: .stamps/venv
 	cargo fmt --check
 	cargo clippy --quiet $(LOCKED) --no-default-features --all-targets -- -D warnings
 	cargo clippy --quiet $(LOCKED) --features node,jit --all-targets --target-dir target/node -- -D warnings
 	cargo clippy --quiet $(LOCKED) --features python,jit --all-targets --target-dir target/python -- -D warnings
+	cargo clippy --quiet $(LOCKED) --no-default-features --features node --target-dir target/node -- -D warnings
+	cargo clippy --quiet $(LOCKED) --no-default-features --features python --target-dir target/python -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --quiet $(LOCKED) --no-deps
 
 lint-js: .stamps/npm

@@ -203,7 +203,9 @@ const ENTRIES: &[(&CStr, usize, Entry)] = &[
     (c"lookRemote", 3, mesh::look_remote),
     #[cfg(feature = "mesh")]
     (c"nodes", 0, mesh::nodes),
+    #[cfg(feature = "mesh")]
     (c"joinCluster", 6, mesh::join_cluster),
+    #[cfg(feature = "mesh")]
     (c"registerCluster", 2, mesh::register_cluster),
     #[cfg(feature = "mesh")]
     (c"listening", 0, mesh::listening),
