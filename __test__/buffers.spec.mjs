@@ -278,6 +278,7 @@ import { createRequire } from 'node:module'
           rt.sendBuffer(pid, id)
           if (i % 100 === 0) await new Promise(setImmediate)
         }
+        while (rt.getMetrics().queued + rt.getMetrics().inFlight > 0) await new Promise(setImmediate)
       }
       await cycles(20_000)
       const before = await rss()

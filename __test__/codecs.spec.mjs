@@ -109,8 +109,8 @@ describe('each codec', () => {
     const pid = start()
     rt.register('it', pid)
     rt.registerPath('/it', pid)
-    const backoff = { initialMs: 50, jitter: 0 }
-    rt.pathSuperviseWithFactory('/svc', pid, start, 'restartone', { backoff })
+    const gate = deferred()
+    rt.pathSuperviseWithFactory('/svc', pid, () => gate.promise.then(start), 'restartone')
     rt.kill(pid)
     await rt.join(pid)
     // Whatever this loop remembers of an actor is gone when the join is answered.
@@ -119,6 +119,7 @@ describe('each codec', () => {
     assert.equal(rt.sendNamed('it', order), true)
     assert.equal(rt.sendPath('/it', [1]), true)
     assert.throws(() => rt.sendNamed('it', undefined), { code: 'ERR_IRIS_INVALID_ARGUMENT' })
+    gate.resolve()
     while (seen.length < 2) await new Promise(setImmediate)
     assert.deepEqual(seen, [order, [1]])
   })

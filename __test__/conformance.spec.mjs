@@ -117,21 +117,22 @@ const checks = {
     assert.equal(here.stop(to), false)
   },
   'a full mailbox refuses, shows pressure and loses nothing': async ({ here, there, known }) => {
-    const [seen, go] = [[], deferred()]
+    const [seen, began, go] = [[], deferred(), deferred()]
     const handler = async (msg) => {
+      began.resolve()
       await go.promise
       seen.push(Number(msg.toString()))
     }
-    const to = await known(there.spawnBounded(handler, { capacity: 64 }))
+    const pid = there.spawnBounded(handler, { capacity: 64 })
+    const to = await known(pid)
     let sent = 0
-    // Full is what stays full for a while: behind a proxy there is room, too.
-    for (let quiet = 0; quiet < 20; quiet++) {
-      while (here.send(to, `${sent}`)) {
-        sent++
-        quiet = 0
-      }
-      await new Promise((resolve) => setTimeout(resolve, 2))
-    }
+    assert.equal(here.send(to, `${sent++}`), true)
+    await began.promise
+    // Full is what stays full: a proxy is drained as long as there is room behind it.
+    await eventually(() => {
+      while (here.send(to, `${sent}`)) sent++
+      return here.mailboxSize(to) === 64 && there.mailboxSize(pid) >= 63
+    })
     assert.ok(sent <= 3 * 64, `bounded: ${sent}`)
     assert.equal(here.mailboxBackpressure(to), 'CRITICAL')
     await rejects(here.call(to, 'x'), 'ERR_IRIS_MAILBOX_FULL')

@@ -393,7 +393,7 @@ test('calls are handed over too, and end as calls do', async (t) => {
     })
     return pid
   }
-  for (const [how, code] of [
+  for (const [how, code, timeoutMs] of [
     [() => Promise.reject(new RangeError('mine')), undefined],
     [
       () => {
@@ -411,12 +411,12 @@ test('calls are handed over too, and end as calls do', async (t) => {
     ],
     [() => 42, 'ERR_IRIS_INVALID_TYPE'],
     [(ctx) => rt.kill(ctx.pid) && undefined, 'ERR_IRIS_ACTOR_EXITED'],
-    [() => new Promise(() => {}), 'ERR_IRIS_TIMEOUT'],
+    [() => new Promise(() => {}), 'ERR_IRIS_TIMEOUT', 50],
   ]) {
     const pid = throws(how)
     await rt.call(pid, 'x')
     await rt.call(pid, 'y')
-    const error = await rt.call(pid, Buffer.from('now'), 0.05).then(assert.fail, (e) => e)
+    const error = await rt.call(pid, Buffer.from('now'), { timeoutMs }).then(assert.fail, (e) => e)
     if (code === undefined) assert.ok(error instanceof RangeError, String(error))
     else assert.equal(error.code, code)
     late.push(pid)

@@ -150,7 +150,7 @@ test('one actor with a long queue does not keep another waiting for its end', as
 test('however cheap the messages before, a handler that outlives the slice is the last of its turn', async (t) => {
   const rt = runtime(t)
   // Far longer than the slice, so that a busy machine cannot make the core's thread too late.
-  const long = 60
+  const long = 200
   let turns = 0
   const seen = []
   const count = () => {

@@ -102,10 +102,11 @@ test('what carries code is not local', async (t) => {
 test('a bounded proxy tells its pressure and keeps to its policy', async (t) => {
   const [a, b] = [runtime(t), runtime(t)]
   a.configureMesh({ proxyCapacity: 10 })
-  const gate = deferred()
+  const [began, gate] = [deferred(), deferred()]
   const handled = []
   const slow = b.spawnBounded(
     async (msg) => {
+      began.resolve()
       await gate.promise
       handled.push(Number(msg))
     },
@@ -114,11 +115,13 @@ test('a bounded proxy tells its pressure and keeps to its policy', async (t) => 
   b.register('slow', slow)
   const proxy = await a.resolveRemote(await b.listen(LOCAL), 'slow')
   let taken = 0
-  while (a.send(proxy, String(taken)) || (await new Promise((r) => setTimeout(r, 5, false))))
-    taken++
-  await eventually(
-    () => a.mailboxSize(proxy) === 10 || (a.send(proxy, String(taken)) && ++taken < 0),
-  )
+  assert.equal(a.send(proxy, String(taken++)), true)
+  await began.promise
+  // Full is what stays full: nothing waits on its way, and there is no room behind.
+  await eventually(() => {
+    while (a.send(proxy, String(taken))) taken++
+    return a.mailboxSize(proxy) === 10 && b.mailboxSize(slow) === 4
+  })
   assert.equal(a.mailboxBackpressure(proxy), 'CRITICAL')
   a.setOverflowPolicy(proxy, 'dropold')
   gate.resolve()
@@ -229,9 +232,9 @@ test('garbage is closed, and others are served', async (t) => {
   const [host, port] = address.split(':')
   for (const bytes of ['GET / HTTP/1.1\r\n\r\n', Buffer.alloc(64, 255)]) {
     const socket = connect(Number(port), host)
-    socket.on('error', () => {})
+    socket.on('error', () => {}) // closed with bytes unread, a connection may be reset
     socket.write(bytes)
-    await once(socket, 'close')
+    await new Promise((resolve) => socket.on('close', resolve)) // `once` of events rejects at an error
   }
   assert.equal((await a.call(proxy, 'x')).toString(), 'x')
 })

@@ -46,10 +46,10 @@ describe('sendAfter', () => {
       seen.push(String(message))
       if (String(message) === 'last') done.resolve()
     })
-    const timers = Array.from({ length: 100 }, (_, i) => rt.sendAfter(pid, 5 + (i % 5), `${i}`))
+    const timers = Array.from({ length: 100 }, (_, i) => rt.sendAfter(pid, 500 + (i % 5), `${i}`))
     for (const timer of timers) assert.equal(rt.cancelTimer(timer), true)
     for (const timer of timers) assert.equal(rt.cancelTimer(timer), false)
-    rt.sendAfter(pid, 20, 'last')
+    rt.sendAfter(pid, 510, 'last')
     await done.promise
     assert.deepEqual(seen, ['last'])
   })
@@ -58,9 +58,10 @@ describe('sendAfter', () => {
     const rt = runtime(t)
     const seen = []
     const pid = rt.spawn((message) => void seen.push(Number(String(message))))
-    for (const ms of [40, 10, 30, 20]) rt.sendAfter(pid, ms, `${ms}`)
+    // Far apart, so that the order of the deadlines is that of the numbers on a machine that stalls, too.
+    for (const ms of [800, 200, 600, 400]) rt.sendAfter(pid, ms, `${ms}`)
     await eventually(() => seen.length === 4)
-    assert.deepEqual(seen, [10, 20, 30, 40])
+    assert.deepEqual(seen, [200, 400, 600, 800])
   })
 
   test('ends with its target', async (t) => {

@@ -29,7 +29,7 @@ def member() -> Iterator[Member]:
         rt = Runtime()
         all_of_them.append(rt)
         rt.on_crash(lambda info: None)
-        rt.configure_mesh(heartbeat_ms=50, resume_window_ms=300)
+        rt.configure_mesh(heartbeat_ms=50, down_after_ms=10_000, resume_window_ms=300)
         addr = rt.listen(LOCAL)
         rt.join_cluster(seeds, gossip_ms=50, timeout=30)
         return rt, addr

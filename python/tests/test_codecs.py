@@ -116,7 +116,7 @@ def test_every_way_to_send_encodes(rt: Runtime, send: Callable[..., Any]) -> Non
     assert box.wait(1)[0] == Order("tea", 3)
 
 
-def test_what_waits_for_a_replacement_is_encoded_too(rt: Runtime) -> None:
+def test_what_waits_for_a_replacement_is_encoded_too(rt: Runtime, gate: Gate) -> None:
     box = Box()
 
     def start() -> int:
@@ -127,12 +127,15 @@ def test_what_waits_for_a_replacement_is_encoded_too(rt: Runtime) -> None:
     rt.register_path("/orders", pid)
     backoff: Any = {"initial_ms": 50, "jitter": 0}
     rt.path_supervise_with_factory("/svc", pid, start, "restartone", backoff=backoff)
+    rt.send(rt.spawn(gate), b"")
+    gate.wait_entered()  # the lane that would run the factory stands still
     rt.kill(pid)
     assert rt.whereis("orders") is None
     assert rt.send_named("orders", Order("tea", 1))
     assert rt.send_path("/orders", Order("tea", 2))
     with pytest.raises(RefusedError):
         rt.send_named("orders", "no order")
+    gate.opened.set()
     assert box.wait(2) == [Order("tea", 1), Order("tea", 2)]
 
 

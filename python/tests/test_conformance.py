@@ -142,20 +142,27 @@ def test_a_drain_handles_what_waits_and_ends_the_actor(world: World) -> None:
 def test_a_full_mailbox_refuses_shows_pressure_and_loses_nothing(world: World) -> None:
     here, there, known = world
     seen: list[int] = []
-    go = threading.Event()
+    began, go = threading.Event(), threading.Event()
 
     def handler(msg: bytes) -> None:
+        began.set()
         go.wait(60)
         seen.append(int(msg))
 
-    to = known(there.spawn_py_handler_bounded(handler, 100, 64, release_gil=True))
-    sent = quiet = 0
-    # Full is what stays full for a while: behind a proxy there is room, too.
-    while quiet < 20:
-        quiet += 1
+    pid = there.spawn_py_handler_bounded(handler, 100, 64, release_gil=True)
+    to = known(pid)
+    sent = 1
+    assert here.send(to, b"0")
+    assert began.wait(60)
+
+    def full() -> bool:
+        nonlocal sent
         while here.send(to, b"%d" % sent):
-            sent, quiet = sent + 1, 0
-        threading.Event().wait(0.002)
+            sent += 1
+        return here.mailbox_size(to) == 64 and there.mailbox_size(pid) >= 63
+
+    # Full is what stays full: a proxy is drained as long as there is room behind it.
+    eventually(full)
     assert sent <= 3 * 64
     assert str(here.mailbox_backpressure(to)).upper().endswith("CRITICAL")
     with pytest.raises(errors.MailboxFull):

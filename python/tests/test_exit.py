@@ -263,6 +263,7 @@ def exits(n: int) -> list[int]:
     return [run_program(LIVE_UNDER_LOAD).returncode for _ in range(n)]
 
 
+@pytest.mark.timeout(900)
 def test_fault_row_38_fifty_exits_with_live_threads() -> None:
     assert exits(50) == [0] * 50
 

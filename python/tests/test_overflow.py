@@ -156,9 +156,10 @@ def test_who_waits_is_told_when_the_actor_ends(rt: Runtime, gate: Gate, end: str
         getattr(rt, end)(pid)
         gate.opened.set()
     thread.join(30)
-    # At a close or a stop the handler may just have made room.
+    # At a close or a stop the handler may just have made room; who comes late finds it closed.
     assert len(answers) == 1
-    assert answers[0] is False or (end != "kill" and answers[0] is True)
+    late = end == "close" and isinstance(answers[0], errors.RuntimeClosed)
+    assert answers[0] is False or (end != "kill" and answers[0] is True) or late
 
 
 def test_a_handler_is_answered_false_at_once(rt: Runtime, gate: Gate) -> None:
@@ -246,8 +247,8 @@ def test_ctrl_c_ends_a_send_that_waits() -> None:
         entered.wait(30)
         rt.send(pid, b"full")
         rt.set_overflow_policy(pid, "block")
-        threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
         try:
+            threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
             rt.send(pid, b"waits")
         except KeyboardInterrupt:
             assert rt.mailbox_size(pid) == 1

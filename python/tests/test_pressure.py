@@ -122,7 +122,10 @@ def test_it_can_be_set_late_and_taken_away(rt: Runtime, gate: Gate) -> None:
 
 
 def test_a_hook_that_raises_or_sends_does_no_harm(
-    rt: Runtime, levels: Levels, monkeypatch: pytest.MonkeyPatch
+    rt: Runtime,
+    levels: Levels,
+    monkeypatch: pytest.MonkeyPatch,
+    wait_until: Callable[[Callable[[], bool]], None],
 ) -> None:
     caught: list[Any] = []
     monkeypatch.setattr("sys.unraisablehook", caught.append)
@@ -136,7 +139,7 @@ def test_a_hook_that_raises_or_sends_does_no_harm(
     rt.on_pressure(hook)
     pid = rt.spawn_py_handler_bounded(lambda msg: None, 1, 2)
     rt.send_many(pid, [b"x", b"x"])
-    assert levels.wait(3)[-1] == "NORMAL"
+    wait_until(lambda: levels.told[-1:] == [(pid, "NORMAL")])
     check_books(rt)
     rt.close()
     assert {type(c.exc_value) for c in caught} == {LookupError}

@@ -306,12 +306,14 @@ def test_backoff_keeps_what_is_sent_to_the_name(rt: Runtime) -> None:
     backoff: Any = {"initial_ms": 50, "jitter": 0}
     pid = supervised(rt, worker, backoff=backoff)
     rt.register_path("/svc/w", pid)
+    go = held(rt)  # whose lane would run the factory
     rt.kill(pid)
     assert rt.whereis("w") is None
     assert rt.send_named("w", b"by name") is True
     assert rt.send_path("/svc/w", b"by path") is True
     with pytest.raises(errors.NameTaken, match="kept"):
         rt.register("w", rt.spawn(worker.handle))
+    go.set()
     worker.replaced("w", pid)
     settle(rt)
     assert worker.got == [b"by name", b"by path"]
