@@ -14,7 +14,8 @@
 //!  process.rs  fork and interpreter exit        timers.rs   messages that are sent later
 //!  spawn.rs    what a spawn says                release.rs  threads of release_gil actors
 //!  pool.rs     children that share the work     codec.rs    messages that are no bytes
-//!  buffers.rs  buffers that wait to be sent             virtuals.rs virtual actors
+//!  buffers.rs  buffers that wait to be sent      virtuals.rs virtual actors
+//!  behavior.rs an actor: its handler, its spawn  slots.rs    where the lanes keep them
 //!  observed.rs actors that keep what they get   cluster.rs  joining a cluster, nodes that come and go
 //! ```
 //!
@@ -22,6 +23,7 @@
 //! out, never dropped there if dropping can run Python.
 
 mod args;
+mod behavior;
 mod buffer;
 mod buffers;
 mod children;

@@ -1,6 +1,6 @@
 //! The handlers of a lane's actors, by their keys.
 
-use super::engine::Slot;
+use super::behavior::Slot;
 use super::swap::Past;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

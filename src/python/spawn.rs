@@ -1,7 +1,8 @@
 //! Spawning push actors: what a spawn says, and where the actor is to live.
 
+use super::behavior::{Behavior, Origin, Slot};
 use super::codec::{self, MaybeCodec};
-use super::engine::{Behavior, Engine, Origin, Slot};
+use super::engine::Engine;
 use super::errors::OrRaise;
 use super::handler::{self, Shape};
 use super::home::{self, Home, attached};

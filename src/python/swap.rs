@@ -4,7 +4,7 @@
 //! one version, and every message after the swap the new one. What goes is dropped when no lock is held.
 
 use super::args::{Count, PidArg};
-use super::engine::{Behavior, Slot};
+use super::behavior::{Behavior, Slot};
 use super::errors::fail;
 use super::runtime::PyRuntime;
 use super::shared::Shared;

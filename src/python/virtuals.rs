@@ -1,10 +1,11 @@
 //! Virtual actors: the hooks that wake them and put them to sleep, run between messages by whoever serves their lane.
 
 use super::args::{Count, Delay};
+use super::behavior::{Behavior, Origin, Slot};
 use super::buffer;
 use super::codec;
 use super::context::Context;
-use super::engine::{self, Behavior, Engine, Origin, Slot};
+use super::engine::{self, Engine};
 use super::errors::{OrRaise, fail, wrong_type};
 use super::handler;
 use super::home::attached;

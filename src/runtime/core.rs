@@ -7,6 +7,7 @@ use super::buffers::Buffers;
 use super::delays::{Delays, TimerId};
 use super::overflow::Shedding;
 use super::pressure::Pressures;
+use super::shutdown::Closing;
 use super::supervise::Supervision;
 use super::watching::Monitors;
 use crate::actor::activation::Virtual;
@@ -81,11 +82,6 @@ pub(crate) type FailureHook = Arc<dyn Fn(ExitInfo) + Send + Sync>;
 /// Exits remembered for late joins; direct-mapped by a hash of the pid.
 pub(super) const REMEMBERED: usize = 1 << REMEMBERED_BITS;
 pub(super) const REMEMBERED_BITS: u32 = 10;
-
-#[derive(Default)]
-pub(super) struct Closing {
-    pub(super) done: Vec<Box<dyn FnOnce() + Send>>,
-}
 
 pub(crate) struct Core {
     /// What other threads of the process find it by.

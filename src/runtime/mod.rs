@@ -29,6 +29,7 @@ mod pools;
 mod posting;
 mod pressure;
 mod pull;
+mod shutdown;
 mod supervise;
 mod supervised;
 mod system;
