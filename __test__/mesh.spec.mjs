@@ -281,7 +281,7 @@ async function node(t) {
   return { other, address: mine }
 }
 
-const brisk = { heartbeatMs: 50, downAfterMs: 1500, resumeWindowMs: 1500 }
+const brisk = { heartbeatMs: 50, downAfterMs: 3000, resumeWindowMs: 500 }
 
 test('fault row 17: a process that is killed is down', async (t) => {
   const rt = runtime(t)
@@ -312,7 +312,7 @@ test('fault row 18: a process that is stopped is down once, and comes back as an
 
 test('fault row 16: a blocked event loop is stalled, not down', async (t) => {
   const rt = runtime(t)
-  rt.ref().configureMesh(brisk)
+  rt.ref().configureMesh({ ...brisk, downAfterMs: 6000 })
   const { address } = await node(t)
   const block = await rt.resolveRemote(address, 'block')
   // Longer than `downAfterMs`, and than the other's `stallMs` of 5 s.

@@ -17,10 +17,10 @@ fn fast() -> ClusterOptions {
     ClusterOptions { gossip: Duration::from_millis(50), timeout: LONG, ..ClusterOptions::default() }
 }
 
-/// A node whose cuts are soon verdicts.
+/// A node whose cuts are soon verdicts; the silence of a busy machine is none.
 fn node() -> Runtime {
     node_with(MeshOptions {
-        judge: Judge::Fixed { timeout_ms: 1_000 },
+        judge: Judge::Fixed { timeout_ms: 10_000 },
         resume_window: Duration::from_millis(300),
         ..quick()
     })

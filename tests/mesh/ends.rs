@@ -153,7 +153,7 @@ fn fault_18_and_20_silence_is_a_verdict_and_the_silent_one_comes_back_as_another
     for (to_server, to_client) in [(true, true), (true, false), (false, true)] {
         let brisk = MeshOptions {
             heartbeat: Duration::from_millis(50),
-            judge: Judge::Fixed { timeout_ms: 400 },
+            judge: Judge::Fixed { timeout_ms: 1_500 },
             resume_window: Duration::from_millis(400),
             handshake_timeout: Duration::from_secs(2),
             ..quick()

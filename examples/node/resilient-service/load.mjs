@@ -7,7 +7,7 @@ const agent = new Agent({ keepAlive: true, maxSockets: connections })
 
 function post(line) {
   return new Promise((resolve) => {
-    const options = { port, agent, method: 'POST', path: '/analyse' }
+    const options = { host: '127.0.0.1', port, agent, method: 'POST', path: '/analyse' }
     const sent = request(options, (response) => {
       let body = ''
       response.setEncoding('utf8')
