@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import vm from 'node:vm'
 import pino from 'pino'
-import { quiet, runtime, turn } from './support.mjs'
+import { eventually, quiet, runtime, turn } from './support.mjs'
 
 class Evil {
   get message() {
@@ -166,6 +166,43 @@ describe('a crash', () => {
     assert.match(reports[0].stack, /^Error: boom\n.*culprit/)
     assert.equal(logged.length, 1)
     assert.ok(logged[0].includes('culprit'))
+  })
+
+  test('in a storm says what its own actor threw, whether the last one threw the same or not', async (t) => {
+    const reports = new Map()
+    const rt = runtime(t)
+    rt.onCrash(({ pid, message, stack }) => reports.set(pid, { message, stack }))
+    const restarts = []
+    rt.onRestart(({ message }) => restarts.push(message))
+    const text = (i) => `boom ${i >> 1}`
+    // Far more in one turn of the loop than stacks are written for.
+    const pids = Array.from({ length: 100 }, (_, i) =>
+      rt.spawn(() => {
+        throw i % 5 === 0 ? text(i) : new RangeError(text(i))
+      }),
+    )
+    const start = () =>
+      rt.spawn((i) => {
+        throw new Error(text(i[0]))
+      })
+    const child = start()
+    rt.register('child', child)
+    rt.pathSuperviseWithFactory('/storm', child, start, 'restartone', { maxRestarts: 1000 })
+    for (const pid of pids) rt.send(pid, 'go')
+    for (let i = 0; i < 100; i++) rt.sendNamed('child', Uint8Array.of(i))
+    await Promise.all(pids.map((pid) => rt.join(pid)))
+    await eventually(() => restarts.length === 100)
+    await quiet(rt)
+    assert.equal(reports.size, 100)
+    pids.forEach((pid, i) => {
+      const { message, stack } = reports.get(pid)
+      assert.equal(message, `${i % 5 === 0 ? 'thrown' : 'RangeError'}: ${text(i)}`)
+      if (i % 5 !== 0) assert.ok(stack.startsWith(`RangeError: ${text(i)}\n`), stack)
+    })
+    assert.deepEqual(
+      restarts,
+      Array.from({ length: 100 }, (_, i) => `Error: ${text(i)}`),
+    )
   })
 
   test('is in the log though the hook throws, rejects or ends the runtime', async (t) => {

@@ -41,6 +41,8 @@ const USED = 14
 const HAND_CALL = 15
 const HAND_LOW = 16
 const HAND_HIGH = 17
+const TOLD = 18
+const STARTED = 19
 
 /** DIRECT: messages of the outbox are being handed over without the core. */
 const HANDS = 2
@@ -105,8 +107,8 @@ class Border {
   records = new Int32Array(memory(BATCH_MAX * RECORD * 4))
   senders = new Float64Array(memory(BATCH_MAX * 8))
   clock = new Float64Array(memory(8))
-  /** Events that are numbers: kind, key and two more of each. */
-  told = new Float64Array(memory(TOLD_MAX * 32))
+  /** Events that are numbers: kind, key and two more of each; behind them a ticket, and the pid that its factory answered. */
+  told = new Float64Array(memory(TOLD_MAX * 32 + 16))
   stage = new Uint8Array(memory(STAGE))
   outPids = new Float64Array(memory(OUT_MAX * 16))
   outLengths = new Int32Array(memory(OUT_MAX * 4))
@@ -177,6 +179,9 @@ module.exports = {
   HAND_CALL,
   HAND_LOW,
   HAND_HIGH,
+  TOLD,
+  STARTED,
+  TOLD_MAX,
   HANDS,
   SLEEPS,
   ANSWERED_MAX,

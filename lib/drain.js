@@ -30,6 +30,7 @@ const {
   SLAB,
   SLEEPS,
   TAKEN,
+  TOLD,
   USED,
   align,
   memory,
@@ -57,6 +58,7 @@ class Drain {
   #requests
   #failures
   #events
+  #told
   #virtuals
   #native
   #ctl
@@ -76,12 +78,14 @@ class Drain {
   #careful = false
   /** Place in the batch of a message whose handler ended its own actor and gave the slot to another. */
   #orphan = -1
+  /** The text of the last crash that the core was told without a stack: it knows that one. */
+  #said = undefined
   /** Whether the lane sleeps in the eyes of the core while messages are handed over, and bytes of the outbox that were. */
   #asleep = false
   #handedBytes = 0
 
-  /** `events` fetches what the core has to tell. */
-  constructor(lane, border, { turns, actors, requests, failures, virtuals, events }) {
+  /** `events` fetches what the core has to tell; `told` deals with what it has told already. */
+  constructor(lane, border, { turns, actors, requests, failures, virtuals, events, told }) {
     this.#lane = lane
     this.#turns = turns
     this.#actors = actors
@@ -89,6 +93,7 @@ class Drain {
     this.#failures = failures
     this.#virtuals = virtuals
     this.#events = events
+    this.#told = told
     this.#native = border.native
     this.#ctl = border.ctl
     this.#records = border.records
@@ -115,16 +120,13 @@ class Drain {
     if (this.#ctl[IN_HANDLER] !== 0 && this.#records[at * RECORD] === key) this.#orphan = at
   }
 
-  /** Handles messages until there are none (`false`) or the slice is over (`true`). */
-  work() {
-    try {
-      return this.#work()
-    } finally {
-      this.#ctl[IN_HANDLER] = 0
-    }
+  /** No handler runs, however `work` has ended. */
+  rest() {
+    this.#ctl[IN_HANDLER] = 0
   }
 
-  #work() {
+  /** Handles messages until there are none (`false`) or the slice is over (`true`); then the caller says `rest`. */
+  work() {
     const ctl = this.#ctl
     const records = this.#records
     const native = this.#native
@@ -135,12 +137,19 @@ class Drain {
     for (;;) {
       if (this.#position >= this.#count) {
         ctl[IN_HANDLER] = 0
+        if (ctl[TOLD] !== 0) {
+          // The last message crashed its actor, and a restart is asked for.
+          this.#told()
+          this.#actors.forgetEnded()
+          if (turns.sliceIsOver()) return true
+        }
         if (virtuals.pending && virtuals.work()) return true
         // A user can take the memory away with `message.buffer.transfer()` (Node 22): nobody may write to it then.
         if (this.#slab.byteLength !== SLAB) this.#newSlab()
         if (ctl[DIRECT] !== 0 && ctl[OUT_COUNT] !== 0 && nudged[LOOK] === 0) {
           const next = this.#handOver()
           if (next !== MORE) return next === OVER
+          if (ctl[TOLD] !== 0) continue
         }
         native.take()
         const n = ctl[TAKEN]
@@ -313,6 +322,8 @@ class Drain {
         this.#count = 1
         ctl[FINISHED] = 1
         ctl[IN_HANDLER] = 0
+        // What was told comes first; the clock is looked at after it.
+        if (ctl[TOLD] !== 0) return MORE
         return (--turns.left <= 0 || nudged[LOOK] !== 0) && turns.look() ? OVER : MORE
       }
       ctl[HANDED] = ++handed
@@ -447,13 +458,17 @@ class Drain {
     const text = this.#failures.describe(error)
     this.#actors.doubt(pid)
     this.#requests.fail(low, context._take(), error, text)
-    let next = i + 1
-    this.#failures.during(pid, text, error, () => {
-      const answer = this.#native.crash(i, text[0], text[1])
-      next = Math.abs(answer)
-      return answer >= 0
-    })
-    return next
+    const failures = this.#failures
+    const message = text === this.#said ? undefined : text[0]
+    this.#said = text[1] === undefined ? text : undefined
+    const answer = this.#native.crash(i, message, text[1])
+    if (answer >= 0) {
+      // If all that there is to tell is told, nobody reports a failure.
+      if (this.#ctl[TOLD] === 0) failures.expect(pid, error)
+      return answer
+    }
+    failures.unheard(pid, text, error)
+    return -answer
   }
 }
 

@@ -102,6 +102,24 @@ function crashName(error) {
   }
 }
 
+/**
+ * Whether an error is called and says the same as the last one that was looked at, which is noted in `last`; `false` for what is
+ * no plain error.
+ */
+function sameCrash(error, last) {
+  try {
+    if (!types.isNativeError(error)) return false
+    const { name, message } = error
+    if (typeof name !== 'string' || typeof message !== 'string') return false
+    if (name === last.name && message === last.message) return true
+    last.name = name
+    last.message = message
+    return false
+  } catch {
+    return false
+  }
+}
+
 /** What a crash report says of a thrown value: text and stack; never throws, whatever the value is. */
 function crashText(error) {
   try {
@@ -125,6 +143,7 @@ module.exports = {
   closed,
   crashName,
   crashText,
+  sameCrash,
   wrongType,
   outOfRange,
   describe,

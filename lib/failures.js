@@ -2,13 +2,15 @@
 
 // What crashed actors threw, on its way to the crash hook.
 
-const { crashName, crashText } = require('./errors.js')
+const { crashName, crashText, sameCrash } = require('./errors.js')
 
 /** Stacks that are written out in one turn of the loop: they cost more than a restart does. */
 const MAX_STACKS = 16
 
 class Failures {
   #stacks = 0
+  /** The last error that was described in short, and how: in a storm the next is often the same. */
+  #last = { name: undefined, message: undefined, text: undefined }
   /** Errors by pid, until the core reports the failure: the core keeps texts, not JS values. */
   #thrown = new Map()
   #gone = []
@@ -23,7 +25,10 @@ class Failures {
    * error itself.
    */
   describe(error) {
-    return ++this.#stacks > MAX_STACKS ? [crashName(error), undefined] : crashText(error)
+    if (++this.#stacks <= MAX_STACKS) return crashText(error)
+    const last = this.#last
+    if (!sameCrash(error, last)) last.text = [crashName(error), undefined]
+    return last.text
   }
 
   /** A turn of the loop is over. */
@@ -39,8 +44,17 @@ class Failures {
 
   /** `tell` tells the core of a crash; `false`: the actor was gone already. */
   during(pid, text, error, tell) {
+    this.expect(pid, error)
+    if (!tell()) this.unheard(pid, text, error)
+  }
+
+  /** The core may report a crash. */
+  expect(pid, error) {
     this.#thrown.set(pid, error)
-    if (tell()) return
+  }
+
+  /** The actor was gone already: the core has nothing to say of it. */
+  unheard(pid, text, error) {
     this.#thrown.delete(pid)
     this.crashed(pid, text, error)
   }
@@ -52,6 +66,7 @@ class Failures {
 
   /** What the core has told so far is dealt with. */
   settle() {
+    if (this.#gone.length === 0) return
     for (const pid of this.#gone) this.#thrown.delete(pid)
     this.#gone.length = 0
   }

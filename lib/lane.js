@@ -21,7 +21,7 @@
 //   buffers.js   buffers that wait to be sent
 //   failures.js  what crashed actors threw
 
-const { ARM, Border, CALL_ENDED, CLOSED, ENDING, NOT_A_PID } = require('./border.js')
+const { ARM, Border, CALL_ENDED, CLOSED, ENDING, NOT_A_PID, TOLD } = require('./border.js')
 const { isBytes, lengthOf, toBytes } = require('./bytes.js')
 const { decoding, encode } = require('./codecs.js')
 const { closed, crashText, makeError, wrongType } = require('./errors.js')
@@ -59,6 +59,7 @@ class Lane {
 
   #turns
   #nudged
+  #ctl
   #told
   /** Whether events that are numbers are being dealt with. */
   #telling = false
@@ -105,6 +106,7 @@ class Lane {
       )
       this.native = border.native
       this.#nudged = border.nudged
+      this.#ctl = border.ctl
       this.#told = border.told
       const outbox = new Outbox(border)
       const waits = new Waits()
@@ -121,9 +123,10 @@ class Lane {
       this.#buffers = new Buffers(border)
       this.mesh = new Mesh(this, border, shared)
       const events = () => this.#events()
+      const told = () => this.#hearTold()
       const virtuals = new Virtuals(this, border, shared)
       this.#virtuals = virtuals
-      this.#drain = new Drain(this, border, { ...shared, requests, virtuals, events })
+      this.#drain = new Drain(this, border, { ...shared, requests, virtuals, events, told })
       turns.begin(border, this.#drain)
     })
     this.tracing = new Tracing(this, this.#supervisors, log)
@@ -507,12 +510,7 @@ class Lane {
     // A factory that is called below may come here again: then what is told stays as it is.
     const events = this.native.events(!this.#telling)
     if (typeof events === 'number') {
-      this.#telling = true
-      try {
-        this.#tell(events)
-      } finally {
-        this.#telling = false
-      }
+      this.#tell(events)
     } else {
       for (const event of events) {
         if (typeof event === 'number') this.#pulls.signal(Math.floor(event / 4), event % 4)
@@ -520,15 +518,35 @@ class Lane {
         else this.#event(event)
       }
     }
+    // The drain asks the core for more, which hears of starts then.
+    if (!this.#turns.running && !this.disposed) this.native.flush()
+    this.#failures.settle()
+  }
+
+  /** What the core has told with its answer to a crash. */
+  #hearTold() {
+    const count = this.#ctl[TOLD]
+    this.#ctl[TOLD] = 0
+    this.#tell(count)
     this.#failures.settle()
   }
 
   /** Events that are numbers: ends and starts. */
   #tell(count) {
     const told = this.#told
-    for (let at = 0; at < count * 4; at += 4) {
-      if (told[at] === 3) this.#ended(told[at + 2])
-      else this.#supervisors.start(told[at + 1], told[at + 2], told[at + 3] || null)
+    this.#telling = true
+    try {
+      let atHand = true
+      for (let at = 0; at < count * 4; at += 4) {
+        if (told[at] === 3) {
+          this.#ended(told[at + 2])
+        } else {
+          this.#supervisors.start(told[at + 1], told[at + 2], told[at + 3] || null, atHand)
+          atHand = false
+        }
+      }
+    } finally {
+      this.#telling = false
     }
   }
 
@@ -540,7 +558,7 @@ class Lane {
     else if (kind === 6) this.#virtuals.note(key, a, b)
     else if (kind === 7) this.#tellLevels()
     else if (kind === 8) this.#news(key, a)
-    else if (kind === 9) this.#supervisors.start(key, a, b ?? null)
+    else if (kind === 9) this.#supervisors.start(key, a, b ?? null, false)
     else if (kind === 10) this.#supervisors.forget(key)
     else if (kind === 12) this.tracing.tell()
     else this.#supervisors.news(a, b, c, d, ...rest)

@@ -3,6 +3,7 @@
 // Factories of supervised actors, and trees of them. The core decides who is restarted, and asks for replacements here.
 
 const { AsyncLocalStorage } = require('node:async_hooks')
+const { STARTED, TOLD_MAX } = require('./border.js')
 const { crashText, describe, makeError } = require('./errors.js')
 const { callersContext } = require('./scope.js')
 
@@ -15,6 +16,8 @@ const AsyncFunction = (async () => {}).constructor
 class Supervisors {
   #lane
   #native
+  #ctl
+  #told
   #hold
   #log
   /** By the key under which the core asks. */
@@ -29,6 +32,8 @@ class Supervisors {
   constructor(lane, border, { hold }, log) {
     this.#lane = lane
     this.#native = border.native
+    this.#ctl = border.ctl
+    this.#told = border.told
     this.#hold = hold
     this.#log = log
   }
@@ -55,14 +60,14 @@ class Supervisors {
     this.#factories.delete(key)
   }
 
-  /** The core asks for a replacement of `old`. */
-  start(key, ticket, old) {
+  /** The core asks for a replacement of `old`; `atHand`: it takes what is spawned from now on for that. */
+  start(key, ticket, old, atHand) {
     const known = this.#factories.get(key)
     if (known === undefined) {
       this.#native.startOver(ticket, 0, 'its factory is gone')
       return
     }
-    this.#native.startAtHand(ticket)
+    if (!atHand) this.#native.startAtHand(ticket)
     let answer
     try {
       answer = known.isAsync ? this.#begin(known.factory, ticket, old) : known.factory(old)
@@ -70,8 +75,16 @@ class Supervisors {
       this.#failed(ticket, error)
       return
     }
-    if (typeof answer === 'number') this.#started(ticket, answer, known.at)
-    else this.#later(ticket, answer, known.at)
+    if (typeof answer === 'number') {
+      this.#place(answer, known.at)
+      if (this.#ctl[STARTED] !== 0) this.#native.flush()
+      // The core hears of it with whatever it is asked next.
+      this.#told[TOLD_MAX * 4] = ticket
+      this.#told[TOLD_MAX * 4 + 1] = answer
+      this.#ctl[STARTED] = 1
+    } else {
+      this.#later(ticket, answer, known.at)
+    }
   }
 
   #begin(factory, ticket, old) {
@@ -97,15 +110,20 @@ class Supervisors {
   }
 
   #started(ticket, pid, at) {
+    this.#place(pid, at)
+    this.#native.startOver(ticket, pid)
+  }
+
+  /** Registers a replacement at its path. */
+  #place(pid, at) {
     if (at !== undefined && this.#native.whereisPath(at) === null) {
       try {
         // Nobody hands the path over if its supervisor had given up.
         this.#native.registerPath(at, pid)
       } catch {
-        // It is another's by now, or the actor has ended: then the start fails below.
+        // It is another's by now, or the actor has ended: then the start fails.
       }
     }
-    this.#native.startOver(ticket, pid)
   }
 
   #failed(ticket, error) {

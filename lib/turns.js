@@ -42,7 +42,7 @@ class Turns {
     this.#over = over
   }
 
-  /** `drain.work()` handles messages until there are none (`false`) or the slice is over (`true`). */
+  /** `drain.work()` handles messages until there are none (`false`) or the slice is over (`true`); `drain.rest()` comes after it. */
   begin(border, drain) {
     this.#border = border
     this.#drainer = drain
@@ -120,6 +120,7 @@ class Turns {
       more = this.#drainer.work()
     } finally {
       this.running = false
+      this.#drainer.rest()
     }
     if (more) {
       this.yields++

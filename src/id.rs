@@ -9,7 +9,9 @@
 //! refused instead of hitting a stranger. Generations start at 1 and only grow; a slot whose generations are used up is
 //! retired, so no pid is ever given twice and none is 0.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::num::NonZeroU64;
 
 /// Bits of a pid that name its slot.
@@ -107,6 +109,30 @@ impl CallId {
     #[must_use]
     pub fn from_bits(bits: u64) -> Option<Self> {
         NonZeroU64::new(bits).map(Self)
+    }
+}
+
+/// A map whose keys are pids, or other numbers that the runtime itself has given out: nobody chooses them so that they collide.
+pub type IdMap<K, V> = HashMap<K, V, BuildHasherDefault<IdHasher>>;
+
+/// Hashes one number: a multiplication, and its upper half folded into the lower.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for b in bytes {
+            self.write_u64(u64::from(*b));
+        }
+    }
+
+    fn write_u64(&mut self, n: u64) {
+        let h = (self.0 ^ n).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        self.0 = h ^ h >> 32;
     }
 }
 

@@ -77,6 +77,13 @@ impl Path {
     }
 }
 
+/// Its text is ordered and hashed as it is.
+impl std::borrow::Borrow<str> for Path {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 impl std::fmt::Display for Path {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(if self.0.is_empty() { "/" } else { &self.0 })

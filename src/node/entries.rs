@@ -1,6 +1,6 @@
 //! The other entries: spawn, stop, names, crashes, events, reports. Each is convert, call, convert.
 
-use super::face::{Face, number, pid, pid_or_none};
+use super::face::{Face, TOLD_MAX, ctl, number, pid, pid_or_none};
 use super::hot::{call_id, settled};
 use super::raw::{Cx, Js, Ret};
 use crate::config::SpawnOptions;
@@ -8,6 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::Pid;
 use crate::message::{CrashInfo, ExitInfo, LaneEvent, Payload, PullSignal, RuntimeNews};
 use crate::runtime::{ActorInfo, Replied};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) fn text(cx: &Cx<'_>, i: usize, what: &str) -> Result<String> {
@@ -70,15 +71,36 @@ pub(super) fn resume(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
 }
 
 /// `crash(index, message, stack)`: the handler threw; answers the end of its run, negative if the actor was gone already.
+/// `undefined`: the same message as the last time, and no stack.
+///
+/// If this was the last message of the batch and there is nothing to tell but ends and starts, they are in `told`, and their
+/// number is `ctl[TOLD]`: a restart is asked for in the crossing that told of the crash.
 pub(super) fn crash(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     let mut inner = face.inner()?;
     let inner = &mut *inner;
     let index = cx.u32(0) as usize;
     let run = inner.batch.run_of(index).map(|at| inner.batch.runs[at]);
     let there = run.is_some_and(|run| inner.rt.mailbox_size(run.pid).is_some());
-    inner.lane.crash(&mut inner.batch, index, crash_info(cx, 1));
+    let info = match (cx.string(1), &inner.last_crash) {
+        (None, Some(last)) => Arc::clone(last),
+        (message, _) => {
+            Arc::new(CrashInfo { message: message.unwrap_or_default(), stack: cx.string(2) })
+        }
+    };
+    inner.last_crash = info.stack.is_none().then(|| Arc::clone(&info));
+    inner.lane.crash(&mut inner.batch, index, info);
     face.note_control(inner);
-    let end = run.map_or(index + 1, |run| run.end) as i32;
+    let end = run.map_or(index + 1, |run| run.end);
+    let mut events = Vec::new();
+    // If it was gone, JS reports what was thrown, to a hook that may spawn: no start is at hand then.
+    if there
+        && end == inner.batch.envelopes.len()
+        && inner.lane.take_ends_and_starts(TOLD_MAX, &mut events)
+    {
+        face.tell(inner, &events);
+        face.memory.ctl.set_i32(ctl::TOLD, events.len() as i32);
+    }
+    let end = end as i32;
     Ok(Ret::I32(if there { end } else { -end }))
 }
 
@@ -139,9 +161,6 @@ pub(super) fn big(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     Ok(cx.ret(cx.message(payload)))
 }
 
-/// Events that `told` holds (lib/border.js has the same).
-const TOLD_MAX: usize = 64;
-
 pub(super) fn exit_items<'a>(cx: &Cx<'a>, info: &ExitInfo) -> [Js<'a>; 4] {
     let crash = info.crash.as_deref();
     [
@@ -159,28 +178,16 @@ pub(super) fn exit_items<'a>(cx: &Cx<'a>, info: &ExitInfo) -> [Js<'a>; 4] {
 /// a factory, `[10, key]`: forget it, `[11, ...]`: what a supervisor did; `[12]`: there are events to take.
 ///
 /// `events(true)`: if there is nothing but ends (3) and starts (9), which a storm of crashes makes, they are written to `told`,
-/// four numbers each, and the answer is how many there are.
+/// four numbers each, and the answer is how many there are. The factory of the first start is [at hand](Face::tell) then.
 pub(super) fn events(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
     let mut events = Vec::new();
     {
         let inner = face.inner()?;
-        inner.lane.take_events(&mut events);
-        let is_told = |e: &LaneEvent| matches!(e, LaneEvent::Gone { .. } | LaneEvent::Start { .. });
-        if events.len() <= TOLD_MAX && cx.bool(0) && events.iter().all(is_told) {
-            for (i, event) in events.iter().enumerate() {
-                let numbers = match *event {
-                    LaneEvent::Start { key, ticket, old } => {
-                        [9.0, key as f64, ticket as f64, old.map_or(0.0, number)]
-                    }
-                    LaneEvent::Gone { pid, key } => [3.0, f64::from(key), number(pid), 0.0],
-                    _ => continue,
-                };
-                for (at, n) in numbers.into_iter().enumerate() {
-                    face.memory.told.set_f64(i * 4 + at, n);
-                }
-            }
+        if cx.bool(0) && inner.lane.take_ends_and_starts(TOLD_MAX, &mut events) {
+            face.tell(&inner, &events);
             return Ok(Ret::F64(events.len() as f64));
         }
+        inner.lane.take_events(&mut events);
     }
     let items = events.into_iter().map(|e| match e {
         LaneEvent::CallDone { key, outcome: Ok(reply) } => {

@@ -4,7 +4,7 @@ use super::linger::Linger;
 use super::raw::{Cx, EnvSlot, FlagMemory, Reference, Shared, WatchSlot, unwatch_environment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{CallId, Pid};
-use crate::message::Payload;
+use crate::message::{CrashInfo, LaneEvent, Payload};
 use crate::runtime::{Batch, EventWatch, HostLane, InHand, PressureWatch, Runtime};
 use std::cell::{Cell, RefCell, RefMut};
 use std::collections::BTreeSet;
@@ -48,7 +48,14 @@ pub(super) mod ctl {
     /// Its id, low and high half, once the core has heard of it.
     pub(crate) const HAND_LOW: usize = 16;
     pub(crate) const HAND_HIGH: usize = 17;
+    /// Events that [`told`](super::Memory::told) holds and JS has not seen.
+    pub(crate) const TOLD: usize = 18;
+    /// Set by JS: a factory has answered, and the core has not heard of it.
+    pub(crate) const STARTED: usize = 19;
 }
+
+/// Events that `told` holds (lib/border.js has the same).
+pub(super) const TOLD_MAX: usize = 64;
 
 /// JS may hand over the first messages of the outbox itself, and has not begun.
 pub(super) const MAY_HAND: i32 = 1;
@@ -75,7 +82,8 @@ pub(super) struct Memory {
     /// Calls that JS has answered itself: low and high half of each.
     pub(super) answered: Shared,
     pub(super) clock: Shared,
-    /// Events that are numbers, four doubles each: see `entries::events`.
+    /// Events that are numbers, four doubles each: see `entries::events`. Behind them a ticket and the pid that its factory has
+    /// answered.
     pub(super) told: Shared,
     /// Words that other threads set for JS.
     pub(super) nudged: FlagMemory,
@@ -91,6 +99,8 @@ pub(super) struct Inner {
     /// Hears of levels that change, if JS wants to.
     pub(super) pressure: Option<PressureWatch>,
     pub(super) events: Option<EventWatch>,
+    /// What was said of the last crash that had no stack: in a storm it is the same again and again.
+    pub(super) last_crash: Option<Arc<CrashInfo>>,
     seen_control: u32,
     hold: Hold,
     pub(super) linger: Linger,
@@ -164,6 +174,7 @@ impl Face {
             used: 0,
             pressure: None,
             events: None,
+            last_crash: None,
             seen_control: 0,
             hold: Hold::default(),
             linger: Linger::default(),
@@ -199,6 +210,9 @@ impl Face {
         let handed = if direct == 0 { (0, 0) } else { self.handed_over(&mut inner, direct) };
         if self.memory.ctl.i32(ctl::OUT_COUNT) != 0 {
             self.post(&mut inner, handed);
+        }
+        if self.memory.ctl.i32(ctl::STARTED) != 0 {
+            self.tell_started(&mut inner);
         }
         Ok(inner)
     }
@@ -253,6 +267,41 @@ impl Face {
         };
         let ids: Vec<CallId> = (0..count).filter_map(id).collect();
         inner.lane.answered(ids.into_iter());
+    }
+
+    /// The outcome of the last start that JS was told of: it waits for the next entry, whichever that is.
+    #[cold]
+    #[inline(never)]
+    fn tell_started(&self, inner: &mut Inner) {
+        let m = &self.memory;
+        m.ctl.set_i32(ctl::STARTED, 0);
+        self.sync(inner);
+        inner.rt.set_start_at_hand(0);
+        let (ticket, x) = (m.told.f64(TOLD_MAX * 4), m.told.f64(TOLD_MAX * 4 + 1));
+        let outcome = pid_of(x).ok_or_else(|| not_a_pid(x).message().to_owned());
+        inner.rt.start_over(ticket as u64, outcome);
+        self.note_control(inner);
+    }
+
+    /// Writes ends and starts to `told`, four numbers each. The factory of the first start is at hand from then on.
+    pub(super) fn tell(&self, inner: &Inner, events: &[LaneEvent]) {
+        let mut at_hand = false;
+        for (i, event) in events.iter().enumerate() {
+            let numbers = match *event {
+                LaneEvent::Start { key, ticket, old } => {
+                    if !at_hand {
+                        inner.rt.set_start_at_hand(ticket);
+                    }
+                    at_hand = true;
+                    [9.0, key as f64, ticket as f64, old.map_or(0.0, number)]
+                }
+                LaneEvent::Gone { pid, key } => [3.0, f64::from(key), number(pid), 0.0],
+                _ => continue,
+            };
+            for (at, n) in numbers.into_iter().enumerate() {
+                self.memory.told.set_f64(i * 4 + at, n);
+            }
+        }
     }
 
     /// Sends what JS has put into the outbox, but for what it has `handed` over itself: a number of messages, and their bytes.

@@ -103,7 +103,7 @@ const ENTRIES: &[(&CStr, usize, Entry)] = &[
     (c"cancelCall", 2, entries::cancel_call),
     (c"cut", 1, entries::cut),
     (c"big", 1, entries::big),
-    (c"events", 0, entries::events),
+    (c"events", 1, entries::events),
     (c"stop", 3, entries::stop),
     (c"kill", 1, entries::kill),
     (c"join", 2, entries::join),

@@ -6,7 +6,7 @@ use crate::actor::cell::ExitSink;
 use crate::actor::request::CallSink;
 use crate::error::{Error, Result};
 use crate::id::{CallId, Pid};
-use crate::message::{CallOutcome, CrashInfo, Envelope, ExitInfo, ExitReason, Payload};
+use crate::message::{CallOutcome, Envelope, ExitInfo, ExitReason, Payload};
 use crate::scheduler::stats::Refusal;
 use std::time::Duration;
 
@@ -130,7 +130,7 @@ impl HostLane {
     /// The handler of message `index` will not return, and its actor has ended because of `why`: the message and what the
     /// batch holds for the same actor are dead.
     pub fn abandon(&self, batch: &mut Batch, index: usize, why: ExitReason) {
-        self.core.fail_run(batch, index, why, CrashInfo::default());
+        self.core.fail_run(batch, index, why, std::sync::Arc::default());
     }
 
     /// [`resume`](Self::resume) from a thread that is not this lane's: the lane is woken if it slept.

@@ -360,8 +360,8 @@ impl HostLane {
     }
 
     /// Message `index` made its handler throw.
-    pub fn crash(&self, batch: &mut Batch, index: usize, crash: CrashInfo) {
-        self.core.crash(batch, index, crash);
+    pub fn crash(&self, batch: &mut Batch, index: usize, crash: impl Into<Arc<CrashInfo>>) {
+        self.core.crash(batch, index, crash.into());
     }
 
     /// The promise of `pid` was broken.
@@ -395,6 +395,13 @@ impl HostLane {
     /// Moves what the lane is told to `out`.
     pub fn take_events(&self, out: &mut Vec<LaneEvent>) {
         self.lane.take_events(out);
+    }
+
+    /// As [`take_events`](Self::take_events), if there are some, no more than `max`, and all are ends of actors
+    /// ([`LaneEvent::Gone`]) and starts ([`LaneEvent::Start`]): what a storm of crashes makes.
+    pub fn take_ends_and_starts(&self, max: usize, out: &mut Vec<LaneEvent>) -> bool {
+        let pick = |e: &LaneEvent| matches!(e, LaneEvent::Gone { .. } | LaneEvent::Start { .. });
+        self.lane.take_events_if(max, pick, out)
     }
 
     /// Whether [`take_events`](Self::take_events) has something to take.

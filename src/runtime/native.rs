@@ -120,7 +120,13 @@ impl Worker<'_> {
         loop {
             self.take(c, &mut turn);
             if let Err((why, info)) = self.handle(&mut turn) {
-                core.crash_turn(pid, turn.handled, self.hands[turn.hand].drain(..), why, info);
+                core.crash_turn(
+                    pid,
+                    turn.handled,
+                    self.hands[turn.hand].drain(..),
+                    why,
+                    info.into(),
+                );
                 contain(|| drop(turn.actor));
                 return;
             }

@@ -11,7 +11,7 @@ use super::core::{Core, TimerTask};
 use super::labels::Label;
 use crate::actor::cell::Keeper;
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::Pid;
+use crate::id::{IdMap, Pid};
 use crate::message::{CrashInfo, ExitInfo, ExitReason, Payload, SupervisorEvent, SupervisorNews};
 use crate::path::Path;
 use crate::scheduler::lane::Lane;
@@ -21,7 +21,6 @@ use crate::supervision::tree::{ChildId, ChildOptions, Command, SupervisorOptions
 use crate::sync::{Mutex, contain, thread_local};
 use crate::timer::wheel::TimerKey;
 use std::cell::Cell;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,11 +48,11 @@ struct State {
 /// The supervisors of a runtime.
 pub(super) struct Supervision {
     state: Mutex<State>,
-    factories: Mutex<HashMap<ChildId, Factory>>,
+    factories: Mutex<IdMap<ChildId, Factory>>,
     /// Starts under way, and whom they have spawned.
-    starting: Mutex<HashMap<Ticket, Vec<Pid>>>,
+    starting: Mutex<IdMap<Ticket, Vec<Pid>>>,
     /// Who waits until a lane gives back what it has of an actor that has ended.
-    turns: Mutex<HashMap<Pid, (Waiting, TimerKey)>>,
+    turns: Mutex<IdMap<Pid, (Waiting, TimerKey)>>,
     pub(super) pools: super::pools::Pools,
     pub(super) hooks: Mutex<Vec<NewsHook>>,
 }

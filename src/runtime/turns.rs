@@ -342,7 +342,7 @@ impl Core {
     }
 
     /// The handler of message `index` threw: its actor ends with `crash`, and what it had not begun dies with it.
-    pub(crate) fn crash(&self, batch: &mut Batch, index: usize, crash: CrashInfo) {
+    pub(crate) fn crash(&self, batch: &mut Batch, index: usize, crash: Arc<CrashInfo>) {
         self.fail_run(batch, index, ExitReason::Crash, crash);
     }
 
@@ -352,7 +352,7 @@ impl Core {
         batch: &mut Batch,
         index: usize,
         why: ExitReason,
-        crash: CrashInfo,
+        crash: Arc<CrashInfo>,
     ) {
         let Some(at) = batch.run_of(index) else { return };
         let run = &mut batch.runs[at];
@@ -374,7 +374,7 @@ impl Core {
             }
             c.awaiting = false;
         }
-        self.crash_turn(pid, 0, std::iter::empty(), ExitReason::Crash, crash);
+        self.crash_turn(pid, 0, std::iter::empty(), ExitReason::Crash, Arc::new(crash));
     }
 
     pub(super) fn crash_turn(
@@ -383,7 +383,7 @@ impl Core {
         handled: usize,
         rest: impl DoubleEndedIterator<Item = Envelope> + ExactSizeIterator,
         why: ExitReason,
-        crash: CrashInfo,
+        crash: Arc<CrashInfo>,
     ) {
         if handled != 0 {
             self.books.handled(handled as u64);
@@ -400,7 +400,7 @@ impl Core {
             c.sched = Sched::Idle;
         }
         self.leave_rest(c, pid, why, rest);
-        self.exit(pid, why, Some(Arc::new(crash)));
+        self.exit(pid, why, Some(crash));
     }
 
     /// Counts taken messages that nobody will handle, and fails the calls among them.

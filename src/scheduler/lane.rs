@@ -198,6 +198,22 @@ impl Lane {
         out.append(&mut self.state.lock().events);
     }
 
+    /// As [`take_events`](Self::take_events), if there are some, no more than `max`, and all are as `pick` likes; else
+    /// nothing is taken.
+    pub fn take_events_if(
+        &self,
+        max: usize,
+        pick: impl Fn(&LaneEvent) -> bool,
+        out: &mut Vec<LaneEvent>,
+    ) -> bool {
+        let mut s = self.state.lock();
+        let takes = !s.events.is_empty() && s.events.len() <= max && s.events.iter().all(pick);
+        if takes {
+            out.append(&mut s.events);
+        }
+        takes
+    }
+
     /// Whether there are events.
     #[must_use]
     pub fn has_events(&self) -> bool {

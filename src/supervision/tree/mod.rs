@@ -28,10 +28,10 @@ pub use snapshot::{ChildSnapshot, Snapshot};
 use super::backoff::Backoff;
 use super::intensity::Intensity;
 use super::policy::{Restart, Strategy};
-use crate::id::Pid;
+use crate::id::{IdMap, Pid};
 use crate::message::{CrashInfo, ExitReason, SupervisorEvent as Event, SupervisorNews as News};
 use crate::path::Path;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// Names a child, and its factory.
@@ -182,9 +182,9 @@ struct Sup {
 #[derive(Debug)]
 pub struct Tree {
     sups: BTreeMap<Path, Sup>,
-    children: HashMap<ChildId, Child>,
-    of: HashMap<Pid, Vec<ChildId>>,
-    tickets: HashMap<Ticket, ChildId>,
+    children: IdMap<ChildId, Child>,
+    of: IdMap<Pid, Vec<ChildId>>,
+    tickets: IdMap<Ticket, ChildId>,
     next: u64,
     random: u64,
     now: u64,
@@ -197,9 +197,9 @@ impl Tree {
     pub fn new(seed: u64) -> Self {
         Self {
             sups: BTreeMap::new(),
-            children: HashMap::new(),
-            of: HashMap::new(),
-            tickets: HashMap::new(),
+            children: IdMap::default(),
+            of: IdMap::default(),
+            tickets: IdMap::default(),
             next: 1,
             random: seed,
             now: 0,

@@ -7,26 +7,26 @@ use crate::supervision::policy::Restart;
 impl Tree {
     /// The supervisor, at `path` or above, whose operation covers it.
     pub(super) fn owner(&self, path: &Path) -> Option<Path> {
-        let mut at = Some(path.clone());
-        while let Some(p) = at {
-            if self.sups.get(&p).is_some_and(|s| s.op.is_some()) {
-                return Some(p);
+        let mut at = path.as_str();
+        loop {
+            if let Some((p, sup)) = self.sups.get_key_value(at)
+                && sup.op.is_some()
+            {
+                return Some(p.clone());
             }
-            at = p.parent();
+            at = &at[..at.rfind('/')?];
         }
-        None
     }
 
     /// The nearest supervisor above `path`.
     pub(super) fn above(&self, path: &Path) -> Option<Path> {
-        let mut at = path.parent();
-        while let Some(p) = at {
-            if self.sups.contains_key(&p) {
-                return Some(p);
+        let mut at = path.as_str();
+        loop {
+            at = &at[..at.rfind('/')?];
+            if let Some((p, _)) = self.sups.get_key_value(at) {
+                return Some(p.clone());
             }
-            at = p.parent();
         }
-        None
     }
 
     /// The supervisors whose nearest above is `path`, in path order.
