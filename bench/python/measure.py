@@ -20,7 +20,7 @@ from common import PAYLOAD, emit, now, rate, rss
 
 USAGE = (
     "usage: measure.py iris|pykka|asyncio|simplequeue|copy "
-    "tell|pingpong|spawn|virtual|pull|select|idlepull|timers|swap|buffer... N [SIZE]"
+    "tell|pingpong|spawn|virtual|pull|pullping|select|idlepull|timers|swap|buffer... N [SIZE]"
 )
 
 Handler = Callable[[Any], None]
@@ -247,13 +247,13 @@ def main() -> None:
     size = int(sys.argv[4]) if len(sys.argv) == 5 else 0
     if work in ("timers", "swap") or work.startswith("buffer"):
         extras.run(name, work, n, size)
-    elif work in ("pull", "select", "idlepull") and name in ("iris", "simplequeue"):
+    elif work in ("pull", "pullping", "select", "idlepull") and name in ("iris", "simplequeue"):
         pull.run(pull.Iris() if name == "iris" else pull.Threads(), work, n)
     elif name == "iris" and work == "virtual":
         virtual().run("spawn", n)
-    elif name in systems and work in ("tell", "pull", "pingpong", "spawn"):
+    elif name in systems and work in ("tell", "pull", "pingpong", "pullping", "spawn"):
         # Actors of these pull from their queues already.
-        systems[name]().run("tell" if work == "pull" else work, n)
+        systems[name]().run({"pull": "tell", "pullping": "pingpong"}.get(work, work), n)
     else:
         sys.exit(USAGE)
     sys.stdout.flush()

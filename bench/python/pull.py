@@ -89,6 +89,32 @@ def tell(system: Iris | Threads, n: int) -> float:
     return now() - start
 
 
+def pingpong(system: Iris | Threads, n: int) -> float:
+    """Two pull actors and one message between them."""
+    done = threading.Event()
+    send = system.send
+
+    def pong(mailbox: Any) -> None:
+        recv = system.recv(mailbox)
+        for _ in range(n):
+            message = recv()
+            send(ping_at, message)
+
+    def ping(mailbox: Any) -> None:
+        recv = system.recv(mailbox)
+        for _ in range(n):
+            message = recv()
+            send(pong_at, message)
+        done.set()
+
+    pong_at = system.spawn(pong)
+    ping_at = system.spawn(ping)
+    start = now()
+    send(ping_at, PAYLOAD)
+    done.wait()
+    return now() - start
+
+
 def select(system: Iris | Threads, n: int) -> float:
     """The last of 10,000 queued messages is the one that is wanted; n are looked at in all."""
     took = 0.0
@@ -133,5 +159,7 @@ def run(system: Iris | Threads, work: str, n: int) -> None:
         idle(system, n)
     elif work == "select":
         emit("rate", rate(n, lambda units: select(system, max(units, QUEUED))), "msg/s")
+    elif work == "pullping":
+        emit("rate", rate(n, lambda units: pingpong(system, units)), "rt/s")
     else:
         emit("rate", rate(n, lambda units: tell(system, units)), "msg/s")
