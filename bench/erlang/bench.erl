@@ -41,6 +41,9 @@ run("churn", [N]) -> rated(N, fun churn/1, "cycle/s");
 run("restart", [N]) -> restart(N);
 run("recovery", [N]) -> recovery(N);
 run("kept", [N]) -> kept(N);
+run("namelookup", [N]) ->
+    names(1000000),
+    rated(N, fun(M) -> timed(fun() -> find_n(M, 0) end) end, "lookup/s");
 run("monitor", [N]) ->
     Other = spawn(fun() -> receive stop -> ok end end),
     rated(N, fun(M) -> timed(fun() -> monitor_n(Other, M) end) end, "monitor/s").
@@ -344,6 +347,18 @@ kept(N) ->
     _ = [catch (crasher ! Message(I)) || I <- lists:seq(1, N)],
     timer:sleep(300),
     emit("kept", counters:get(Handled, 1), "msg").
+
+%% Names that are no atoms are in a table: what `global` and its like look them up in.
+names(N) ->
+    ets:new(names, [named_table, public, {read_concurrency, true}]),
+    [ets:insert(names, {name(I), self()}) || I <- lists:seq(0, N - 1)].
+
+name(I) -> <<"name-", (integer_to_binary(I))/binary>>.
+
+find_n(M, M) -> ok;
+find_n(M, I) ->
+    [{_, _}] = ets:lookup(names, name(I * 7919 rem 1000000)),
+    find_n(M, I + 1).
 
 monitor_n(_, 0) -> ok;
 monitor_n(Pid, N) ->

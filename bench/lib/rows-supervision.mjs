@@ -3,6 +3,47 @@ const k = 1e3
 
 const only = { systems: ['iris'], listed: {}, metric: 'rate', full: true }
 
+const native = { systems: ['rs-iris', 'ractor', 'actix'], listed: {}, full: true }
+
+/** The same works of Rust actors. actix starts a stopped value again with its mailbox, on one thread: nothing crashes there. */
+/** @type {import('./rows.mjs').Row[]} */
+export const supervisionOfRust = [
+  {
+    ...native,
+    id: 'rs-restart',
+    work: 'restart',
+    title: 'crash + restart under a supervisor',
+    unit: 'restart/s',
+    metric: 'rate',
+    n: [20 * k, 10 * k],
+    must: { times: 1.5, of: 'ractor' },
+    goal: 1.4e6,
+  },
+  {
+    ...native,
+    id: 'rs-recovery',
+    work: 'recovery',
+    title: 'from a crash to the next message handled, p50',
+    unit: 'us',
+    metric: 'p50',
+    lower: true,
+    n: [10 * k, 5 * k],
+    must: { times: 1, of: 'ractor' },
+    goal: 1,
+  },
+  {
+    ...native,
+    id: 'rs-kept',
+    work: 'kept',
+    title: 'handled of 990 queued around 10 crashes',
+    unit: 'msg',
+    metric: 'kept',
+    n: [1000, 1000],
+    must: 990,
+    goal: 990,
+  },
+]
+
 /** @type {import('./rows.mjs').Row[]} */
 export const supervisionRows = [
   {
@@ -55,6 +96,7 @@ export const supervisionRows = [
     title: 'whereis among 1,000,000 names',
     unit: 'lookup/s',
     n: [100 * k, 50 * k],
+    systems: ['iris', 'erlang', 'queue'],
     must: 0.5e6,
     goal: 2e6,
   },

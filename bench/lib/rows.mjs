@@ -12,7 +12,7 @@ const k = 1e3
 import { nodeMore } from './rows-node.mjs'
 import { offloadRows } from './rows-offload.mjs'
 import { pythonMore } from './rows-python.mjs'
-import { supervisionRows } from './rows-supervision.mjs'
+import { supervisionOfRust, supervisionRows } from './rows-supervision.mjs'
 
 /** @typedef {{ id: string, work: string, title: string, unit: string, metric: string, lower?: boolean,
  *   full?: boolean,
@@ -282,6 +282,7 @@ export const rows = {
       must: 700,
       goal: 300,
     },
+    ...supervisionOfRust,
   ],
   offload: offloadRows,
 }

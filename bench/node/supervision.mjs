@@ -40,13 +40,15 @@ async function kept(system, n) {
 
 const MANY = 1_000_000
 
-/** `whereis` among a million names. */
-function nameLookup({ rt }) {
-  const pid = rt.spawn(() => {})
-  for (let i = 0; i < MANY; i++) rt.register(`name-${i}`, pid)
+/** Who has a name, among a million. */
+function nameLookup(system) {
+  const { register, whereis } = system.names()
+  for (let i = 0; i < MANY; i++) register(`name-${i}`)
   return async (n) => {
     const start = now()
-    for (let i = 0; i < n; i++) rt.whereis(`name-${(i * 7919) % MANY}`)
+    for (let i = 0; i < n; i++) {
+      if (whereis(`name-${(i * 7919) % MANY}`) === null) throw new Error('lost')
+    }
     return now() - start
   }
 }
@@ -110,6 +112,10 @@ export function ofIris(rt) {
     })
   }
   return {
+    names() {
+      const pid = rt.spawn(() => {})
+      return { register: (name) => rt.register(name, pid), whereis: (name) => rt.whereis(name) }
+    },
     crasher() {
       let left = 0
       let done

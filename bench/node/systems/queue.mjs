@@ -71,6 +71,11 @@ function queue(arm) {
   }
 
   return {
+    names() {
+      const holders = new Map()
+      const register = (name) => holders.set(name, 1)
+      return { register, whereis: (name) => holders.get(name) ?? null }
+    },
     spawn: (handler) => new Actor(handler),
     spawnEcho: () => new Actor((message) => message.resolve(message.data)),
     send,

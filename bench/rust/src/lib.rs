@@ -15,7 +15,7 @@ pub fn payload() -> Vec<u8> {
 
 /// The command line of a measured program.
 pub struct Args {
-    /// `tell`, `pingpong` or `spawn`.
+    /// `tell`, `pingpong`, `spawn`, `restart`, `recovery` or `kept`.
     pub work: String,
     /// Messages, round trips or actors.
     pub n: usize,
@@ -25,7 +25,7 @@ pub struct Args {
 pub fn args() -> Args {
     let mut words = std::env::args().skip(1);
     let (Some(work), Some(n)) = (words.next(), words.next().and_then(|n| n.parse().ok())) else {
-        eprintln!("usage: <program> tell|pingpong|spawn <n>");
+        eprintln!("usage: <program> tell|pingpong|spawn|restart|recovery|kept <n>");
         std::process::exit(2);
     };
     Args { work, n }
@@ -92,6 +92,27 @@ pub fn rate_blocking(n: usize, mut work: impl FnMut(usize) -> Duration) -> f64 {
 pub fn emit_spawn(n: usize, took: Duration, before: f64) {
     emit("rate", n as f64 / took.as_secs_f64(), "actor/s");
     emit("rss_per_actor", (rss() - before) / n as f64, "B");
+}
+
+/// Prints the middle of some times.
+pub fn emit_p50(mut times: Vec<Duration>) {
+    times.sort_unstable();
+    emit("p50", times[times.len() / 2].as_secs_f64() * 1e6, "us");
+}
+
+/// Messages of the work `kept`: a byte of 1 crashes its actor, which every hundredth does.
+pub fn crashes(i: usize) -> bool {
+    i % 100 == 50
+}
+
+/// What is counted once it has not changed for a while.
+pub async fn settled(count: impl Fn() -> usize) -> f64 {
+    let mut seen = None;
+    while seen != Some(count()) {
+        seen = Some(count());
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    count() as f64
 }
 
 /// Since when: a name for the clock that every program reads the same way.

@@ -1,9 +1,13 @@
 //! actix: every actor of one Arbiter runs on one thread, which is where its fast figures come from.
 
 use actix::prelude::*;
-use iris_bench::{args, emit, emit_spawn, payload, rate, rss, start, unknown};
+use iris_bench::{
+    args, crashes, emit, emit_p50, emit_spawn, payload, rate, rss, settled, start, unknown,
+};
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -117,6 +121,97 @@ async fn spawn(n: usize) {
     emit_spawn(n, took, before);
 }
 
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Boom;
+
+/// What it shares with the benchmark: restarts that are left, and what was handled.
+#[derive(Default)]
+struct Counts {
+    left: Cell<usize>,
+    handled: Cell<usize>,
+}
+
+/// Its supervisor starts it again, as the same value with the same mailbox, when it stops.
+struct Picky {
+    counts: Rc<Counts>,
+    done: UnboundedSender<()>,
+}
+
+impl Actor for Picky {
+    type Context = Context<Self>;
+}
+
+impl Supervised for Picky {
+    fn restarting(&mut self, ctx: &mut Self::Context) {
+        match self.counts.left.get() {
+            0 => return,
+            1 => drop(self.done.send(())),
+            _ => ctx.address().do_send(Boom),
+        }
+        self.counts.left.set(self.counts.left.get() - 1);
+    }
+}
+
+impl Handler<Boom> for Picky {
+    type Result = ();
+    fn handle(&mut self, _: Boom, ctx: &mut Self::Context) {
+        ctx.stop();
+    }
+}
+
+impl Handler<Data> for Picky {
+    type Result = ();
+    fn handle(&mut self, _: Data, _: &mut Self::Context) {
+        self.counts.handled.set(self.counts.handled.get() + 1);
+        let _ = self.done.send(());
+    }
+}
+
+fn supervised() -> (Addr<Picky>, Rc<Counts>, UnboundedReceiver<()>) {
+    let (done, finished) = unbounded_channel();
+    let counts = Rc::<Counts>::default();
+    let mine = Rc::clone(&counts);
+    (Supervisor::start(|_| Picky { counts: mine, done }), counts, finished)
+}
+
+async fn restart(n: usize) -> f64 {
+    let (picky, counts, mut finished) = supervised();
+    rate(n, async |n| {
+        counts.left.set(n);
+        let clock = start();
+        picky.do_send(Boom);
+        finished.recv().await;
+        clock.elapsed()
+    })
+    .await
+}
+
+async fn recovery(n: usize) {
+    let (picky, _, mut finished) = supervised();
+    let mut times = Vec::with_capacity(n);
+    for _ in 0..n {
+        let clock = start();
+        picky.do_send(Boom);
+        picky.do_send(Data(payload()));
+        finished.recv().await;
+        times.push(clock.elapsed());
+    }
+    emit_p50(times);
+}
+
+async fn kept(n: usize) {
+    let (picky, counts, _finished) = supervised();
+    for i in 1..=n {
+        if crashes(i) {
+            picky.do_send(Boom);
+        } else {
+            picky.do_send(Data(payload()));
+        }
+    }
+    emit("kept", settled(|| counts.handled.get()).await, "msg");
+}
+
 fn main() {
     let args = args();
     System::new().block_on(async move {
@@ -124,6 +219,9 @@ fn main() {
             "tell" => emit("rate", rate(args.n, tell).await, "msg/s"),
             "pingpong" => emit("rate", rate(args.n, pingpong).await, "rt/s"),
             "spawn" => spawn(args.n).await,
+            "restart" => emit("rate", restart(args.n).await, "restart/s"),
+            "recovery" => recovery(args.n).await,
+            "kept" => kept(args.n).await,
             work => unknown(work),
         }
         std::process::exit(0);
