@@ -109,7 +109,7 @@ test-model: ## The core under shuttle's schedules (tests/model.rs)
 
 test-node: build-node ## node --test over __test__
 	$(if $(NODE_TESTS),,$(error no tests in __test__))
-	node --test --test-reporter=spec --test-timeout=300000 $(NODE_TESTS)
+	node --test --test-reporter=spec --test-timeout=900000 $(NODE_TESTS)
 
 test-python: build-python ## pytest over python/tests
 	$(VENV)/pytest --ignore=python/tests/test_docs.py
@@ -120,7 +120,7 @@ test-types: tsc build-python ## What npm and PyPI users' type checkers see
 	$(VENV)/python -m mypy.stubtest iris._iris $(addprefix --allowlist=,$(wildcard python/stubtest.txt))
 
 test-docs: build ## Run every example of README.md and docs/
-	node --test --test-reporter=spec --test-timeout=300000 __test__/docs.spec.mjs
+	node --test --test-reporter=spec --test-timeout=900000 __test__/docs.spec.mjs
 	$(VENV)/pytest python/tests/test_docs.py
 
 # --- lint ----------------------------------------------------------------------------------------

@@ -283,7 +283,9 @@ import { createRequire } from 'node:module'
       await cycles(20_000)
       const before = await rss()
       await cycles(100_000)
-      const after = await rss()
+      // V8 frees what it has collected on threads of its own.
+      let after = await rss()
+      for (let looks = 0; after - before >= 60 && looks < 500; looks++) after = Math.min(after, await rss())
       const m = rt.getMetrics()
       console.log(JSON.stringify([before, after, bytes, m.buffers, m.handled]))`,
       { args: ['--expose-gc'] },

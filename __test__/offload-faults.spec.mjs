@@ -63,7 +63,13 @@ test('compiling and dropping leaves memory flat', () => {
       await run(500)
       const [mappings, before] = [code(), rss()]
       await run(${cycles})
-      console.log(JSON.stringify({ grown: rss() - before, mappings: code() - mappings }))
+      let grown = rss() - before
+      for (let looks = 0; grown >= 8 << 20 && looks < 500; looks++) {
+        gc()
+        await turn()
+        grown = rss() - before
+      }
+      console.log(JSON.stringify({ grown, mappings: code() - mappings }))
     })()`
   if (process.platform !== 'linux') return
   const out = execFileSync(process.execPath, ['--expose-gc', '-e', script], { encoding: 'utf8' })

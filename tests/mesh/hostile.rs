@@ -21,7 +21,8 @@ fn a_secret_encrypts_and_both_need_it() {
     let at = listen(&b);
     b.register("echo", echo(&b)).unwrap();
     let proxy = a.resolve_remote(&at, "echo", LONG).unwrap().unwrap();
-    let large = vec![3; 1 << 20];
+    // Of several records; without optimisation each MiB is seconds of work for both.
+    let large = vec![3; 1 << 18];
     assert_eq!(*a.call_blocking(proxy, large.clone(), LONG).unwrap(), *large);
     for stranger in [with_secret("password"), node()] {
         let e = stranger.resolve_remote(&at, "echo", LONG).unwrap_err();
