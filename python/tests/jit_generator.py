@@ -165,9 +165,18 @@ class Generator:
         if depth == 0 or r.random() < 0.1:
             return r.choice(["x", "y", "z", "x", "y", "0.5", "2.0", "-1.25", "3", "1e-3"])
         a = self.term(depth - 1)
-        kind = r.randrange(12)
+        kind = r.randrange(16)
         if kind < 8:
             return f"({a} {r.choice(['+', '-', '*', '+', '-', '*', '/'])} {self.term(depth - 1)})"
+        if kind == 12:
+            return f"{r.choice(['min', 'max'])}({a} * 1.0, {self.term(depth - 1)} + 0.5)"
+        if kind == 13:
+            test = f"{self.term(1)} {r.choice(COMPARE)} {self.term(1)}"
+            return f"({a} * 1.0 if {test} else {self.term(depth - 1)} - 0.25)"
+        if kind == 14:
+            return f"(int({a}) {r.choice(['//', '%', '&', '|', '^', '>>', '<<'])} {r.choice('1234567')})"
+        if kind == 15:
+            return f"({a} {r.choice(COMPARE)} {self.term(depth - 1)})"
         if kind == 8:
             return f"(-{a})"
         if kind == 9:

@@ -55,10 +55,12 @@ def test_generated_functions_agree_three_ways() -> None:
 
 
 def column(rng: random.Random, code: str) -> array[Any]:
-    """37 elements: lanes take 8 at a time, the rest goes one by one."""
-    if code == "q":
-        return array("q", [value(rng, int) for _ in range(37)])
+    """37 elements: lanes take four or eight at a time, the rest goes one by one."""
     tame = rng.random() < 0.5  # nothing that makes native code leave
+    if code in ("b", "H"):
+        return array(code, [rng.randrange(0, 100) for _ in range(37)])
+    if code == "q":
+        return array("q", [rng.randrange(-99, 99) if tame else value(rng, int) for _ in range(37)])
     pool = [0.5, 1.5, -2.5, 3.0, 1e10, -0.25] if tame else EDGE_FLOATS
     numbers = [rng.choice(pool) for _ in range(37)]
     if code == "f":
@@ -81,7 +83,7 @@ def test_generated_maps_agree_with_python_element_by_element() -> None:
         for name, plain in functions.items():
             compiled = iris.offload(plain)
             for _ in range(3):
-                codes = [rng.choice(["d", "d", "f", "q", ""]) for _ in range(3)]
+                codes = [rng.choice(["d", "d", "d", "f", "q", "q", "b", "H", "", ""]) for _ in range(3)]
                 if not any(codes):
                     codes[0] = "d"
                 args = tuple(column(rng, c) if c else value(rng, float) for c in codes)

@@ -17,6 +17,9 @@ pub(super) struct Code {
     functions: Box<[usize]>,
     /// Address of the poll, 0 where nothing polls.
     poll: usize,
+    /// Address of the loop in wide vectors, 0 where there is none.
+    wide: usize,
+    lanes: u8,
     size: usize,
 }
 
@@ -44,8 +47,16 @@ impl Code {
             .map_err(|e| failed("the instruction cache cannot be flushed", e))?;
         let base = pages.as_ptr() as usize;
         let functions = machine.functions.iter().map(|f| f.map_or(0, |at| base + at)).collect();
-        let poll = machine.poll.map_or(0, |at| base + at);
-        Ok(Self { pages, entry: machine.entry, functions, poll, size: machine.bytes.len() })
+        let [poll, wide] = [machine.poll, machine.wide].map(|at| at.map_or(0, |at| base + at));
+        Ok(Self {
+            pages,
+            entry: machine.entry,
+            functions,
+            poll,
+            wide,
+            lanes: machine.lanes,
+            size: machine.bytes.len(),
+        })
     }
 
     /// Bytes of code.
@@ -61,6 +72,16 @@ impl Code {
     /// What the code calls when its fuel is gone.
     pub(super) fn poll(&self) -> usize {
         self.poll
+    }
+
+    /// What the code calls for a map's loop in wide vectors.
+    pub(super) fn wide(&self) -> usize {
+        self.wide
+    }
+
+    /// How many elements of a map it computes at once.
+    pub(super) fn lanes(&self) -> u8 {
+        self.lanes
     }
 
     /// Runs the entry.

@@ -279,6 +279,12 @@ impl Kernel {
         self.inner.code.as_ref().err()?.as_ref()
     }
 
+    /// How many elements of a map it computes at once.
+    #[must_use]
+    pub fn lanes(&self) -> u8 {
+        self.inner.code.as_ref().map_or(1, Code::lanes)
+    }
+
     /// The bytes of generated code.
     #[must_use]
     pub fn code_size(&self) -> usize {
@@ -364,6 +370,7 @@ impl Kernel {
             buffers: buffers.as_ptr(),
             functions: code.functions(),
             poll: code.poll(),
+            wide: code.wide(),
             scratch: 0,
             host: (&raw mut host).cast(),
         };
@@ -396,6 +403,7 @@ pub(super) struct Native {
     buffers: *const Buffer,
     functions: *const usize,
     poll: usize,
+    wide: usize,
     scratch: u64,
     host: *mut c_void,
 }
@@ -412,6 +420,7 @@ impl NativeLayout {
     pub(super) const BUFFERS: i32 = offset_of!(Native, buffers) as i32;
     pub(super) const FUNCTIONS: i32 = offset_of!(Native, functions) as i32;
     pub(super) const POLL: i32 = offset_of!(Native, poll) as i32;
+    pub(super) const WIDE: i32 = offset_of!(Native, wide) as i32;
     pub(super) const SCRATCH: i32 = offset_of!(Native, scratch) as i32;
     /// The pointer stands at 0, the length at 8.
     pub(super) const BUFFER_SIZE: usize = size_of::<Buffer>();

@@ -106,7 +106,21 @@ struct Writer<'a, 'b> {
     shapes: Vec<(u32, Vec<Ty>)>,
     callee: Option<(FuncId, Vec<Ty>, Vec<Ty>)>,
     budget: usize,
+    /// Only what has a form for lanes: branches, and operations that are no calls.
+    lanes: bool,
 }
+
+/// Operations that have no form for lanes.
+const ONE_BY_ONE: [Op; 8] = [
+    Op::F64Rem,
+    Op::PyPowI64,
+    Op::PyPowF64,
+    Op::PyModF64,
+    Op::PyFloorDivF64,
+    Op::PyRangeLen,
+    Op::PyWrapIndex,
+    Op::JsClz32,
+];
 
 impl Writer<'_, '_> {
     fn reg(&mut self, ty: Ty) -> Reg {
@@ -137,6 +151,10 @@ impl Writer<'_, '_> {
 
     fn operation(&mut self) {
         let op = Op::ALL[self.bytes.below(Op::ALL.len())];
+        let shift = matches!(op, Op::PyShlI64 | Op::PyShrI64 | Op::JsIndex);
+        if self.lanes && (shift || ONE_BY_ONE.contains(&op)) {
+            return;
+        }
         let args: Vec<Reg> = op.args().iter().map(|ty| self.reg(*ty)).collect();
         let dst = self.reg(op.result());
         let exit = op.may_exit().then(|| self.exit());
@@ -148,7 +166,11 @@ impl Writer<'_, '_> {
             return;
         }
         self.budget -= 1;
-        match self.bytes.below(20) {
+        let mut kind = self.bytes.below(20);
+        if self.lanes && matches!(kind, 2 | 6 | 9 | 12 | 13) {
+            kind = 19;
+        }
+        match kind {
             0 => {
                 let ty = TYPES[self.bytes.below(4)];
                 let (dst, bits) = (self.reg(ty), self.bytes.value(ty));
@@ -291,6 +313,7 @@ fn function(
     buffers: Vec<(BufId, Elem)>,
     callee: Option<(FuncId, Vec<Ty>, Vec<Ty>)>,
     size: usize,
+    lanes: bool,
 ) -> iris::jit::ir::Func {
     let mut f = FuncBuilder::new("from bytes", params);
     let shapes: Vec<(u32, Vec<Ty>)> =
@@ -308,9 +331,19 @@ fn function(
             regs[at].push(dst);
         }
     }
-    let mut w =
-        Writer { bytes, m, f, regs, lists: Vec::new(), buffers, shapes, callee, budget: size };
-    if w.bytes.below(3) == 0 {
+    let mut w = Writer {
+        bytes,
+        m,
+        f,
+        regs,
+        lists: Vec::new(),
+        buffers,
+        shapes,
+        callee,
+        budget: size,
+        lanes,
+    };
+    if !lanes && w.bytes.below(3) == 0 {
         let exit = w.exit();
         let dst = w.f.reg(Ty::List);
         w.f.push(Inst::ListNew { dst, exit });
@@ -331,8 +364,14 @@ fn memory(elems: &[Elem], bytes: &mut Bytes<'_>) -> Vec<Vec<u8>> {
         let mut memory = vec![0_u8; ELEMENTS * elem.size()];
         // SAFETY: `memory` lives while the buffer is used.
         let buffer = unsafe { Buffer::new(memory.as_mut_ptr(), ELEMENTS, *elem, true) };
+        // Every other array is tame: nothing in it makes a map leave its lanes.
+        let tame = bytes.below(2) == 0;
         for i in 0..ELEMENTS {
-            let bits = bytes.value(elem.ty());
+            let bits = match elem.ty() {
+                Ty::F64 if tame => (f64::from(bytes.next().cast_signed()) + 0.25).to_bits(),
+                Ty::I64 if tame => i64::from(bytes.next().cast_signed()).cast_unsigned(),
+                ty => bytes.value(ty),
+            };
             assert!(buffer.set(i as i64, bits), "{i} is in range");
         }
         memory
@@ -399,9 +438,11 @@ fn trace(kernel: &Kernel, args: &[u64], memory: &[Vec<u8>], elems: &[Elem], spec
 
 /// Makes a function of the bytes, runs it both ways.
 ///
+/// Answers in how many lanes it computes.
+///
 /// # Errors
 /// What the two ways did, and the function.
-pub(crate) fn agree(bytes: &[u8]) -> Result<(), String> {
+pub(crate) fn agree(bytes: &[u8]) -> Result<u8, String> {
     let bytes = &mut Bytes { left: bytes };
     let mut m = ModuleBuilder::new();
     let entry = m.declare();
@@ -409,23 +450,30 @@ pub(crate) fn agree(bytes: &[u8]) -> Result<(), String> {
     let mut elems = Vec::new();
     let mut buffers = Vec::new();
     let module = if each {
-        // A map over floats: what has lanes is computed in lanes.
-        let params = [Ty::F64, Ty::F64];
-        let result = vec![vec![Ty::F64]];
-        let size = 3 + bytes.below(20);
-        let f = function(bytes, &mut m, &params, &result, Vec::new(), None, size);
-        m.define(entry, f);
-        let input = [Elem::F64, Elem::F32, Elem::I32][bytes.below(3)];
-        elems.extend([input, Elem::F64]);
-        let inputs = [
-            Input::Buffer(input),
-            if bytes.below(2) == 0 { Input::Scalar } else { Input::Buffer(Elem::F64) },
-        ];
-        if inputs[1] == Input::Scalar {
-            elems.truncate(1);
+        // A map: what has lanes is computed in lanes.
+        let mut params = Vec::new();
+        let mut inputs = Vec::new();
+        for _ in 0..=bytes.below(3) {
+            let elem = ELEMS[bytes.below(ELEMS.len())];
+            // An integer may be made a float on its way in.
+            let float = elem.ty() == Ty::I64 && bytes.below(3) == 0;
+            params.push(if float { Ty::F64 } else { elem.ty() });
+            if bytes.below(4) == 0 {
+                inputs.push(Input::Scalar);
+            } else {
+                inputs.push(Input::Buffer(elem));
+                elems.push(elem);
+            }
         }
-        elems.push(Elem::F64);
-        let output = Output { elem: Elem::F64, shape: 0, fit: Fit::Leave };
+        let elem = ELEMS[bytes.below(ELEMS.len())];
+        let fit = if bytes.below(2) == 0 { Fit::Wrap } else { Fit::Leave };
+        let result = vec![vec![elem.ty()]];
+        let size = 3 + bytes.below(20);
+        let lanes = bytes.below(4) > 0;
+        let f = function(bytes, &mut m, &params, &result, Vec::new(), None, size, lanes);
+        m.define(entry, f);
+        elems.push(elem);
+        let output = Output { elem, shape: 0, fit };
         elementwise(&m.finish(), &inputs, output).map_err(|e| e.to_string())?
     } else {
         for _ in 0..bytes.below(3) {
@@ -441,11 +489,11 @@ pub(crate) fn agree(bytes: &[u8]) -> Result<(), String> {
         let itself = callee.clone().filter(|_| bytes.below(2) == 0);
         let size = 2 + bytes.below(8);
         let one = [gives];
-        let f = function(bytes, &mut m, &takes, &one, buffers.clone(), itself, size);
+        let f = function(bytes, &mut m, &takes, &one, buffers.clone(), itself, size, false);
         m.define(helper, f);
         let shapes = vec![vec![Ty::F64], vec![TYPES[bytes.below(4)], Ty::I64]];
         let size = 4 + bytes.below(40);
-        let f = function(bytes, &mut m, &params, &shapes, buffers, callee, size);
+        let f = function(bytes, &mut m, &params, &shapes, buffers, callee, size, false);
         m.define(entry, f);
         m.finish()
     };
@@ -474,5 +522,5 @@ pub(crate) fn agree(bytes: &[u8]) -> Result<(), String> {
             ));
         }
     }
-    Ok(())
+    Ok(kernel.lanes())
 }

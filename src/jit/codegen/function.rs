@@ -2,8 +2,7 @@
 
 use super::super::ir::{ExitId, Func, Inst, Module, Reg, Term, Ty};
 use super::super::kernel::{Helper, NativeLayout};
-use super::lanes::Each;
-use super::{clif_type, own};
+use super::{Lanes, clif_type, own};
 use cranelift_codegen::ir::{
     self as clif, AbiParam, InstBuilder, MemFlagsData, SigRef, Signature, Value, types,
 };
@@ -85,14 +84,18 @@ impl<'a> Translator<'a> {
         }
     }
 
-    pub(super) fn run(mut self, isa: &OwnedTargetIsa, each: Option<Each>) {
+    pub(super) fn run(mut self, isa: &OwnedTargetIsa, lanes: &Lanes) {
         self.prologue();
         let mut scalar = None;
-        if let Some(each) = &each {
-            let head = self.b.create_block();
-            self.b.switch_to_block(self.blocks[each.head.at()]);
-            self.lanes(each, head);
-            scalar = Some((each.head, each.latch, head));
+        if let Some((head, latch)) = lanes.ends() {
+            let single = self.b.create_block();
+            self.b.switch_to_block(self.blocks[head.at()]);
+            match lanes {
+                Lanes::Two(each) => self.lanes(each, single),
+                Lanes::Wide(wide) => self.wide(wide, single),
+                Lanes::None => {}
+            }
+            scalar = Some((head, latch, single));
         }
         for (i, block) in self.func.blocks.iter().enumerate() {
             match scalar {

@@ -89,7 +89,7 @@ fn at_head(module: &Module, func: &Func, head: BlockId) -> Option<Each> {
 }
 
 /// Every register that a block names.
-fn mentioned(block: &super::super::ir::Block) -> HashSet<Reg> {
+pub(super) fn mentioned(block: &super::super::ir::Block) -> HashSet<Reg> {
     let found = std::cell::RefCell::new(HashSet::new());
     let note = |r: Reg| {
         found.borrow_mut().insert(r);

@@ -3,7 +3,7 @@
 //! ```text
 //!  function.rs   one function: its registers, blocks and exits      memory.rs   buffers, lists, polls
 //!  ops.rs        operations                                         calls.rs    returns, calls between functions
-//!  lanes.rs      the loop of a map, several elements at once
+//!  lanes.rs      the loop of a map, several elements at once        wide/       the same in the vectors of AVX2
 //! ```
 //!
 //! Every address in the code is one of the closed table: libm (`imports.rs`), the helpers of `kernel.rs`, and the
@@ -18,9 +18,10 @@ mod function;
 mod lanes;
 mod memory;
 mod ops;
+mod wide;
 
 use super::error::{JitError, Result};
-use super::ir::{Func, FuncId, Inst, Module, Term, Ty};
+use super::ir::{BlockId, Func, FuncId, Inst, Module, Term, Ty};
 use super::kernel::Helper;
 use cranelift_codegen::ir::{self as clif, AbiParam, InstBuilder, MemFlagsData, Signature, types};
 use cranelift_codegen::isa::{CallConv, OwnedTargetIsa};
@@ -40,6 +41,46 @@ pub(super) struct Machine {
     pub(super) functions: Vec<Option<usize>>,
     /// Where the poll starts; `None` if nothing polls.
     pub(super) poll: Option<usize>,
+    /// Where the loop in wide vectors starts; `None` if there is none.
+    pub(super) wide: Option<usize>,
+    /// Elements of a map that it computes at once.
+    pub(super) lanes: u8,
+}
+
+impl Machine {
+    /// Appends code; answers where it starts.
+    fn place(&mut self, code: &[u8]) -> usize {
+        self.bytes.resize(self.bytes.len().next_multiple_of(64), 0);
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(code);
+        start
+    }
+}
+
+/// The loop of the entry that does several elements at once.
+enum Lanes {
+    None,
+    Two(lanes::Each),
+    Wide(wide::Wide),
+}
+
+impl Lanes {
+    fn find(module: &Module) -> Self {
+        let entry = module.entry();
+        wide::find(module, entry)
+            .map(Self::Wide)
+            .or_else(|| lanes::find(module, entry).map(Self::Two))
+            .unwrap_or(Self::None)
+    }
+
+    /// Where the loop begins, and where it goes back.
+    fn ends(&self) -> Option<(BlockId, BlockId)> {
+        match self {
+            Self::None => None,
+            Self::Two(each) => Some((each.head, each.latch)),
+            Self::Wide(wide) => Some((wide.head, wide.latch)),
+        }
+    }
 }
 
 fn isa() -> Result<&'static OwnedTargetIsa> {
@@ -74,15 +115,24 @@ pub(super) fn generate(module: &Module, lanes: bool) -> Result<Machine> {
             called[func.at()] = true;
         }
     }
+    let lanes = if lanes { Lanes::find(module) } else { Lanes::None };
     let mut machine = Machine {
         bytes: Vec::new(),
         entry: 0,
         functions: vec![None; module.funcs.len()],
         poll: None,
+        wide: None,
+        lanes: match lanes {
+            Lanes::None => 1,
+            Lanes::Two(_) => 2,
+            Lanes::Wide(_) => 4,
+        },
     };
     let mut shared = FunctionBuilderContext::new();
-    let each = lanes.then(|| lanes::find(module, module.entry())).flatten();
-    emit(module, isa, FuncId(0), Some(each), &mut shared, &mut machine)?;
+    emit(module, isa, FuncId(0), Some(&lanes), &mut shared, &mut machine)?;
+    if let Lanes::Wide(wide) = &lanes {
+        machine.wide = Some(machine.place(&wide.code));
+    }
     for (i, _) in called.iter().enumerate().filter(|(_, called)| **called) {
         let id = FuncId(u32::try_from(i).unwrap_or(u32::MAX));
         machine.functions[i] = Some(emit(module, isa, id, None, &mut shared, &mut machine)?);
@@ -100,7 +150,7 @@ fn emit(
     module: &Module,
     isa: &OwnedTargetIsa,
     id: FuncId,
-    entry: Option<Option<lanes::Each>>,
+    entry: Option<&Lanes>,
     shared: &mut FunctionBuilderContext,
     machine: &mut Machine,
 ) -> Result<usize> {
@@ -116,7 +166,8 @@ fn emit(
     };
     let builder = FunctionBuilder::new(&mut context.func, shared);
     let host = isa.default_call_conv();
-    Translator::new(module, func, entry.is_some(), host, builder).run(isa, entry.flatten());
+    Translator::new(module, func, entry.is_some(), host, builder)
+        .run(isa, entry.unwrap_or(&Lanes::None));
     append(&mut context, isa, machine)
 }
 
@@ -128,10 +179,7 @@ fn append(context: &mut Context, isa: &OwnedTargetIsa, machine: &mut Machine) ->
     if !code.buffer.relocs().is_empty() {
         return Err(JitError::backend("this machine lacks an instruction that the code needs"));
     }
-    machine.bytes.resize(machine.bytes.len().next_multiple_of(64), 0);
-    let start = machine.bytes.len();
-    machine.bytes.extend_from_slice(code.buffer.data());
-    Ok(start)
+    Ok(machine.place(code.buffer.data()))
 }
 
 /// `poll` for the code: it keeps every register, so that a loop need not hold its variables in memory for the sake of a call

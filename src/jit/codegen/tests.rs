@@ -1,4 +1,4 @@
-use super::lanes;
+use super::{lanes, wide};
 use crate::jit::ir::{Elem, Fit, Module, Op, Reason, Reg, Ty};
 use crate::jit::map::{Input, Output, elementwise};
 use crate::jit::{
@@ -19,13 +19,18 @@ fn of(op: Op) -> Module {
         .enumerate()
         .map(|(i, ty)| match ty {
             Ty::Bool => f.op(Op::F64Lt, &[Reg(i as u32), limit], None),
+            Ty::I64 => f.op(Op::PyTruncI64, &[Reg(i as u32)], Some(leave)),
+            Ty::I32 => f.op(Op::JsToInt32, &[Reg(i as u32)], None),
             _ => Reg(i as u32),
         })
         .collect();
     let mut result = f.op(op, &args, Some(leave));
-    if op.result() == Ty::Bool {
-        result = f.op(Op::F64Select, &[result, Reg(1), limit], None);
-    }
+    result = match op.result() {
+        Ty::Bool => f.op(Op::F64Select, &[result, Reg(1), limit], None),
+        Ty::I64 => f.op(Op::F64FromI64, &[result], None),
+        Ty::I32 => f.op(Op::F64FromI32, &[result], None),
+        _ => result,
+    };
     f.ret(shape, &[result]);
     m.define(entry, f.finish());
     m.finish()
@@ -89,6 +94,7 @@ const ODD: &[f64] = &[
     f64::NEG_INFINITY,
     f64::NAN,
 ];
+/// Nothing of these makes lanes leave, whatever the operation.
 const TAME: &[f64] = &[1.0, -1.0, 0.5, 2.5, -7.5, 1e10, 3.25, -0.5, 1.5];
 
 /// All pairs, the third from the pool in turn.
@@ -98,12 +104,37 @@ fn columns(pool: &[f64]) -> Vec<Vec<f64>> {
     vec![at(&|i| i), at(&|i| i / n), at(&|i| i * 7 + i / n)]
 }
 
+/// Compiles for a machine without AVX2 while it lives.
+struct Narrow;
+
+impl Narrow {
+    fn new() -> Self {
+        wide::tests::NARROW.set(true);
+        Self
+    }
+}
+
+impl Drop for Narrow {
+    fn drop(&mut self) {
+        wide::tests::NARROW.set(false);
+    }
+}
+
 fn agrees(module: &Module, elems: [Elem; 3], out: Elem, what: &str) {
     let inputs = elems.map(Input::Buffer);
     let output = Output { elem: out, shape: 0, fit: Fit::Leave };
     let map = elementwise(module, &inputs, output).unwrap();
+    if wide::available() {
+        assert!(wide::find(&map, map.entry()).is_some(), "{what}: no wide lanes");
+        equal(&map, elems, out, what);
+    }
+    let _narrow = Narrow::new();
     assert!(lanes::find(&map, map.entry()).is_some(), "{what}: no lanes");
-    let kernel = Kernel::compile(map, &Options::default()).unwrap();
+    equal(&map, elems, out, what);
+}
+
+fn equal(map: &Module, elems: [Elem; 3], out: Elem, what: &str) {
+    let kernel = Kernel::compile(map.clone(), &Options::default()).unwrap();
     assert!(kernel.is_native(), "{what}: {:?}", kernel.backend_error());
     for pool in [ODD, TAME] {
         let columns: Vec<(Elem, Vec<f64>)> = elems.into_iter().zip(columns(pool)).collect();
@@ -127,6 +158,25 @@ fn lanes_do_what_the_interpreter_says() {
     for op in ops {
         agrees(&of(op), [Elem::F64; 3], Elem::F64, op.name());
     }
+}
+
+/// Operations whose operands and results pass through integers.
+#[test]
+fn wide_lanes_of_integers_do_what_the_interpreter_says() {
+    let integers = |op: &&Op| {
+        let types = || op.args().iter().chain([&op.result()]).copied().collect::<Vec<_>>();
+        types().iter().any(|ty| matches!(ty, Ty::I64 | Ty::I32)) && !types().contains(&Ty::List)
+    };
+    let mut found = 0;
+    for op in Op::ALL.iter().filter(integers) {
+        let output = Output { elem: Elem::F64, shape: 0, fit: Fit::Leave };
+        let map = elementwise(&of(*op), &[Input::Buffer(Elem::F64); 3], output).unwrap();
+        if wide::find(&map, map.entry()).is_some() {
+            found += 1;
+            equal(&map, [Elem::F64; 3], Elem::F64, op.name());
+        }
+    }
+    assert!(found >= 38 || !wide::available(), "{found}");
 }
 
 #[test]
