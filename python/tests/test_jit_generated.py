@@ -83,7 +83,9 @@ def test_generated_maps_agree_with_python_element_by_element() -> None:
         for name, plain in functions.items():
             compiled = iris.offload(plain)
             for _ in range(3):
-                codes = [rng.choice(["d", "d", "d", "f", "q", "q", "b", "H", "", ""]) for _ in range(3)]
+                codes = [
+                    rng.choice(["d", "d", "d", "f", "q", "q", "b", "H", "", ""]) for _ in range(3)
+                ]
                 if not any(codes):
                     codes[0] = "d"
                 args = tuple(column(rng, c) if c else value(rng, float) for c in codes)

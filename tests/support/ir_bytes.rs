@@ -304,6 +304,13 @@ impl Writer<'_, '_> {
     }
 }
 
+/// How many statements, and whether they are to have lanes.
+#[derive(Clone, Copy)]
+struct Form {
+    size: usize,
+    lanes: bool,
+}
+
 /// Writes a function. `callee`: what it may call (itself, for recursion: it has one shape then).
 fn function(
     bytes: &mut Bytes<'_>,
@@ -312,8 +319,7 @@ fn function(
     shapes: &[Vec<Ty>],
     buffers: Vec<(BufId, Elem)>,
     callee: Option<(FuncId, Vec<Ty>, Vec<Ty>)>,
-    size: usize,
-    lanes: bool,
+    form: Form,
 ) -> iris::jit::ir::Func {
     let mut f = FuncBuilder::new("from bytes", params);
     let shapes: Vec<(u32, Vec<Ty>)> =
@@ -340,10 +346,10 @@ fn function(
         buffers,
         shapes,
         callee,
-        budget: size,
-        lanes,
+        budget: form.size,
+        lanes: form.lanes,
     };
-    if !lanes && w.bytes.below(3) == 0 {
+    if !form.lanes && w.bytes.below(3) == 0 {
         let exit = w.exit();
         let dst = w.f.reg(Ty::List);
         w.f.push(Inst::ListNew { dst, exit });
@@ -470,7 +476,7 @@ pub(crate) fn agree(bytes: &[u8]) -> Result<u8, String> {
         let result = vec![vec![elem.ty()]];
         let size = 3 + bytes.below(20);
         let lanes = bytes.below(4) > 0;
-        let f = function(bytes, &mut m, &params, &result, Vec::new(), None, size, lanes);
+        let f = function(bytes, &mut m, &params, &result, Vec::new(), None, Form { size, lanes });
         m.define(entry, f);
         elems.push(elem);
         let output = Output { elem, shape: 0, fit };
@@ -489,11 +495,20 @@ pub(crate) fn agree(bytes: &[u8]) -> Result<u8, String> {
         let itself = callee.clone().filter(|_| bytes.below(2) == 0);
         let size = 2 + bytes.below(8);
         let one = [gives];
-        let f = function(bytes, &mut m, &takes, &one, buffers.clone(), itself, size, false);
+        let f = function(
+            bytes,
+            &mut m,
+            &takes,
+            &one,
+            buffers.clone(),
+            itself,
+            Form { size, lanes: false },
+        );
         m.define(helper, f);
         let shapes = vec![vec![Ty::F64], vec![TYPES[bytes.below(4)], Ty::I64]];
         let size = 4 + bytes.below(40);
-        let f = function(bytes, &mut m, &params, &shapes, buffers, callee, size, false);
+        let f =
+            function(bytes, &mut m, &params, &shapes, buffers, callee, Form { size, lanes: false });
         m.define(entry, f);
         m.finish()
     };

@@ -4,6 +4,8 @@
 //! outside of it; what would leave there is noted in `bad`. If any lane is bad, nothing is stored: the scalar loop does the
 //! same elements again, and leaves where it leaves. So it is always right to call a lane bad that is not.
 
+mod compute;
+
 use super::super::super::ir::{BlockId, BufId, Elem, Fit, Func, Inst, Module, Reg, Term, Ty};
 use super::super::function::constants;
 use super::vex::{self, Enc};
@@ -478,6 +480,3 @@ impl<'a> Planner<'a> {
         self.with(vex::SHUFPS.narrow(), value, upper, 0x88)
     }
 }
-
-#[path = "compute.rs"]
-mod compute;
