@@ -25,11 +25,7 @@ export const ROWS = {
   10: ['caller dies in mid-call', 'rust node python'],
   11: ['call cycle A, B, A', 'rust node python'],
   12: ['actor stops with a full mailbox', 'rust node python'],
-  13: [
-    'hot swap under load; the swap throws; rollback',
-    'node python',
-    'the handlers that are swapped are the faces’',
-  ],
+  13: ['hot swap under load; the swap throws; rollback', 'rust node python'],
   14: ['timer fires after stop or restart', 'rust node python'],
   15: ['clock jumps an hour', 'rust node python'],
   16: ['JS loop or GIL held 60 s', ''],

@@ -32,6 +32,7 @@ mod python;
 
 pub use actor::behavior::{Actor, Crash, Message};
 pub use actor::context::Context;
+pub use actor::swap::{Swap, Swappable};
 pub use clock::Clock;
 pub use config::{Config, SpawnOptions, VirtualOptions};
 pub use error::{Error, ErrorKind, Result};

@@ -4,7 +4,9 @@
 mod support;
 
 use iris::message::{Envelope, LaneEvent};
-use iris::{Context, Error, ErrorKind, ExitReason, Message, Payload, Replied, SpawnOptions};
+use iris::{
+    Context, Error, ErrorKind, ExitReason, Message, Payload, Replied, SpawnOptions, Swappable,
+};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -324,4 +326,96 @@ fn fault_row_15_nothing_that_waits_asks_the_wall_clock() {
     found.sort();
     // Which of two claims of a cluster's name is older, and nothing else.
     assert_eq!(found, ["clock.rs", "mesh/cluster/mod.rs"]);
+}
+
+/// A handler that tells its version and what it got.
+fn version(n: u64, to: &mpsc::Sender<(u64, u64)>) -> impl FnMut(Message, &mut Context<'_>) + use<> {
+    let to = to.clone();
+    move |m: Message, _: &mut Context<'_>| {
+        let i = u64::from_le_bytes(m.payload[..8].try_into().expect("8 bytes"));
+        let _ = to.send((n, i));
+    }
+}
+
+#[test]
+fn fault_row_13_each_message_sees_exactly_one_version_under_load() {
+    const EACH: u64 = 5_000;
+    let rt = runtime(2);
+    let (tx, seen) = mpsc::channel();
+    let (actor, swap) = Swappable::new(version(1, &tx));
+    let pid = rt.spawn(actor).expect("an actor");
+    let senders: Vec<_> = (0..2)
+        .map(|s| {
+            let rt = rt.clone();
+            std::thread::spawn(move || {
+                for i in 0..EACH {
+                    assert!(rt.send(pid, (s * EACH + i).to_le_bytes().to_vec()));
+                }
+            })
+        })
+        .collect();
+    for n in 2..=50 {
+        assert_eq!(swap.hot_swap(version(n, &tx)).ok(), Some(n));
+    }
+    for sender in senders {
+        sender.join().expect("a sender");
+    }
+    let all: Vec<_> = (0..2 * EACH)
+        .map(|_| seen.recv_timeout(PATIENCE).expect("every message is handled"))
+        .collect();
+    let mut messages: Vec<_> = all.iter().map(|(_, i)| *i).collect();
+    messages.sort_unstable();
+    assert!(messages.iter().copied().eq(0..2 * EACH), "each once");
+    assert!(all.is_sorted_by_key(|(version, _)| *version), "no older version after a newer one");
+    quiet(&rt);
+    assert!(seen.try_recv().is_err());
+    // What is sent after a swap has returned sees it.
+    assert!(rt.send(pid, 0u64.to_le_bytes().to_vec()));
+    assert_eq!(seen.recv_timeout(PATIENCE), Ok((50, 0)));
+}
+
+#[test]
+fn fault_row_13_a_rollback_goes_back_and_one_that_cannot_changes_nothing() {
+    let rt = runtime(1);
+    let (tx, seen) = mpsc::channel();
+    let (actor, swap) = Swappable::new(version(1, &tx));
+    let pid = rt.spawn(actor).expect("an actor");
+    let in_force = |n: u64| {
+        assert_eq!(swap.version(), n);
+        assert!(rt.send(pid, 7u64.to_le_bytes().to_vec()));
+        assert_eq!(seen.recv_timeout(PATIENCE), Ok((n, 7)));
+    };
+    let refused = |steps| {
+        let error = swap.rollback(steps).expect_err("so many are not kept");
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+    };
+    refused(1);
+    for n in 2..=20 {
+        assert_eq!(swap.hot_swap(version(n, &tx)).ok(), Some(n));
+    }
+    refused(17);
+    refused(0);
+    in_force(20);
+    assert_eq!(swap.rollback(2).ok(), Some(18));
+    in_force(18);
+    // No number names two handlers.
+    assert_eq!(swap.hot_swap(version(21, &tx)).ok(), Some(21));
+    in_force(21);
+    assert_eq!(swap.rollback(15).ok(), Some(4));
+    in_force(4);
+    refused(1);
+    in_force(4);
+    // A handler that fails ends its actor, whichever version it is.
+    let fails = Fallible(|_: Message, _: &mut Context<'_>| Err(thrown("the new one")));
+    assert_eq!(swap.hot_swap(fails).ok(), Some(22));
+    assert!(rt.send(pid, "x"));
+    assert_eq!(joined(&rt, pid).reason, ExitReason::Crash);
+    // The actor's value is dropped soon after its end is told.
+    let error = loop {
+        match swap.hot_swap(version(0, &tx)) {
+            Ok(_) => std::thread::yield_now(),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::NoSuchActor);
 }

@@ -23,4 +23,5 @@ pub mod cell;
 pub mod context;
 pub mod health;
 pub mod request;
+pub mod swap;
 pub mod table;
