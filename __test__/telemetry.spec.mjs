@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { Worker } from 'node:worker_threads'
 import { context, propagation, ROOT_CONTEXT, trace } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
 import {
@@ -10,7 +11,7 @@ import {
   SimpleSpanProcessor,
 } from '@opentelemetry/sdk-trace-base'
 import { NodeRuntime } from '../index.mjs'
-import { runtime, turn } from './support.mjs'
+import { index, runtime, turn } from './support.mjs'
 
 context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable())
 const spans = new InMemorySpanExporter()
@@ -28,19 +29,22 @@ function inSpan(name, f) {
 
 const activeSpan = () => trace.getSpanContext(context.active())
 
+/** A propagator as a user may have one. */
+const named = {
+  fields: () => ['x-span'],
+  inject: (ctx, carrier, setter) =>
+    setter.set(carrier, 'x-span', JSON.stringify(trace.getSpanContext(ctx) ?? null)),
+  extract(ctx, carrier, getter) {
+    const span = JSON.parse(getter.get(carrier, 'x-span') ?? 'null')
+    return span === null ? ctx : trace.setSpanContext(ctx, span)
+  },
+}
+
 for (const propagator of [false, true]) {
   const how = propagator ? 'a propagator of the user' : 'the W3C header'
   test(`send and call carry the context by ${how}`, async (t) => {
     if (propagator) {
-      propagation.setGlobalPropagator({
-        fields: () => ['x-span'],
-        inject: (ctx, carrier, setter) =>
-          setter.set(carrier, 'x-span', JSON.stringify(trace.getSpanContext(ctx) ?? null)),
-        extract(ctx, carrier, getter) {
-          const span = JSON.parse(getter.get(carrier, 'x-span') ?? 'null')
-          return span === null ? ctx : trace.setSpanContext(ctx, span)
-        },
-      })
+      propagation.setGlobalPropagator(named)
       t.after(() => propagation.disable())
     }
     const rt = runtime(t, { tracing: true })
@@ -129,6 +133,59 @@ test('a codec, replies and actorInfo are what they are without tracing', async (
     throw new RangeError('boom')
   })
   await assert.rejects(rt.call(failing, 'x'), RangeError)
+})
+
+test('each of many messages has the context of its own sender', async (t) => {
+  const rt = runtime(t, { tracing: true })
+  const seen = []
+  const pid = rt.spawn((message) => {
+    seen.push([message.toString(), activeSpan()?.spanId])
+  })
+  const contexts = [ROOT_CONTEXT]
+  for (let i = 0; i < 3; i++) {
+    contexts.push(trace.setSpan(ROOT_CONTEXT, tracer.startSpan(`span ${i}`)))
+  }
+  const expected = []
+  for (let i = 0; i < 200; i++) {
+    // In turn, several in a row, and with a propagator that is set in between.
+    const of = contexts[((i * i) % 7) % contexts.length]
+    if (i === 100) propagation.setGlobalPropagator(named)
+    context.with(of, () => rt.send(pid, `m${i}`))
+    expected.push([`m${i}`, trace.getSpanContext(of)?.spanId])
+    if (i % 10 === 9) while (seen.length <= i) await turn()
+  }
+  propagation.disable()
+  assert.deepEqual(seen, expected)
+})
+
+test('an actor of another thread runs in the context of who sends', async (t) => {
+  const rt = runtime(t, { tracing: true })
+  const from = (name) => JSON.stringify(import.meta.resolve(name))
+  const code = `
+    import { parentPort, workerData } from 'node:worker_threads'
+    import otel from ${from('@opentelemetry/api')}
+    import hooks from ${from('@opentelemetry/context-async-hooks')}
+    import { NodeRuntime } from ${JSON.stringify(index)}
+    const { context, trace } = otel
+    context.setGlobalContextManager(new hooks.AsyncLocalStorageContextManager().enable())
+    const rt = NodeRuntime.attach(workerData, { tracing: true })
+    setInterval(() => {}, 1e6)
+    parentPort.postMessage(rt.spawn(() => trace.getSpanContext(context.active())?.spanId ?? 'none'))`
+  const url = new URL(`data:text/javascript,${encodeURIComponent(code)}`)
+  const worker = new Worker(url, { workerData: rt.id })
+  t.after(() => worker.terminate())
+  const pid = await new Promise((resolve, reject) => {
+    worker.on('message', resolve)
+    worker.on('error', reject)
+  })
+  for (let i = 0; i < 3; i++) {
+    let call
+    const { spanId } = inSpan('outer', () => {
+      call = rt.call(pid, 'who?')
+    })
+    assert.equal((await call).toString(), spanId)
+    assert.equal((await rt.call(pid, 'and now?')).toString(), 'none')
+  }
 })
 
 test('a message without a context runs in none, whatever was active at the spawn', async (t) => {

@@ -29,13 +29,13 @@ function load() {
   }
 }
 
-/** What the active context is to the receiver; `undefined`: nothing. */
-function carrierOf() {
-  if (api === undefined) return undefined
-  const active = api.context.active()
-  if (active === api.ROOT_CONTEXT) return undefined
+/** Whether somebody has set a propagator. */
+const propagates = () => api.propagation.fields().length > 0
+
+/** What this context is to the receiver; `undefined`: nothing. */
+function carrierOf(active, propagated) {
   const carrier = {}
-  if (api.propagation.fields().length > 0) {
+  if (propagated) {
     api.propagation.inject(active, carrier)
   } else {
     // Nobody has set a propagator: the standard's own header.
@@ -50,11 +50,8 @@ function carrierOf() {
   return Object.keys(carrier).length === 0 ? undefined : carrier
 }
 
-function contextOf(carrier) {
-  if (carrier === undefined) return api.ROOT_CONTEXT
-  if (api.propagation.fields().length > 0) {
-    return api.propagation.extract(api.ROOT_CONTEXT, carrier)
-  }
+function contextOf(carrier, propagated) {
+  if (propagated) return api.propagation.extract(api.ROOT_CONTEXT, carrier)
   const [, traceId, spanId, flags] = W3C.exec(carrier.traceparent) ?? []
   if (traceId === undefined) return api.ROOT_CONTEXT
   const { tracestate } = carrier
@@ -66,21 +63,69 @@ function contextOf(carrier) {
 
 const hasHead = (bytes) => bytes.length >= HEAD && MAGIC.equals(bytes.subarray(0, MAGIC.length))
 
+/** Before a message whose sender has no context, and that looks as if it had one. */
+const NO_CARRIER = Buffer.concat([MAGIC, Buffer.alloc(2)])
+
+// Contexts never change, and a span sends more than one message as a rule: the last one that was written, and the last one
+// that was read, are kept with what they were made from.
+let sent = { active: undefined, propagated: false, head: undefined }
+let received = { head: undefined, propagated: false, context: undefined }
+
+/** What goes before a message that is sent now; `undefined`: nothing. */
+function headNow() {
+  if (api === undefined) return undefined
+  const active = api.context.active()
+  if (active === api.ROOT_CONTEXT) return undefined
+  const propagated = propagates()
+  if (sent.active !== active || sent.propagated !== propagated) {
+    sent = { active, propagated, head: headOf(carrierOf(active, propagated)) }
+  }
+  return sent.head
+}
+
+function headOf(carrier) {
+  if (carrier === undefined) return undefined
+  const text = Buffer.from(JSON.stringify(carrier))
+  if (text.length > MOST) return NO_CARRIER
+  const head = Buffer.concat([MAGIC, Buffer.alloc(2), text])
+  head.writeUInt16LE(text.length, MAGIC.length)
+  return head
+}
+
 /** A message and the context of its sender as bytes. */
 function wrap(data) {
   const bytes = toBytes(data, 'data')
-  const carrier = carrierOf()
   // One that looks like ours says that it has none.
-  if (carrier === undefined && !hasHead(bytes)) return bytes
-  let text = carrier === undefined ? '' : JSON.stringify(carrier)
-  if (Buffer.byteLength(text) > MOST) text = ''
-  const length = Buffer.byteLength(text)
-  const all = Buffer.allocUnsafe(HEAD + length + bytes.length)
-  MAGIC.copy(all)
-  all.writeUInt16LE(length, MAGIC.length)
-  all.write(text, HEAD)
-  all.set(bytes, HEAD + length)
+  const head = headNow() ?? (hasHead(bytes) ? NO_CARRIER : undefined)
+  if (head === undefined) return bytes
+  const all = Buffer.allocUnsafe(head.length + bytes.length)
+  all.set(head)
+  all.set(bytes, head.length)
   return all
+}
+
+/** Where the message begins in the bytes that `contextOfSender` has looked at last. */
+let body = 0
+
+/** The context of whoever sent these bytes. */
+function contextOfSender(bytes) {
+  const { head } = received
+  const propagated = propagates()
+  if (
+    head !== undefined &&
+    received.propagated === propagated &&
+    bytes.length >= head.length &&
+    bytes.compare(head, 0, head.length, 0, head.length) === 0
+  ) {
+    body = head.length
+    return received.context
+  }
+  const [message, carrier] = unwrap(bytes)
+  body = bytes.length - message.length
+  if (carrier === undefined) return api.ROOT_CONTEXT
+  const context = contextOf(carrier, propagated)
+  received = { head: Buffer.from(bytes.subarray(0, body)), propagated, context }
+  return context
 }
 
 /** The message and its sender's carrier. */
@@ -110,8 +155,13 @@ function traced(name, inner) {
     /** A handler that runs in the context of who sent. */
     bind: (handler) => (message, ctx) => {
       if (!Buffer.isBuffer(message)) return handler(message, ctx)
-      const [bytes, carrier] = unwrap(message)
-      return api.context.with(contextOf(carrier), () => handler(decode(bytes), ctx))
+      const context = contextOfSender(message)
+      const bytes = body === 0 ? message : message.subarray(body)
+      if (inner !== undefined) {
+        return api.context.with(context, () => handler(inner.decode(bytes), ctx))
+      }
+      if (context === api.context.active()) return handler(bytes, ctx)
+      return api.context.with(context, handler, undefined, bytes, ctx)
     },
   }
 }
