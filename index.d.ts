@@ -1770,8 +1770,22 @@ export interface ActorFunction<Fn extends (...args: never[]) => unknown> {
   close(): Promise<void>
 }
 
+/** What a function returns, for readers and for `explain()`; it converts nothing. Python's names are taken as well. */
+export type OffloadReturnType =
+  | 'number'
+  | 'boolean'
+  | 'float'
+  | 'int'
+  | 'bool'
+  | 'tuple'
+  | 'list'
+  | 'array'
+  | 'None'
+
 export interface JitOptions {
   strategy?: 'jit'
+  /** What the function returns, for `explain()`. */
+  returnType?: OffloadReturnType
   /** Allows functions of `Math` whose last bit engines choose (`sin`, `exp`, `**`). Default false. */
   approxMath?: boolean
   /** Runs the interpreter of the compiler instead of machine code: for tests. Default false. */
@@ -1780,6 +1794,8 @@ export interface JitOptions {
 
 export interface ActorOptions {
   strategy: 'actor'
+  /** What the function returns, for readers. */
+  returnType?: OffloadReturnType
   /** Workers, 1 to 256. Default: one a core. */
   pool?: number
   /** Calls that may wait; more reject with `ERR_IRIS_MAILBOX_FULL`. Default 1,024. */

@@ -278,6 +278,10 @@ test('bad input', async () => {
   }
   assert.throws(() => offload((x) => x, { pool: 1 }), RANGE)
   assert.throws(() => offload((x) => x, { approxMath: 1 }), TYPE)
+  for (const returnType of ['Float', 1, null, {}]) {
+    assert.throws(() => offload((x) => x, { returnType }), RANGE)
+    assert.throws(() => offload((x) => x, { strategy: 'actor', returnType }), RANGE)
+  }
   for (const set of [setJitLogging, setQuantumSpeculation]) {
     for (const v of [undefined, 1, 'on', null]) assert.throws(() => set(v), TYPE)
   }
@@ -294,6 +298,12 @@ test('bad input', async () => {
   // Arguments that a kernel does not take are the function's own.
   assert.equal(offload((x, y) => x + y)('a', 1), 'a1')
   assert.ok(Number.isNaN(offload((x, y) => x + y)(1)))
+})
+
+test('a declared type is for readers', () => {
+  const kernel = offload((x) => x * 2, { strategy: 'jit', returnType: 'float' })
+  assert.equal(kernel(4), 8)
+  assert.match(kernel.explain(), /; declared float$/m)
 })
 
 test('explain, logging and quantum speculation', () => {

@@ -400,7 +400,11 @@ export async function offloads(signal: AbortSignal): Promise<void> {
   const both = await kernel.reduce(new Uint8Array(3), sum, { transfer: true })
   same<typeof both, iris.Transferred<number>>(true)
   same<ReturnType<typeof kernel.explain>, string>(true)
-  iris.offload((x: number) => Math.sin(x), { approxMath: true, interpret: false })
+  iris.offload((x: number) => Math.sin(x), {
+    approxMath: true,
+    interpret: false,
+    returnType: 'float',
+  })
   const pool = iris.offload(async (text: string) => text.length, { strategy: 'actor', pool: 2 })
   same<ReturnType<typeof pool>, Promise<number>>(true)
   await pool.close()

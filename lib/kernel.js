@@ -409,7 +409,9 @@ class Offloaded {
   }
 
   explain() {
-    const lines = [`${this.#name}: jit, ${this.#variants.size} specialisation(s)`]
+    const { returnType } = this.#options
+    const declared = returnType === undefined ? '' : `; declared ${returnType}`
+    const lines = [`${this.#name}: jit, ${this.#variants.size} specialisation(s)${declared}`]
     for (const variant of this.#variants.values()) {
       lines.push(`  ${variant.describe()}`, ...variant.ways())
     }

@@ -8,9 +8,11 @@ const { kernelOf } = require('./kernel.js')
 const { actorOf } = require('./offload-pool.js')
 
 const OPTIONS = {
-  jit: ['strategy', 'approxMath', 'interpret'],
-  actor: ['strategy', 'pool', 'queue', 'timeoutMs'],
+  jit: ['strategy', 'returnType', 'approxMath', 'interpret'],
+  actor: ['strategy', 'returnType', 'pool', 'queue', 'timeoutMs'],
 }
+/** Python's names, and those of this language. They convert nothing: readers and `explain` see them. */
+const RETURN_TYPES = ['float', 'int', 'bool', 'tuple', 'list', 'array', 'None', 'number', 'boolean']
 
 function offload(fn, options = {}) {
   if (typeof options !== 'object' || options === null) {
@@ -23,6 +25,10 @@ function offload(fn, options = {}) {
       const known = OPTIONS[strategy].join(', ')
       throw outOfRange(`an option of strategy '${strategy}'`, `one of ${known}`, name)
     }
+  }
+  const { returnType } = options
+  if (returnType !== undefined && !RETURN_TYPES.includes(returnType)) {
+    throw outOfRange('returnType', `one of ${RETURN_TYPES.join(', ')}`, returnType)
   }
   if (strategy === 'actor') return actorOf(fn, options)
   if (typeof fn !== 'function') throw wrongType('fn', 'a function', fn)

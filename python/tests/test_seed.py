@@ -3,6 +3,7 @@
 import ast
 import inspect
 import textwrap
+from pathlib import Path
 
 import pytest
 from helpers import run_program
@@ -197,4 +198,50 @@ EXAMPLES = {
 @pytest.mark.parametrize("code", EXAMPLES.values(), ids=EXAMPLES)
 def test_an_example_runs_as_it_is_written(code: str) -> None:
     done = run_program(textwrap.dedent(HEAD) + textwrap.dedent(code))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+OFFLOAD = """
+import iris
+@iris.offload(strategy='jit', return_type='float')
+def vec_mag(x: float, y: float, z: float) -> float:
+    return (x*x + y*y + z*z) ** 0.5
+print(vec_mag(1.0, 2.0, 3.0))
+"""
+
+
+def test_the_offload_example_runs_natively_as_it_is_written(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(OFFLOAD)
+    done = run_program(
+        f"import runpy; print(runpy.run_path({str(program)!r})['vec_mag'].explain())"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    answer, *explained = done.stdout.splitlines()
+    assert answer == repr(14.0**0.5)
+    assert explained[1].startswith("  (float, float, float) -> float: native")
+
+
+def test_the_controls_of_offload_are_in_the_package() -> None:
+    done = run_program(
+        """
+        import iris
+        from iris import offload, set_jit_logging, get_jit_logging
+        from iris import set_quantum_speculation, get_quantum_speculation
+
+        for set_, get in [(set_jit_logging, get_jit_logging),
+                          (set_quantum_speculation, get_quantum_speculation)]:
+            assert get() is False
+            set_(True)
+            assert get() is True
+            set_(False)
+            assert get() is False
+
+        @offload(strategy='actor', return_type='int')
+        def total(n):
+            return sum(range(n))
+
+        assert total(1000) == 499500
+        """
+    )
     assert (done.returncode, done.stderr) == (0, "")
