@@ -32,6 +32,7 @@ mod pull;
 mod shutdown;
 mod supervise;
 mod supervised;
+mod supervisors;
 mod system;
 mod turns;
 mod watching;
