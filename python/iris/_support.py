@@ -94,8 +94,11 @@ def describe(error: BaseException) -> tuple[str, str]:
 
 def log_crash(info: "ExitInfo") -> None:
     """What happens to a failure that no hook takes."""
-    text = info.traceback or info.message or ""
-    _log.error("actor %d ended (%s): %s\n%s", info.pid, info.reason, info.message, text.rstrip())
+    said = f"actor {info.pid} ended ({info.reason}): {info.message or info.reason}"
+    # What was abandoned, or fails without an exception, has no traceback.
+    if info.traceback:
+        said = f"{said}\n{info.traceback.rstrip()}"
+    _log.error("%s", said)
 
 
 def wants_old(factory: Callable[..., object]) -> bool:

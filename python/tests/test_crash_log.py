@@ -32,3 +32,30 @@ def test_a_failure_is_logged_when_its_hook_raises(
     assert caught == [RuntimeError]
     assert f"actor {pid} ended (crash)" in caplog.text
     assert "the actor's" in caplog.text
+
+
+def test_a_handler_that_was_abandoned_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    def stuck(_: bytes) -> None:
+        begun.set()
+        go.wait(60)
+
+    rt = Runtime()
+    pid = rt.spawn(stuck)
+    rt.send(pid, b"x")
+    assert begun.wait(60)
+    rt.close(timeout=0.05)
+    go.set()
+
+    def told() -> list[str]:
+        said = [r.getMessage() for r in caplog.records]
+        return [message for message in said if f"actor {pid} ended" in message]
+
+    for _ in range(6_000):
+        if told():
+            break
+        threading.Event().wait(0.01)
+    records = told()
+    assert len(records) == 1
+    assert records[0].count("did not return") == 1
