@@ -168,6 +168,7 @@ bench-quick: build ## The same rows in < 2 minutes, prints only
 
 soak: build ## The long checks: floods, a million actors, flat memory under churn, 1,000 cuts in 10 M remote messages
 	cargo test $(LOCKED) --test mesh -- --ignored
+	IRIS_SEEDS=3000 cargo test $(LOCKED) --lib mesh::tests
 	node bench/run.mjs --only checks --no-write
 	IRIS_JIT_FUNCTIONS=200000 cargo test $(LOCKED) --features jit --test jit_bytes -- --nocapture
 	IRIS_CASES=200000 IRIS_CYCLES=10000 node --test --test-timeout=3600000 __test__/offload-generated.spec.mjs __test__/offload-faults.spec.mjs

@@ -360,7 +360,7 @@ test('Node and Python call each other by name', {
   assert.equal((await rt.join(words)).reason, 'disconnected')
 })
 
-/** Fields in their order: `name` a varint, `name:n` a number of n bytes, `:b` a flag, `:t` a text, `:h` the next n bytes. */
+/** Fields in their order: `name` a varint, `name:n` a number of n bytes, `:b` a flag, `:t` a text, `:l` bytes after their length, `:h` the next n bytes. */
 const layouts = {
   preamble: 'magic:4 low:1 high:1 secured:b reserved:1 capabilities:4',
   hello: 'kind:1 node:h16 incarnation:8 you:h24 received:8 grants:1 max_payload:4 address:t',
@@ -386,6 +386,9 @@ const layouts = {
   info_is: 'length op:1 id alive:b queue capacity handled',
   goodbye: 'length op:1',
   gossip: 'length op:1 payload:r',
+  down: 'length op:1 to reference reason:1 about:l message:t stack:t',
+  trap: 'length op:1 pid on:b',
+  link_far: 'length op:1 to on:b other:l',
 }
 
 /** The wire in JavaScript, as far as the vectors go. */
@@ -411,6 +414,7 @@ function read(bytes, layout) {
     if (how === '') found[name] = varint()
     else if (how === 'b') found[name] = number(1) === 1
     else if (how === 't') found[name] = raw(varint()).toString()
+    else if (how === 'l') found[name] = raw(varint()).toString('hex')
     else if (how === 'r') found[name] = raw(bytes.length - at).toString('hex')
     else if (how[0] === 'h') found[name] = raw(Number(how.slice(1))).toString('hex')
     else found[name] = number(Number(how))
@@ -421,7 +425,7 @@ function read(bytes, layout) {
 
 test('the wire means in JavaScript what the vectors say', () => {
   const vectors = JSON.parse(readFileSync(join(root, 'tests/vectors/wire.json'), 'utf8'))
-  assert.ok(vectors.length >= 26)
+  assert.ok(vectors.length >= 29)
   for (const { kind, hex, fields } of vectors) {
     const found = read(Buffer.from(hex, 'hex'), layouts[kind])
     for (const [name, value] of Object.entries(fields)) assert.equal(found[name], value, kind)

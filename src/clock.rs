@@ -15,6 +15,9 @@ pub struct Clock(Source);
 enum Source {
     Real(Instant),
     Manual(Arc<AtomicU64>),
+    /// Of the tokio runtime that this thread is in, which may be paused.
+    #[cfg(all(test, feature = "mesh"))]
+    Tokio(tokio::time::Instant),
 }
 
 impl Clock {
@@ -34,6 +37,12 @@ impl Clock {
         Self(Source::Manual(Arc::new(AtomicU64::new(0))))
     }
 
+    /// The clock of the tokio runtime that this thread is in.
+    #[cfg(all(test, feature = "mesh"))]
+    pub(crate) fn tokio() -> Self {
+        Self(Source::Tokio(tokio::time::Instant::now()))
+    }
+
     /// Nanoseconds since this clock was made.
     #[inline]
     #[must_use]
@@ -41,6 +50,8 @@ impl Clock {
         match &self.0 {
             Source::Real(start) => u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX),
             Source::Manual(t) => t.load(Ordering::Acquire),
+            #[cfg(all(test, feature = "mesh"))]
+            Source::Tokio(start) => u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX),
         }
     }
 

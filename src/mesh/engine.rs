@@ -73,8 +73,11 @@ pub trait Engine: Send + Sync + 'static {
     fn max_payload(&self, pid: Pid) -> usize;
     /// Before a proxy is stopped or killed: whether that is allowed over there.
     fn before_stop(&self, proxy: Pid, mode: StopMode) -> bool;
-    /// A proxy and a local actor are linked here, or no more: so shall they be over there. Whether that is allowed.
-    fn link(&self, proxy: Pid, local: Pid, on: bool) -> bool;
+    /// A proxy is linked with an actor, or no more: so shall it be over there. The other is a local one, which is linked here
+    /// by the runtime, or another proxy. Whether that is allowed.
+    fn link(self: Arc<Self>, proxy: Pid, other: Pid, on: bool) -> bool;
+    /// A remote actor traps exits from now on, or no more. Whether that is allowed.
+    fn trap(&self, proxy: Pid, traps: bool) -> bool;
     /// Somebody here has given up waiting for a call.
     fn cancelled(&self, proxy: Pid, call: crate::id::CallId);
 

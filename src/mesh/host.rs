@@ -4,7 +4,9 @@ use super::node::NodeInfo;
 use super::wire::op::StopMode;
 use crate::error::{Error, Result};
 use crate::id::{CallId, Pid};
-use crate::message::{CallOutcome, CrashInfo, Envelope, ExitInfo, ExitReason, Payload, PullSignal};
+use crate::message::{
+    CallOutcome, CrashInfo, Envelope, ExitInfo, ExitReason, Payload, PullSignal, SystemMessage,
+};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,10 +45,15 @@ pub trait Host: Send + Sync + 'static {
     ) -> Result<Pid>;
     /// Ends it.
     fn end_proxy(&self, pid: Pid, reason: ExitReason, crash: Option<Arc<CrashInfo>>);
-    /// Takes up to `max` messages out of a proxy's mailbox.
+    /// Takes up to `max` messages out of a proxy's mailbox; those of the runtime itself (a `DOWN` for a remote watcher) are
+    /// among them.
     fn drain(&self, pid: Pid, max: usize, out: &mut Vec<Envelope>) -> Drained;
     /// Delivers a message that came over the wire; whether the mailbox took it.
     fn deliver(&self, to: Pid, payload: Payload, sender: Option<Pid>) -> bool;
+    /// Delivers a system message that came over the wire; whether its target hears those.
+    fn tell(&self, message: SystemMessage) -> bool;
+    /// Says whether an actor traps exits.
+    fn trap(&self, pid: Pid, traps: bool);
     /// Makes a call in a peer's name.
     ///
     /// # Errors

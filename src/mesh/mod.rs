@@ -26,6 +26,8 @@ mod peers;
 pub mod secure;
 mod session;
 pub mod stream;
+#[cfg(test)]
+mod tests;
 pub mod tls;
 pub mod transport;
 pub mod wire;

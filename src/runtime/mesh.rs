@@ -133,27 +133,33 @@ impl Core {
         node.before_stop(pid, mode)
     }
 
-    /// Makes or takes away the other half of a link with a remote actor.
+    /// Makes or takes away the other half of a link with a remote actor; of one between two remote actors, all of it. What is
+    /// listed here of that only says that there is one.
     pub(super) fn link_there(&self, a: Pid, b: Pid, on: bool) -> Result<()> {
         let Some(node) = self.has_mesh() else { return Ok(()) };
-        let (proxy, local) = match (self.is_remote(a), self.is_remote(b)) {
+        let (proxy, other) = match (self.is_remote(a), self.is_remote(b)) {
             (false, false) => return Ok(()),
-            (true, false) => (a, b),
+            (true, _) => (a, b),
             (false, true) => (b, a),
-            (true, true) => {
-                return Err(Error::new(
-                    ErrorKind::NotLocal,
-                    format!("pids {a} and {b} both live on other nodes; link them there"),
-                ));
-            }
         };
-        if node.link(proxy, local, on) {
+        if Arc::clone(node).link(proxy, other, on) {
             return Ok(());
         }
         Err(Error::new(
             ErrorKind::NotPermitted,
             format!("the node of pid {proxy} lets nobody end its actors, so none can be linked"),
         ))
+    }
+
+    /// Whether a remote actor traps exits is said on its node, too.
+    pub(super) fn trap_there(&self, pid: Pid, traps: bool) -> Result<()> {
+        match self.has_mesh() {
+            Some(node) if self.is_remote(pid) && !node.trap(pid, traps) => Err(Error::new(
+                ErrorKind::NotPermitted,
+                format!("the node of pid {pid} lets nobody say how its actors end"),
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// Says goodbye to all peers, then goes on with `then`.
@@ -191,10 +197,7 @@ impl Host for MeshHost {
             Error::new(ErrorKind::RuntimeClosed, "this runtime is closed; make a new one")
         })?;
         let pid = core.spawn_pull(None, SpawnOptions { capacity, ..Default::default() }, signal)?;
-        core.change(pid, |c| {
-            c.remote = true;
-            c.hears = false;
-        });
+        core.change(pid, |c| c.remote = true);
         Ok(pid)
     }
 
@@ -236,6 +239,16 @@ impl Host for MeshHost {
             };
             sent.is_accepted()
         })
+    }
+
+    fn tell(&self, message: SystemMessage) -> bool {
+        self.core().is_some_and(|core| core.tell_and(message, |_| {}))
+    }
+
+    fn trap(&self, pid: Pid, traps: bool) {
+        if let Some(core) = self.core() {
+            let _ = core.set_trap_exit(pid, traps);
+        }
     }
 
     fn call(

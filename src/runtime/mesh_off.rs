@@ -30,6 +30,11 @@ impl Core {
         Ok(())
     }
 
+    #[allow(clippy::unused_self, clippy::unnecessary_wraps, reason = "as above")]
+    pub(super) fn trap_there(&self, _: Pid, _: bool) -> Result<()> {
+        Ok(())
+    }
+
     #[allow(clippy::unused_self, reason = "as above")]
     pub(super) fn cancel_there(&self, _: Pid, _: CallId) {}
 

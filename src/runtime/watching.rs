@@ -215,6 +215,7 @@ impl Core {
 
     pub(super) fn set_trap_exit(&self, pid: Pid, traps: bool) -> Result<bool> {
         self.check_open()?;
+        self.trap_there(pid, traps)?;
         let slot = self.slot(pid).ok_or_else(|| self.no_such_actor(pid))?;
         let mut c = slot.lock();
         if !c.is(pid.generation()) {

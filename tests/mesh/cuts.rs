@@ -133,6 +133,64 @@ fn an_actor_that_holds_one_message_is_served_over_cuts() {
     assert_eq!(c.b.metrics().books.refused.iter().sum::<u64>(), 0, "none found it full");
 }
 
+/// A bounded actor of `b`, and what it was given; it handles nothing until the gate is open.
+fn gated(b: &Runtime, capacity: u32) -> (Pid, Arc<AtomicBool>, Receiver<Vec<u8>>) {
+    let (tx, got) = channel();
+    let open = Arc::new(AtomicBool::new(false));
+    let gate = Arc::clone(&open);
+    let bounded = iris::SpawnOptions { capacity: Some(capacity), ..Default::default() };
+    let handler = move |m: Message, ctx: &mut Context<'_>| {
+        while !gate.load(Ordering::SeqCst) {
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
+        let _ = tx.send(m.payload.to_vec());
+        if ctx.is_call() {
+            let _ = ctx.reply(m.payload);
+        }
+    };
+    (b.spawn_with(handler, bounded).unwrap(), open, got)
+}
+
+/// Whoever finds an actor again, or by another address, has no more room there than before.
+#[test]
+fn an_actor_that_is_found_again_and_again_loses_nothing() {
+    let (a, b) = (node(), node());
+    let (one, other) = (listen(&b), listen(&b));
+    let (pid, open, got) = gated(&b, 8);
+    b.register("it", pid).unwrap();
+    let to = a.resolve_remote(&one, "it", LONG).unwrap().unwrap();
+    let second = a.remote_pid(&other, pid).unwrap();
+    for n in 0..200_u32 {
+        assert_eq!(a.resolve_remote(&one, "it", LONG).unwrap(), Some(to));
+        assert!(a.send(if n % 2 == 0 { to } else { second }, &n.to_le_bytes()));
+    }
+    open.store(true, Ordering::SeqCst);
+    let mut all: Vec<_> = (0..200).map(|_| got.recv_timeout(LONG).unwrap()).collect();
+    all.sort_by_key(|n| u32::from_le_bytes(n[..].try_into().unwrap()));
+    assert_eq!(all, (0..200_u32).map(|n| n.to_le_bytes().to_vec()).collect::<Vec<_>>());
+    assert_eq!(b.mesh_metrics().over_credit, 0);
+    assert_eq!(b.metrics().books.refused.iter().sum::<u64>(), 0, "none found it full");
+}
+
+/// What is given up before it left uses no room up.
+#[test]
+fn calls_given_up_in_the_proxy_leave_its_room_to_others() {
+    let (a, b) = (node(), node());
+    let at = listen(&b);
+    let (pid, open, got) = gated(&b, 1);
+    b.register("it", pid).unwrap();
+    let to = a.resolve_remote(&at, "it", LONG).unwrap().unwrap();
+    for _ in 0..20 {
+        let e = a.call_blocking(to, b"late", Duration::from_millis(5)).unwrap_err();
+        assert_eq!(e.kind(), iris::ErrorKind::Timeout);
+    }
+    open.store(true, Ordering::SeqCst);
+    for n in 0..20_u8 {
+        assert_eq!(*a.call_blocking(to, &[n], LONG).unwrap(), [n]);
+    }
+    assert!(got.try_iter().filter(|m| m == b"late").count() <= 2, "nobody waits for those");
+}
+
 #[test]
 fn calls_go_on_over_cuts() {
     let c = cutting();

@@ -6,9 +6,9 @@ use iris::mesh::wire::op::StopMode;
 use iris::mesh::{
     ClusterOptions, Drained, Host, ListenOptions, MeshMetrics, MeshOptions, NodeInfo, Seen,
 };
-use iris::message::{Envelope, ExitInfo, PullSignal};
+use iris::message::{Envelope, ExitInfo, PullSignal, SystemMessage};
 use iris::{CallId, Error, ErrorKind, ExitReason, Pid, Result};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
@@ -46,6 +46,9 @@ struct State {
     options: MeshOptions,
     proxies: HashMap<Pid, Remote>,
     known: HashMap<(usize, Pid), Pid>,
+    past: HashMap<Pid, (usize, Pid)>,
+    /// Nodes that this one has to do with.
+    met: BTreeSet<usize>,
     /// Calls of this node's actors, by the number that they have where they are answered.
     calls: HashMap<CallId, (usize, CallId)>,
     closed: bool,
@@ -83,6 +86,11 @@ pub(crate) fn engine(switch: &Arc<Switch>, host: Arc<dyn Host>) -> Result<Arc<dy
     Ok(memory)
 }
 
+fn info(node: usize) -> NodeInfo {
+    let id = format!("memory:{node}");
+    NodeInfo { address: Some(id.clone()), id, connected: true, stalled: false }
+}
+
 fn work(memory: &Weak<Memory>, inbox: &Receiver<Event>) {
     while let (Ok(event), Some(me)) = (inbox.recv(), memory.upgrade()) {
         match event {
@@ -115,7 +123,42 @@ impl Memory {
         let mut state = self.state.lock().unwrap();
         if let Some(r) = state.proxies.remove(&proxy) {
             state.known.remove(&(r.node, r.pid));
+            state.past.insert(proxy, (r.node, r.pid));
         }
+    }
+
+    /// There is something between two nodes from now on.
+    fn meet(&self, peer: &Self) {
+        for (one, other) in [(self, peer), (peer, self)] {
+            if one.me != other.me && one.state.lock().unwrap().met.insert(other.me) {
+                one.host.node_up(info(other.me));
+            }
+        }
+    }
+
+    /// And no more: one has said goodbye.
+    fn part(&self, peer: &Self) {
+        for (one, other) in [(self, peer), (peer, self)] {
+            if !one.state.lock().unwrap().met.remove(&other.me) {
+                continue;
+            }
+            let mut gone: Vec<Pid> = Vec::new();
+            for (proxy, r) in &one.state.lock().unwrap().proxies {
+                gone.extend((r.node == other.me).then_some(*proxy));
+            }
+            for proxy in gone {
+                one.forget(proxy);
+                one.host.end_proxy(proxy, ExitReason::Disconnected, None);
+            }
+            one.host.node_down(info(other.me), ExitReason::Disconnected);
+        }
+    }
+
+    /// On which node an actor lives or lived, and its pid there.
+    fn whom(&self, pid: Pid) -> (usize, Pid) {
+        let state = self.state.lock().unwrap();
+        let now = state.proxies.get(&pid).map(|r| (r.node, r.pid));
+        now.or_else(|| state.past.get(&pid).copied()).unwrap_or((self.me, pid))
     }
 
     /// The proxy of another node's actor.
@@ -146,6 +189,7 @@ impl Memory {
         };
         match self.switch.node(node).filter(|peer| peer.host.look(pid).is_some()) {
             Some(peer) => {
+                self.meet(&peer);
                 peer.host.watch(pid, Box::new(ended));
             }
             None => ended(ExitInfo { pid, reason: ExitReason::NoProc, crash: None }),
@@ -180,6 +224,14 @@ impl Memory {
     }
 
     fn deliver(self: &Arc<Self>, peer: &Arc<Self>, to: Pid, e: Envelope) {
+        if let Some(m) = e.payload.as_system() {
+            let ended = m.from.map(|pid| self.whom(pid));
+            let from = ended.and_then(|(node, pid)| {
+                if node == peer.me { Some(pid) } else { peer.proxy_of(node, pid).ok() }
+            });
+            peer.host.tell(SystemMessage { from, target: to, ..m.clone() });
+            return;
+        }
         let sender = e.sender.and_then(|s| peer.proxy_of(self.me, s).ok());
         let Some(call) = e.call else {
             peer.host.deliver(to, e.payload, sender);
@@ -225,20 +277,15 @@ impl Engine for Memory {
     }
 
     fn disconnect(self: Arc<Self>, address: &str) -> Result<bool> {
-        let node = self.switch.at(address)?.me;
-        let mut gone: Vec<Pid> = Vec::new();
-        for (proxy, r) in &self.state.lock().unwrap().proxies {
-            gone.extend((r.node == node).then_some(*proxy));
-        }
-        for proxy in &gone {
-            self.forget(*proxy);
-            self.host.end_proxy(*proxy, ExitReason::Disconnected, None);
-        }
-        Ok(!gone.is_empty())
+        let peer = self.switch.at(address)?;
+        let met = self.state.lock().unwrap().met.contains(&peer.me);
+        self.part(&peer);
+        Ok(met)
     }
 
     fn nodes(&self) -> Vec<NodeInfo> {
-        Vec::new()
+        let met = self.state.lock().unwrap().met.clone();
+        met.into_iter().map(info).collect()
     }
 
     fn resolve(self: Arc<Self>, address: &str, name: &str, _: Duration, sink: Sink<Option<Pid>>) {
@@ -294,11 +341,23 @@ impl Engine for Memory {
         true
     }
 
-    fn link(&self, proxy: Pid, local: Pid, on: bool) -> bool {
-        if let Some((peer, r)) = self.remote(proxy)
-            && let Ok(back) = peer.proxy_of(self.me, local)
-        {
+    fn link(self: Arc<Self>, proxy: Pid, other: Pid, on: bool) -> bool {
+        let Some((peer, r)) = self.remote(proxy) else { return true };
+        let far = self.remote(other).map_or((self.me, other), |(peer, r)| (peer.me, r.pid));
+        if far.0 == peer.me {
+            peer.host.link(r.pid, far.1, on);
+        } else if let Ok(back) = peer.proxy_of(far.0, far.1) {
+            if far.0 != self.me {
+                Arc::clone(&peer).link(back, r.pid, on);
+            }
             peer.host.link(r.pid, back, on);
+        }
+        true
+    }
+
+    fn trap(&self, proxy: Pid, traps: bool) -> bool {
+        if let Some((peer, r)) = self.remote(proxy) {
+            peer.host.trap(r.pid, traps);
         }
         true
     }
@@ -355,6 +414,12 @@ impl Engine for Memory {
 
     fn abort(&self) {
         self.state.lock().unwrap().closed = true;
+        let met = self.state.lock().unwrap().met.clone();
+        for node in met {
+            if let Some(peer) = self.switch.node(node) {
+                self.part(&peer);
+            }
+        }
         let _ = self.events.send(Event::Stop);
     }
 }

@@ -3,7 +3,9 @@
 use super::memory::{Switch, engine};
 use super::support::{echo, until};
 use super::*;
-use iris::{ErrorKind, ExitReason, Payload, Pressure, SpawnOptions};
+use iris::message::{Meta, SystemKind, SystemMessage};
+use iris::runtime::NODES;
+use iris::{ErrorKind, Event, ExitReason, NodeEvent, Payload, Pressure, SpawnOptions};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -78,6 +80,9 @@ const CHECKS: &[(&str, Check)] = &[
     ("a monitor tells the reason once", monitors),
     ("links hold in both directions", links),
     ("a stop, a drain and a kill end the actor", stops),
+    ("a DOWN comes to a watcher wherever it is", watchers),
+    ("an actor that traps exits hears of linked ones", traps),
+    ("two actors of other nodes are linked", far_links),
     ("what can be seen of it", looks),
     ("a full mailbox refuses and loses nothing", overflow),
     ("cluster names", names),
@@ -96,6 +101,45 @@ fn local_pids_and_proxies_of_every_engine_behave_the_same() {
         }
     }
     assert!(failed.is_empty(), "{failed:?}");
+}
+
+/// A node that closes says goodbye, and both hear of each other.
+#[test]
+fn every_engine_tells_of_nodes_that_come_and_go() {
+    for way in [Way::Embedded, Way::Memory] {
+        let w = World::new(way);
+        let (tx, told) = channel();
+        let mut watches = Vec::new();
+        for (who, rt) in [("here", &w.here), ("there", &w.there)] {
+            let tx = tx.clone();
+            watches.push(rt.watch_events(NODES, move || tx.send(who).unwrap()));
+        }
+        let to = w.known(echo(&w.there));
+        let mut both = [told.recv_timeout(LONG).unwrap(), told.recv_timeout(LONG).unwrap()];
+        both.sort_unstable();
+        assert_eq!(both, ["here", "there"], "{way:?}");
+        assert_eq!((w.here.nodes().len(), w.there.nodes().len()), (1, 1), "{way:?}");
+        assert!(w.here.nodes()[0].connected);
+        for watch in &watches {
+            let (news, _) = watch.take(16);
+            assert!(matches!(&news[..], [Event::Node(NodeEvent { down: None, .. })]), "{news:?}");
+        }
+        w.there.close(LONG).unwrap();
+        assert_eq!(w.end(to), ExitReason::Disconnected, "{way:?}");
+        let mut downs = Vec::new();
+        until("the goodbye is told", || {
+            downs.extend(watches[0].take(16).0);
+            !downs.is_empty()
+        });
+        assert!(
+            matches!(
+                &downs[..],
+                [Event::Node(NodeEvent { down: Some(ExitReason::Disconnected), .. })]
+            ),
+            "{way:?}: {downs:?}"
+        );
+        assert!(w.here.nodes().is_empty(), "{way:?}");
+    }
 }
 
 fn sends_in_order(w: &World) {
@@ -178,6 +222,90 @@ fn links(w: &World) {
         };
         assert_eq!(w.end(to), ExitReason::Killed);
         assert_eq!(w.end(mine), ExitReason::Killed);
+    }
+}
+
+/// An actor that hands on the system messages it gets.
+fn hearer(rt: &Runtime) -> (Pid, Receiver<SystemMessage>) {
+    let (tx, rx) = channel();
+    let hears = SpawnOptions { system: true, ..SpawnOptions::default() };
+    let handler = move |m: Message, ctx: &mut Context<'_>| {
+        if let Some(system) = m.payload.as_system() {
+            let _ = tx.send(system.clone());
+        } else {
+            let _ = ctx.reply(m.payload);
+        }
+    };
+    (rt.spawn_with(handler, hears).unwrap(), rx)
+}
+
+fn watchers(w: &World) {
+    let (watcher, heard) = hearer(&w.there);
+    let to = w.known(watcher);
+    // One that lives here, one that lives where the watcher does.
+    let (mine, theirs) = (echo(&w.here), echo(&w.there));
+    let known = w.known(theirs);
+    for target in [mine, known] {
+        let reference = w.here.monitor(target, to).unwrap();
+        let back = w.here.monitor(target, to).unwrap();
+        assert!(w.here.demonitor(back));
+        w.here.send(target, b"x");
+        w.here.stop(target);
+        let m = heard.recv_timeout(LONG).unwrap();
+        let what = (m.kind, m.target, m.reason);
+        assert_eq!(what, (SystemKind::Down, watcher, Some(ExitReason::Shutdown)));
+        assert_eq!(m.metadata[0], ("ref", Meta::Number(reference)));
+        assert!(m.from.is_some());
+        if target == known {
+            assert_eq!(m.from, Some(theirs), "where it lives it is itself");
+        }
+    }
+    // One that has ended already.
+    w.here.monitor(mine, to).unwrap();
+    assert_eq!(heard.recv_timeout(LONG).unwrap().reason, Some(ExitReason::NoProc));
+    // A watcher that does not hear is none, and does no harm.
+    if w.way != Way::Local {
+        let deaf = w.known(echo(&w.there));
+        let mine = echo(&w.here);
+        w.here.monitor(mine, deaf).unwrap();
+        w.here.stop(mine);
+        assert_eq!(&*w.here.call_blocking(deaf, b"x", LONG).unwrap(), b"x");
+    }
+    assert!(heard.try_recv().is_err(), "each once");
+}
+
+fn traps(w: &World) {
+    let (pid, heard) = hearer(&w.there);
+    let (to, mine) = (w.known(pid), echo(&w.here));
+    assert!(!w.here.set_trap_exit(to, true).unwrap());
+    assert!(w.here.set_trap_exit(to, true).unwrap());
+    w.here.link(to, mine).unwrap();
+    // Behind the link on the same way: it is there when this is answered.
+    w.here.call_blocking(to, b"x", LONG).unwrap();
+    w.here.kill(mine);
+    let m = heard.recv_timeout(LONG).unwrap();
+    assert_eq!((m.kind, m.reason), (SystemKind::Exit, Some(ExitReason::Killed)));
+    assert!(w.here.is_alive(to) && w.there.is_alive(pid));
+}
+
+fn far_links(w: &World) {
+    for unlinked in [false, true] {
+        let (a, b) = (echo(&w.there), echo(&w.there));
+        let (one, other) = (w.known(a), w.known(b));
+        w.here.link(one, other).unwrap();
+        if unlinked {
+            assert!(w.here.unlink(one, other));
+            assert!(!w.here.unlink(one, other));
+        }
+        w.here.call_blocking(one, b"x", LONG).unwrap();
+        w.here.kill(one);
+        assert_eq!(w.end(one), ExitReason::Killed);
+        if unlinked {
+            assert_eq!(&*w.here.call_blocking(other, b"x", LONG).unwrap(), b"x");
+        } else {
+            assert_eq!(w.end(other), ExitReason::Killed);
+            assert_eq!(w.there.join(b, Some(LONG)).unwrap().unwrap().reason, ExitReason::Killed);
+        }
     }
 }
 

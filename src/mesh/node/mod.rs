@@ -44,6 +44,8 @@ pub(crate) struct Node {
     pub(super) peers: Mutex<Peers>,
     /// Every proxy.
     pub(super) routes: DashMap<Pid, Arc<Route>>,
+    /// Whom the last proxies that have ended stood for.
+    past: Mutex<VecDeque<(Pid, Vec<u8>)>>,
     pub(super) counts: Counts,
     /// Connections that have not said who they are, the oldest first.
     pub(super) handshakes: Mutex<VecDeque<(u64, AbortHandle)>>,
@@ -74,6 +76,7 @@ impl Node {
             driver: Driver::default(),
             peers: Mutex::new(Peers::new(me)),
             routes: DashMap::new(),
+            past: Mutex::new(VecDeque::new()),
             counts: Counts::default(),
             handshakes: Mutex::new(VecDeque::new()),
             numbers: AtomicU64::new(0),

@@ -9,7 +9,11 @@ use crate::mesh::wire::greeting::{MAX_ADDRESS, NodeRef};
 use crate::mesh::wire::op::StopMode;
 use crate::mesh::wire::{Malformed, Reader, put_text};
 use crate::message::ExitReason;
+use crate::sync::atomic::Ordering;
 use std::sync::Arc;
+
+/// Proxies that have ended, of which is remembered whom they stood for.
+const PAST: usize = 1024;
 
 impl Node {
     /// The proxy of an actor by its node's address and its pid there. It takes messages at once; they go out when the node
@@ -45,7 +49,7 @@ impl Node {
                 match session {
                     Ok(s) if !expected.is_known() || s.is(expected) => s.post(Event::Adopt(route)),
                     Ok(_) | Err(_) => {
-                        me.routes.remove(&pid);
+                        me.forget_route(pid);
                         me.host.end_proxy(pid, ExitReason::NodeDown, None);
                     }
                 }
@@ -70,9 +74,32 @@ impl Node {
         route.pid().ok_or_else(|| Error::new(ErrorKind::Internal, "a proxy has no pid"))
     }
 
+    /// A proxy is no more.
+    pub(in crate::mesh) fn forget_route(&self, pid: Pid) {
+        if let Some((_, route)) = self.routes.remove(&pid)
+            && let Ok(bytes) = self.export_by(pid, Some(route))
+        {
+            let mut past = self.past.lock();
+            if past.len() == PAST {
+                past.pop_front();
+            }
+            past.push_back((pid, bytes));
+        }
+    }
+
+    /// Whom a `DOWN` for a watcher of another node is about, in bytes that it understands; empty: not known any more.
+    pub(in crate::mesh) fn export_ended(&self, pid: Pid) -> Vec<u8> {
+        let past = self.past.lock().iter().find(|(p, _)| *p == pid).map(|(_, b)| b.clone());
+        past.unwrap_or_else(|| self.export(pid).unwrap_or_default())
+    }
+
     /// A pid as bytes that any node of the mesh understands.
     pub(crate) fn export(&self, pid: Pid) -> Result<Vec<u8>> {
         let route = self.routes.get(&pid).map(|r| Arc::clone(&r));
+        self.export_by(pid, route)
+    }
+
+    fn export_by(&self, pid: Pid, route: Option<Arc<Route>>) -> Result<Vec<u8>> {
         let (node, bits, address) = match route {
             None => (self.peers.lock().me(), pid.to_bits(), self.public_address()),
             Some(r) => {
@@ -92,6 +119,13 @@ impl Node {
         out.extend_from_slice(&bits.to_le_bytes());
         put_text(&mut out, &address, MAX_ADDRESS);
         Ok(out)
+    }
+
+    /// As [`import`](Self::import), if no connection has to be made for it.
+    pub(in crate::mesh) fn import_known(self: &Arc<Self>, bytes: &[u8]) -> Option<Pid> {
+        let node = Reader(bytes.get(1..)?).array().ok()?;
+        let known = node == self.peers.lock().me().node || self.session_with(&node).is_some();
+        if known { self.import(bytes).ok() } else { None }
     }
 
     /// The pid that such bytes mean here: the actor itself where it lives, a proxy elsewhere.
@@ -158,13 +192,43 @@ impl Node {
         true
     }
 
-    /// A proxy and a local actor were linked, or no more: so shall they be on the other side, where the local one is the
+    /// A proxy and another actor were linked, or no more: so shall they be on the other side, where a local one is the
     /// proxy. Answers whether the peer lets this node end its actors.
-    pub(crate) fn link(&self, proxy: Pid, local: Pid, on: bool) -> bool {
+    pub(crate) fn link(&self, proxy: Pid, other: Pid, on: bool) -> bool {
+        let session = |pid: &Pid| self.routes.get(pid).map(|r| r.session());
+        let Some(Some(s)) = session(&proxy) else { return true };
+        let far = session(&other);
+        let mine = s.grants().stop;
+        if !mine || far.iter().flatten().any(|s| !s.grants().stop) {
+            return false;
+        }
+        if far.is_none() {
+            s.post(Event::Link { proxy, local: other, on });
+        } else if let Ok(other) = self.export(other) {
+            s.post(Event::LinkFar { proxy, other, on });
+        }
+        true
+    }
+
+    /// A peer wants a local actor linked with one of whatever node, or no more.
+    pub(in crate::mesh) fn link_with(self: &Arc<Self>, local: Pid, other: &[u8], on: bool) {
+        // A peer that has many nodes connected to is not let on for ever.
+        if self.early.lock().len() >= self.options().max_peers {
+            self.counts.forbidden.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let Ok(other) = self.import(other) else { return };
+        if !self.routes.contains_key(&other) || self.link(other, local, on) {
+            self.host.link(local, other, on);
+        }
+    }
+
+    /// A remote actor shall trap exits, or no more. Answers whether the peer lets this node say so.
+    pub(crate) fn trap(&self, proxy: Pid, on: bool) -> bool {
         let route = self.routes.get(&proxy).map(|r| Arc::clone(&r));
         match route.and_then(|r| r.session()) {
             Some(s) if s.grants().stop => {
-                s.post(Event::Link { proxy, local, on });
+                s.post(Event::Trap(proxy, on));
                 true
             }
             Some(_) => false,

@@ -77,8 +77,12 @@ impl Engine for Node {
         Self::before_stop(self, proxy, mode)
     }
 
-    fn link(&self, proxy: Pid, local: Pid, on: bool) -> bool {
-        Self::link(self, proxy, local, on)
+    fn link(self: Arc<Self>, proxy: Pid, other: Pid, on: bool) -> bool {
+        Self::link(&self, proxy, other, on)
+    }
+
+    fn trap(&self, proxy: Pid, traps: bool) -> bool {
+        Self::trap(self, proxy, traps)
     }
 
     fn cancelled(&self, proxy: Pid, call: CallId) {

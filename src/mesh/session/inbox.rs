@@ -52,6 +52,17 @@ pub(in crate::mesh) enum Event {
         /// Whether they are.
         on: bool,
     },
+    /// A remote actor and one of another node are linked, or no more.
+    LinkFar {
+        /// The one's local end.
+        proxy: Pid,
+        /// The other, exported.
+        other: Vec<u8>,
+        /// Whether they are.
+        on: bool,
+    },
+    /// A remote actor traps exits, or no more.
+    Trap(Pid, bool),
     /// A watched actor has room for more.
     Room(u64),
     /// A question.

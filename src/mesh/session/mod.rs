@@ -39,7 +39,7 @@ use crate::message::{CallOutcome, ExitInfo, ExitReason};
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use inbox::Inbox;
-use refs::Proxy;
+use refs::{Ends, Proxy};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use tokio::sync::Notify;
@@ -88,8 +88,8 @@ struct Tx {
     /// Longest payload that the peer takes.
     max_payload: usize,
     proxies: HashMap<Pid, Proxy>,
-    /// Local ends of each remote actor: one, or more where a pid was used before its node was known.
-    by_remote: HashMap<u64, Vec<Pid>>,
+    /// What there is of each remote actor.
+    by_remote: HashMap<u64, Ends>,
     /// Proxies that may have messages and credit.
     ready: VecDeque<Pid>,
     /// Watched actors that have ended, to be told once what they had sent before is out.
@@ -295,7 +295,7 @@ impl Session {
             let lost = tx.out.unacknowledged();
             tx.out = Outbound::default();
             let ends: HashMap<u64, Pid> =
-                tx.by_remote.iter().filter_map(|(r, l)| Some((*r, *l.first()?))).collect();
+                tx.by_remote.iter().filter_map(|(r, e)| Some((*r, e.first()?))).collect();
             tx.by_remote.clear();
             tx.ready.clear();
             tx.exits.clear();
@@ -315,7 +315,7 @@ impl Session {
         let watched = self.rx.lock().forget_all();
         let host = &self.node.host;
         for pid in proxies.keys() {
-            self.node.routes.remove(pid);
+            self.node.forget_route(*pid);
         }
         self.node.counts.lost.fetch_add(lost.len() as u64, Ordering::Relaxed);
         for (to, payload) in lost {

@@ -11,7 +11,7 @@ use crate::mesh::wire::Malformed;
 use crate::mesh::wire::greeting::Permissions;
 use crate::mesh::wire::op::{Op, Texts};
 use crate::mesh::wire::record::Record;
-use crate::message::{CrashInfo, ExitReason, Payload};
+use crate::message::{CrashInfo, ExitReason, Meta, Payload, SystemKind, SystemMessage};
 use crate::sync::atomic::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -224,6 +224,32 @@ impl Session {
                     host.link(to, from, on);
                 }
             }
+            Op::LinkFar { to, on, other } => {
+                if let Some(to) = self.may_end(rx, to) {
+                    self.node.link_with(to, other, on);
+                }
+            }
+            Op::Trap { pid, on } => {
+                if let Some(pid) = self.may_end(rx, pid) {
+                    host.trap(pid, on);
+                }
+            }
+            Op::Down { to, reference, reason, about, texts } => {
+                if let Some(target) = self.spend(rx, to) {
+                    let from = self.node.import_known(about);
+                    let mut metadata = vec![("ref", Meta::Number(reference))];
+                    for (name, text) in [("message", texts.message), ("stack", texts.stack)] {
+                        if !text.is_empty() {
+                            metadata.push((name, Meta::Text(text.to_owned())));
+                        }
+                    }
+                    let kind = SystemKind::Down;
+                    let reason = Some(reason);
+                    if !host.tell(SystemMessage { kind, from, target, reason, metadata }) {
+                        self.node.counts.unknown.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            }
             Op::Info { id, pid } => {
                 let known = rx.allowed.any_pid || rx.watched.contains_key(&pid);
                 let seen = Pid::from_bits(pid).filter(|_| known).and_then(|p| host.look(p));
@@ -327,9 +353,9 @@ impl Session {
     /// The peer will hear of the actor's end and may send it as many messages as this answers; `None`: there is none.
     fn watch(self: &Arc<Self>, rx: &mut Rx, pid: Pid) -> Option<u64> {
         let bits = pid.to_bits();
-        if let Some(w) = rx.watched.get(&bits) {
-            // The peer has forgotten its old proxy, and the credit with it.
-            return Some(w.left);
+        if rx.watched.contains_key(&bits) {
+            // The peer has all the credit that there is already.
+            return Some(0);
         }
         if rx.watched.len() >= self.options.max_refs {
             self.node.counts.forbidden.fetch_add(1, Ordering::Relaxed);

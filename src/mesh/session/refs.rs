@@ -20,12 +20,26 @@ pub(in crate::mesh) struct Route {
 /// A proxy, as its session sees it.
 pub(super) struct Proxy {
     pub(super) remote: u64,
-    /// Messages that the remote actor takes yet.
-    pub(super) credit: u64,
     /// It has messages and waits for credit.
     pub(super) starved: bool,
     /// Its stop is to let the remote actor handle what it has.
     pub(super) drain: bool,
+}
+
+/// What a session knows of a remote actor. It stays when its ends go, until the actor ends: the other node has not forgotten
+/// what it lets this one send.
+#[derive(Default)]
+pub(super) struct Ends {
+    /// Its proxies: one, or more where a pid was used before its node was known.
+    pids: Vec<Pid>,
+    /// Messages that it takes yet, whichever proxy they come from.
+    pub(super) credit: u64,
+}
+
+impl Ends {
+    pub(super) fn first(&self) -> Option<Pid> {
+        self.pids.first().copied()
+    }
 }
 
 impl Route {
@@ -80,7 +94,7 @@ impl Session {
             if let Some(reason) = tx.ended {
                 return Err(self.gone(reason));
             }
-            if let Some(pid) = tx.by_remote.get(&remote).and_then(|l| l.first().copied()) {
+            if let Some(pid) = tx.by_remote.get(&remote).and_then(Ends::first) {
                 drop(tx);
                 if let Some(more) = credit {
                     self.credit(remote, more);
@@ -107,15 +121,15 @@ impl Session {
         let mut tx = self.tx.lock();
         if let Some(reason) = tx.ended {
             drop(tx);
-            self.node.routes.remove(&pid);
+            self.node.forget_route(pid);
             self.node.host.end_proxy(pid, reason, None);
             return;
         }
         let remote = route.remote;
-        let proxy = Proxy { remote, credit: credit.unwrap_or(0), starved: false, drain: false };
-        tx.proxies.insert(pid, proxy);
+        tx.proxies.insert(pid, Proxy { remote, starved: false, drain: false });
         let ends = tx.by_remote.entry(remote).or_default();
-        ends.push(pid);
+        ends.pids.push(pid);
+        ends.credit = ends.credit.saturating_add(credit.unwrap_or(0));
         if credit.is_none() {
             tx.out.push(&Op::Watch { pid: remote });
         }
@@ -127,30 +141,22 @@ impl Session {
     pub(super) fn credit(&self, remote: u64, more: u64) {
         let mut tx = self.tx.lock();
         let tx = &mut *tx;
-        let Some(ends) = tx.by_remote.get(&remote) else { return };
-        let Some(poorest) = ends.iter().copied().min_by_key(|pid| {
-            tx.proxies.get(pid).map_or((true, u64::MAX), |p| (!p.starved, p.credit))
-        }) else {
-            return;
-        };
-        if let Some(p) = tx.proxies.get_mut(&poorest) {
-            p.credit = p.credit.saturating_add(more);
-            if std::mem::take(&mut p.starved) {
-                tx.ready.push_back(poorest);
+        let Some(ends) = tx.by_remote.get_mut(&remote) else { return };
+        ends.credit = ends.credit.saturating_add(more);
+        for pid in &ends.pids {
+            if tx.proxies.get_mut(pid).is_some_and(|p| std::mem::take(&mut p.starved)) {
+                tx.ready.push_back(*pid);
             }
         }
     }
 
     /// A proxy is no more; answers what it stood for.
     pub(super) fn forget_proxy(&self, pid: Pid) -> Option<u64> {
-        self.node.routes.remove(&pid);
+        self.node.forget_route(pid);
         let mut tx = self.tx.lock();
         let remote = tx.proxies.remove(&pid)?.remote;
         if let Some(ends) = tx.by_remote.get_mut(&remote) {
-            ends.retain(|p| *p != pid);
-            if ends.is_empty() {
-                tx.by_remote.remove(&remote);
-            }
+            ends.pids.retain(|p| *p != pid);
         }
         Some(remote)
     }
@@ -158,13 +164,13 @@ impl Session {
     /// All proxies of a remote actor that has ended, taken out.
     pub(super) fn take_ends(&self, remote: u64) -> Vec<Pid> {
         let mut tx = self.tx.lock();
-        let ends = tx.by_remote.remove(&remote).unwrap_or_default();
+        let ends = tx.by_remote.remove(&remote).unwrap_or_default().pids;
         for pid in &ends {
             tx.proxies.remove(pid);
         }
         drop(tx);
         for pid in &ends {
-            self.node.routes.remove(pid);
+            self.node.forget_route(*pid);
         }
         ends
     }
@@ -173,6 +179,6 @@ impl Session {
 impl Session {
     /// The proxy of a remote actor, if there is one.
     pub(in crate::mesh) fn known_end(&self, remote: u64) -> Option<Pid> {
-        self.tx.lock().by_remote.get(&remote)?.first().copied()
+        self.tx.lock().by_remote.get(&remote)?.first()
     }
 }

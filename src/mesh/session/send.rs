@@ -10,7 +10,7 @@ use crate::mesh::stream::Piece;
 use crate::mesh::wire::Malformed;
 use crate::mesh::wire::op::{Op, StopMode, Texts};
 use crate::mesh::wire::record::{self, DATA_HEAD};
-use crate::message::{CallOutcome, Envelope, ExitInfo, Payload};
+use crate::message::{CallOutcome, Envelope, ExitInfo, Meta, Payload, SystemKind, SystemMessage};
 use crate::sync::atomic::Ordering;
 use std::sync::Arc;
 
@@ -104,6 +104,18 @@ impl Session {
                     tx.out.push(&Op::Link { to, from, on });
                 }
             }
+            Event::LinkFar { proxy, other, on } => {
+                let mut tx = self.tx.lock();
+                if let Some(to) = tx.proxies.get(&proxy).map(|p| p.remote) {
+                    tx.out.push(&Op::LinkFar { to, on, other: &other });
+                }
+            }
+            Event::Trap(proxy, on) => {
+                let mut tx = self.tx.lock();
+                if let Some(pid) = tx.proxies.get(&proxy).map(|p| p.remote) {
+                    tx.out.push(&Op::Trap { pid, on });
+                }
+            }
             Event::Gone(pid) => {
                 self.forget_proxy(pid);
             }
@@ -192,25 +204,28 @@ impl Session {
                 if self.is_choked(&tx) || tx.out.unsent() >= WRITE_BATCH {
                     break;
                 }
+                let tx = &mut *tx;
                 let Some(pid) = tx.ready.pop_front() else { break };
                 let Some(p) = tx.proxies.get_mut(&pid) else { continue };
-                if p.credit == 0 {
+                let credit = tx.by_remote.get(&p.remote).map_or(0, |ends| ends.credit);
+                if credit == 0 {
                     p.starved = true;
                     continue;
                 }
-                (pid, p.remote, p.credit.min(PROXY_BUDGET as u64) as usize)
+                (pid, p.remote, credit.min(PROXY_BUDGET as u64) as usize)
             };
             let state = self.node.host.drain(pid, max, &mut space.envelopes);
-            let n = space.envelopes.len() as u64;
-            if n != 0 {
-                self.encode(remote, &mut space.envelopes);
-            }
+            let sent = match space.envelopes.len() {
+                0 => 0,
+                _ => self.encode(remote, &mut space.envelopes),
+            };
             let mut tx = self.tx.lock();
-            if let Some(p) = tx.proxies.get_mut(&pid) {
-                p.credit = p.credit.saturating_sub(n);
-                if state == Drained::More {
-                    tx.ready.push_back(pid);
-                }
+            // The peer counts what comes: what was given up or is too large costs nothing.
+            if let Some(ends) = tx.by_remote.get_mut(&remote) {
+                ends.credit = ends.credit.saturating_sub(sent);
+            }
+            if state == Drained::More && tx.proxies.contains_key(&pid) {
+                tx.ready.push_back(pid);
             }
         }
         // What has ended had sent before: its messages are in the stream now, except those that wait for credit.
@@ -221,11 +236,22 @@ impl Session {
         }
     }
 
-    fn encode(&self, to: u64, envelopes: &mut Vec<Envelope>) {
+    /// Puts messages into the stream; answers how many.
+    fn encode(&self, to: u64, envelopes: &mut Vec<Envelope>) -> u64 {
+        let mut sent = 0;
         let mut too_large = Vec::new();
+        // Before the lock, which whoever exports a pid takes.
+        let ended = envelopes.iter().filter_map(|e| e.payload.as_system()?.from);
+        let mut ended =
+            ended.map(|pid| self.node.export_ended(pid)).collect::<Vec<_>>().into_iter();
         let mut tx = self.tx.lock();
         let most = tx.max_payload;
         for e in envelopes.drain(..) {
+            if let Some(system) = e.payload.as_system() {
+                let about = system.from.and_then(|_| ended.next()).unwrap_or_default();
+                sent += u64::from(put_system(&mut tx, to, system, &about));
+                continue;
+            }
             if e.payload.len() > most {
                 too_large.push((e, most));
                 continue;
@@ -243,11 +269,13 @@ impl Session {
                     tx.out.push_with(&head, e.payload);
                 }
             }
+            sent += 1;
         }
         drop(tx);
         for (e, most) in too_large {
             self.refuse_large(e, most);
         }
+        sent
     }
 
     fn refuse_large(&self, e: Envelope, most: usize) {
@@ -300,6 +328,23 @@ fn put_exit(tx: &mut super::Tx, info: &ExitInfo) {
     };
     let texts = Texts { message, stack };
     tx.out.push(&Op::Exit { pid: info.pid.to_bits(), reason: info.reason, texts });
+}
+
+/// What the runtime tells a remote actor: the end of one that it was made the watcher of. Whether it was that.
+fn put_system(tx: &mut super::Tx, to: u64, m: &SystemMessage, about: &[u8]) -> bool {
+    let (Some(reason), SystemKind::Down) = (m.reason, m.kind) else { return false };
+    let mut op = (0, Texts::default());
+    for (name, value) in &m.metadata {
+        match (*name, value) {
+            ("ref", Meta::Number(n)) => op.0 = *n,
+            ("message", Meta::Text(text)) => op.1.message = text,
+            ("stack", Meta::Text(text)) => op.1.stack = text,
+            _ => {}
+        }
+    }
+    let (reference, texts) = op;
+    tx.out.push(&Op::Down { to, reference, reason, about, texts });
+    true
 }
 
 /// What a call that a peer could not make comes to.

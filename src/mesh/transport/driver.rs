@@ -31,6 +31,13 @@ pub struct Driver {
 }
 
 impl Driver {
+    /// Lets tasks run on this very thread, in the runtime that it has entered.
+    #[cfg(test)]
+    pub fn here(&self) {
+        IO.with(|io| io.set(true));
+        let _ = self.handle.set(Handle::current());
+    }
+
     /// The thread's handle; starts the thread.
     ///
     /// # Errors

@@ -2,6 +2,8 @@
 
 pub mod driver;
 pub(super) mod gossip;
+#[cfg(test)]
+pub(super) mod sim;
 mod tls;
 
 pub use tls::{Refused, TlsStream};
@@ -27,6 +29,9 @@ pub enum Address {
     Tcp(String),
     /// `unix:/path`.
     Unix(PathBuf),
+    /// `sim:name`: in the network of a test.
+    #[cfg(test)]
+    Sim(String),
 }
 
 impl Address {
@@ -50,6 +55,10 @@ impl Address {
             }
             return Ok(Self::Unix(path.into()));
         }
+        #[cfg(test)]
+        if let Some(name) = text.strip_prefix("sim:") {
+            return Ok(Self::Sim(name.into()));
+        }
         let Some((host, port)) = text.rsplit_once(':') else { return wrong("the port is missing") };
         if port.parse::<u16>().is_err() {
             return wrong("the port must be 0 to 65535");
@@ -70,6 +79,8 @@ impl Address {
     pub fn is_local(&self) -> bool {
         match self {
             Self::Unix(_) => true,
+            #[cfg(test)]
+            Self::Sim(_) => true,
             Self::Tcp(_) => {
                 let host = self.host();
                 host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
@@ -82,6 +93,8 @@ impl Address {
     pub fn host(&self) -> &str {
         match self {
             Self::Unix(_) => "localhost",
+            #[cfg(test)]
+            Self::Sim(_) => "localhost",
             Self::Tcp(text) => {
                 let host = text.rsplit_once(':').map_or("", |(host, _)| host);
                 host.trim_start_matches('[').trim_end_matches(']')
@@ -104,6 +117,8 @@ impl Address {
             Self::Unix(path) => Ok(Stream::Plain(Socket::Unix(UnixStream::connect(path).await?))),
             #[cfg(not(unix))]
             Self::Unix(_) => Err(io::Error::from(io::ErrorKind::Unsupported)),
+            #[cfg(test)]
+            Self::Sim(name) => Ok(Stream::Plain(Socket::Sim(sim::Pipe::connect(name).await?))),
         }
     }
 
@@ -146,6 +161,8 @@ impl Address {
             }
             #[cfg(not(unix))]
             Self::Unix(_) => Err(io::Error::from(io::ErrorKind::Unsupported)),
+            #[cfg(test)]
+            Self::Sim(name) => Ok((Listener::Sim(sim::Door::open(name)?), self.clone())),
         }
     }
 }
@@ -155,6 +172,8 @@ impl fmt::Display for Address {
         match self {
             Self::Tcp(text) => f.write_str(text),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            #[cfg(test)]
+            Self::Sim(name) => write!(f, "sim:{name}"),
         }
     }
 }
@@ -170,6 +189,9 @@ pub enum Listener {
     /// A Unix socket; its file goes with it.
     #[cfg(unix)]
     Unix(UnixListener, PathBuf),
+    /// In the network of a test.
+    #[cfg(test)]
+    Sim(std::sync::Arc<sim::Door>),
 }
 
 impl Listener {
@@ -186,6 +208,8 @@ impl Listener {
             }
             #[cfg(unix)]
             Self::Unix(l, _) => Ok(Stream::Plain(Socket::Unix(l.accept().await?.0))),
+            #[cfg(test)]
+            Self::Sim(door) => Ok(Stream::Plain(Socket::Sim(door.accept().await))),
         }
     }
 }
@@ -206,6 +230,9 @@ pub enum Socket {
     /// A Unix socket.
     #[cfg(unix)]
     Unix(UnixStream),
+    /// In the network of a test.
+    #[cfg(test)]
+    Sim(sim::Pipe),
 }
 
 impl Socket {
@@ -214,6 +241,8 @@ impl Socket {
             Self::Tcp(s) => s.readable().await,
             #[cfg(unix)]
             Self::Unix(s) => s.readable().await,
+            #[cfg(test)]
+            Self::Sim(s) => s.readable().await,
         }
     }
 
@@ -222,6 +251,8 @@ impl Socket {
             Self::Tcp(s) => s.writable().await,
             #[cfg(unix)]
             Self::Unix(s) => s.writable().await,
+            #[cfg(test)]
+            Self::Sim(s) => s.writable().await,
         }
     }
 
@@ -230,6 +261,8 @@ impl Socket {
             Self::Tcp(s) => s.try_read(into),
             #[cfg(unix)]
             Self::Unix(s) => s.try_read(into),
+            #[cfg(test)]
+            Self::Sim(s) => s.try_read(into),
         }
     }
 
@@ -238,6 +271,8 @@ impl Socket {
             Self::Tcp(s) => s.try_write_vectored(from),
             #[cfg(unix)]
             Self::Unix(s) => s.try_write_vectored(from),
+            #[cfg(test)]
+            Self::Sim(s) => s.try_write(from),
         }
     }
 
@@ -247,6 +282,8 @@ impl Socket {
             Self::Tcp(s) => s.try_io(Interest::READABLE, nothing),
             #[cfg(unix)]
             Self::Unix(s) => s.try_io(Interest::READABLE, nothing),
+            #[cfg(test)]
+            Self::Sim(_) => Ok(()),
         };
     }
 }

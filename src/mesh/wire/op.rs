@@ -25,6 +25,12 @@ const INFO: u8 = 13;
 const INFO_IS: u8 = 14;
 const GOODBYE: u8 = 15;
 const GOSSIP: u8 = 16;
+const DOWN: u8 = 17;
+const TRAP: u8 = 18;
+const LINK_FAR: u8 = 19;
+
+/// Longest exported pid, in bytes.
+pub const MAX_EXPORTED: usize = 512;
 
 /// How to end a remote actor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,6 +179,35 @@ pub enum Op<'a> {
         /// The bytes.
         payload: &'a [u8],
     },
+    /// The end of an actor that `to`, which lives with the receiver, was made the watcher of. It counts as a message.
+    Down {
+        /// The watcher.
+        to: u64,
+        /// The monitor's reference, on the sender's node.
+        reference: u64,
+        /// How it ended.
+        reason: ExitReason,
+        /// Who, as an exported pid; empty: the sender cannot say any more.
+        about: &'a [u8],
+        /// What was thrown.
+        texts: Texts<'a>,
+    },
+    /// Say whether this actor traps exits.
+    Trap {
+        /// Whom.
+        pid: u64,
+        /// Whether it does.
+        on: bool,
+    },
+    /// Link `to`, which lives with the receiver, with an actor of any node; or take that link away.
+    LinkFar {
+        /// The receiver's actor.
+        to: u64,
+        /// Whether they are to be linked.
+        on: bool,
+        /// The other, as an exported pid.
+        other: &'a [u8],
+    },
     /// Something of a later version; skipped.
     Unknown {
         /// Its kind.
@@ -228,6 +263,17 @@ impl<'a> Op<'a> {
             }
             Self::Goodbye | Self::Unknown { .. } => 0,
             Self::Gossip { payload } => payload.len(),
+            Self::Down { to, reference, about, texts, .. } => {
+                v(to)
+                    + v(reference)
+                    + 1
+                    + v(about.len() as u64)
+                    + about.len()
+                    + t(texts.message, MAX_ERROR_TEXT)
+                    + t(texts.stack, MAX_ERROR_TEXT)
+            }
+            Self::Trap { pid, .. } => v(pid) + 1,
+            Self::LinkFar { to, other, .. } => v(to) + 1 + v(other.len() as u64) + other.len(),
         }
     }
 
@@ -283,6 +329,21 @@ impl<'a> Op<'a> {
             }
             Self::Goodbye | Self::Unknown { .. } => {}
             Self::Gossip { payload } => out.extend_from_slice(payload),
+            Self::Down { to, reference, reason, about, texts } => {
+                numbers(out, &[to, reference]);
+                out.push(reason as u8);
+                put_bytes(out, about);
+                put_texts(out, texts);
+            }
+            Self::Trap { pid, on } => {
+                put_varint(out, pid);
+                out.push(u8::from(on));
+            }
+            Self::LinkFar { to, on, other } => {
+                put_varint(out, to);
+                out.push(u8::from(on));
+                put_bytes(out, other);
+            }
         }
     }
 
@@ -304,6 +365,9 @@ impl<'a> Op<'a> {
             Self::InfoIs { .. } => INFO_IS,
             Self::Goodbye => GOODBYE,
             Self::Gossip { .. } => GOSSIP,
+            Self::Down { .. } => DOWN,
+            Self::Trap { .. } => TRAP,
+            Self::LinkFar { .. } => LINK_FAR,
             Self::Unknown { kind } => kind,
         }
     }
@@ -363,6 +427,17 @@ impl<'a> Op<'a> {
             },
             GOODBYE => Self::Goodbye,
             GOSSIP => Self::Gossip { payload: r.rest() },
+            DOWN => Self::Down {
+                to: r.varint()?,
+                reference: r.varint()?,
+                reason: exit_reason(r.u8()?)?,
+                about: read_bytes(&mut r)?,
+                texts: read_texts(&mut r)?,
+            },
+            TRAP => Self::Trap { pid: r.varint()?, on: r.u8()? != 0 },
+            LINK_FAR => {
+                Self::LinkFar { to: r.varint()?, on: r.u8()? != 0, other: read_bytes(&mut r)? }
+            }
             kind => return Ok(Self::Unknown { kind }),
         };
         r.end()?;
@@ -406,6 +481,18 @@ fn cut(text: &str, most: usize) -> &str {
         end -= 1;
     }
     &text[..end]
+}
+
+fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_varint(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+/// An exported pid.
+fn read_bytes<'a>(r: &mut Reader<'a>) -> Result<&'a [u8], Malformed> {
+    let n = r.varint()?;
+    let n = usize::try_from(n).ok().filter(|n| *n <= MAX_EXPORTED).ok_or(Malformed::Length(n))?;
+    r.bytes(n)
 }
 
 fn put_texts(out: &mut Vec<u8>, texts: Texts<'_>) {

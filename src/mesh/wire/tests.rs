@@ -129,6 +129,23 @@ fn samples() -> Vec<(&'static str, Vec<u8>, String)> {
         ),
         op("goodbye", Op::Goodbye, r#""#),
         op("gossip", Op::Gossip { payload: b"\x00\x01" }, r#""payload":"0001""#),
+        op(
+            "down",
+            Op::Down {
+                to: 8_388_608,
+                reference: 300,
+                reason: ExitReason::Crash,
+                about: b"\x01\x02",
+                texts,
+            },
+            r#""to":8388608,"reference":300,"reason":3,"about":"0102","message":"no way","stack":"at line 1""#,
+        ),
+        op("trap", Op::Trap { pid: 8_388_608, on: true }, r#""pid":8388608,"on":true"#),
+        op(
+            "link_far",
+            Op::LinkFar { to: 8_388_608, on: true, other: b"\x01" },
+            r#""to":8388608,"on":true,"other":"01""#,
+        ),
     ]
 }
 
@@ -253,7 +270,7 @@ proptest! {
     }
 
     #[test]
-    fn a_sample_with_a_wrong_byte_is_an_error_at_worst(which in 0usize..26, at in any::<prop::sample::Index>(), byte: u8) {
+    fn a_sample_with_a_wrong_byte_is_an_error_at_worst(which in 0usize..29, at in any::<prop::sample::Index>(), byte: u8) {
         let (_, mut bytes, _) = samples().swap_remove(which);
         let at = at.index(bytes.len());
         bytes[at] = byte;
