@@ -1,4 +1,4 @@
-"""Timers, buffers and hot swaps of iris; timers of asyncio, and sends that copy, beside them."""
+"""Timers, buffers, swaps and restarts of iris; asyncio's timers, and copying sends, beside them."""
 
 from __future__ import annotations
 
@@ -124,11 +124,75 @@ def swaps(n: int) -> float:
         return took
 
 
+def supervise(runtime: Any, path: str, start: Any) -> None:
+    """Have what `start` spawns replaced as often as it ends, under one name."""
+    pid = start()
+    runtime.register(path, pid)
+    limits = {"max_restarts": 2**32 - 1, "within_ms": 1}
+    runtime.path_supervise_with_factory(path, pid, start, "restartone", **limits)
+
+
+def restarts(n: int) -> float:
+    """Crash, restart, crash: each replacement is sent the next crash as it begins."""
+    from iris import Runtime
+
+    with Runtime() as runtime:
+        done = threading.Event()
+        left = n
+
+        def crash(_: bytes) -> None:
+            raise ValueError("boom")
+
+        def start() -> int:
+            nonlocal left
+            pid: int = runtime.spawn(crash)
+            left -= 1
+            if left == 0:
+                done.set()
+            elif left < n:
+                runtime.send(pid, b"!")
+            return pid
+
+        left += 1  # the first is no restart
+        supervise(runtime, "/crasher", start)
+        begun = now()
+        runtime.send_named("/crasher", b"!")
+        done.wait()
+        return now() - begun
+
+
+def kept(n: int) -> None:
+    """`n` messages to a name, every hundredth of which crashes: how many others are handled."""
+    from iris import Runtime
+
+    with Runtime() as runtime:
+        handled = 0
+
+        def handler(message: bytes) -> None:
+            nonlocal handled
+            if len(message) == 1:
+                raise ValueError("boom")
+            handled += 1
+
+        supervise(runtime, "/keeping", lambda: runtime.spawn(handler))
+        for i in range(1, n + 1):
+            runtime.send_named("/keeping", b"!" if i % 100 == 50 else PAYLOAD)
+        seen = -1
+        while seen < handled:
+            seen = handled
+            threading.Event().wait(0.3)
+        emit("kept", handled, "msg")
+
+
 def run(system: str, work: str, n: int, size: int) -> None:
     """Measure and print."""
     if work == "timers":
         (iris_timers if system == "iris" else asyncio_timers)(n)
     elif work == "swap":
         emit("rate", rate(n, swaps), "swap/s")
+    elif work == "restart":
+        emit("rate", rate(n, restarts), "restart/s")
+    elif work == "kept":
+        kept(n)
     else:
         emit("rate", rate(n, lambda units: messages(units, size, system == "iris")), "msg/s")

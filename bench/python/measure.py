@@ -20,7 +20,8 @@ from common import PAYLOAD, emit, now, rate, rss
 
 USAGE = (
     "usage: measure.py iris|pykka|asyncio|simplequeue|copy "
-    "tell|pingpong|spawn|virtual|pull|pullping|select|idlepull|timers|swap|buffer... N [SIZE]"
+    "tell|pingpong|spawn|virtual|pull|pullping|select|idlepull|timers|swap|"
+    "restart|kept|buffer... N [SIZE]"
 )
 
 Handler = Callable[[Any], None]
@@ -245,7 +246,7 @@ def main() -> None:
         sys.exit(USAGE)
     name, work, n = sys.argv[1], sys.argv[2], int(sys.argv[3])
     size = int(sys.argv[4]) if len(sys.argv) == 5 else 0
-    if work in ("timers", "swap") or work.startswith("buffer"):
+    if work in ("timers", "swap", "restart", "kept") or work.startswith("buffer"):
         extras.run(name, work, n, size)
     elif work in ("pull", "pullping", "select", "idlepull") and name in ("iris", "simplequeue"):
         pull.run(pull.Iris() if name == "iris" else pull.Threads(), work, n)

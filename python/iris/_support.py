@@ -83,13 +83,47 @@ def describe(error: BaseException) -> tuple[str, str]:
         text = "<its str() raises>"
     message = f"{name}: {text}" if text else name
     try:
-        stack = "".join(traceback.format_exception(error))
-    except BaseException:
-        stack = message
-    return (
-        message.encode("utf-8", "backslashreplace").decode(),
-        stack.encode("utf-8", "backslashreplace").decode(),
-    )
+        key = _origin(error, message)
+        stack = None if key is None else _stacks.get(key)
+    except BaseException:  # whatever an exception of a user's does when it is looked at
+        key = stack = None
+    if stack is None:
+        try:
+            stack = "".join(traceback.format_exception(error))
+        except BaseException:
+            stack = message
+        stack = stack.encode("utf-8", "backslashreplace").decode()
+        if key is not None:
+            if len(_stacks) >= 64:
+                _stacks.clear()
+            _stacks[key] = stack
+    return message.encode("utf-8", "backslashreplace").decode(), stack
+
+
+#: Tracebacks by what they are made of: in a storm of crashes most are the same, and to write one
+#: costs more than a restart.
+_stacks: dict[tuple[object, ...], str] = {}
+
+
+def _origin(error: BaseException, message: str) -> tuple[object, ...] | None:
+    """What the traceback of a plain exception is made of; ``None``: of more than its frames."""
+    if (
+        error.__cause__ is not None
+        or error.__context__ is not None
+        or hasattr(error, "__notes__")
+        or isinstance(
+            error, (SyntaxError, NameError, AttributeError, ImportError, BaseExceptionGroup)
+        )
+    ):
+        return None
+    origin: list[object] = [type(error), message]
+    at = error.__traceback__
+    while at is not None:
+        if len(origin) > 34:
+            return None
+        origin += (at.tb_frame.f_code, at.tb_lasti)
+        at = at.tb_next
+    return tuple(origin)
 
 
 def log_crash(info: "ExitInfo") -> None:

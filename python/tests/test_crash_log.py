@@ -1,10 +1,12 @@
 """A failure never vanishes: the logger has it when the hook that should take it raises."""
 
 import threading
+import traceback
 from typing import Any
 
 import pytest
 from iris import ExitInfo, Runtime
+from iris._support import describe
 
 
 def test_a_failure_is_logged_when_its_hook_raises(
@@ -59,3 +61,42 @@ def test_a_handler_that_was_abandoned_is_logged_once(caplog: pytest.LogCaptureFi
     records = told()
     assert len(records) == 1
     assert records[0].count("did not return") == 1
+
+
+class HostileError(Exception):
+    """Answers no question."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise RuntimeError(name)
+
+
+def fails(way: int) -> None:
+    if way == 0:
+        raise ValueError("boom")
+    if way == 1:
+        raise ValueError("boom")
+    if way == 2:
+        raise TypeError("boom")
+    if way == 3:
+        raise ValueError("bang")
+    try:
+        fails(way - 4)
+    except Exception as error:
+        if way % 2 == 0:
+            raise ValueError("boom") from error
+        error.add_note(f"note {way}")
+        raise
+
+
+def test_each_traceback_is_that_of_its_own_exception() -> None:
+    for way in [*range(12)] * 3:
+        with pytest.raises(Exception, match=r"boom|bang") as caught:
+            fails(way)
+        error = caught.value
+        message, stack = describe(error)
+        assert message == f"{type(error).__name__}: {error}"
+        assert stack == "".join(traceback.format_exception(error))
+
+
+def test_an_exception_that_cannot_be_looked_at_is_described_all_the_same() -> None:
+    assert describe(HostileError("x"))[0].startswith("HostileError")
