@@ -148,7 +148,7 @@ impl PyRuntime {
         advertise: Option<Name>,
     ) -> PyResult<()> {
         let rt = self.open(py)?.rt.clone();
-        waits::check(py, "join_cluster")?;
+        let _waits = waits::check(py, "join_cluster")?;
         let options = options(name, gossip_ms, timeout, advertise);
         self.wait_for(py, move |sink| rt.join_cluster_with(seeds.0, options, sink))
     }

@@ -83,7 +83,7 @@ pub(super) fn call_blocking<'py>(
     timeout: Option<Seconds>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let (data, codec) = shared.encode(pid.0, data)?;
-    waits::check(py, "call_blocking")?;
+    let _waits = waits::check(py, "call_blocking")?;
     let timeout = timeout.map_or(shared.call_timeout, |t| t.0);
     let answer = Answer::new();
     let sink = answer.clone();

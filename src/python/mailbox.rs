@@ -295,7 +295,7 @@ impl Mailbox {
         timeout: Option<Seconds>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         self.check(py)?;
-        waits::check(py, "recv")?;
+        let _waits = waits::check(py, "recv")?;
         self.receive(py, timeout.map(|t| t.0), || Ok(self.look(py)))
     }
 
@@ -314,7 +314,7 @@ impl Mailbox {
         timeout: Option<Seconds>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         self.check(py)?;
-        waits::check(py, "selective_recv")?;
+        let _waits = waits::check(py, "selective_recv")?;
         let _selecting = self.select_with(py, matcher)?;
         self.receive(py, timeout.map(|t| t.0), || self.select(py, matcher))
     }

@@ -257,7 +257,7 @@ impl PyRuntime {
         timeout: Option<Seconds>,
     ) -> PyResult<Option<u64>> {
         let rt = self.open(py)?.rt.clone();
-        waits::check(py, "resolve_remote")?;
+        let _waits = waits::check(py, "resolve_remote")?;
         let timeout = timeout.map_or(QUESTION, |t| t.0);
         let found: Option<Pid> = self.wait_for(py, move |sink| {
             rt.resolve_remote_with(&addr.0, &name.0, timeout, sink);
@@ -287,7 +287,7 @@ impl PyRuntime {
     #[pyo3(signature = (addr, timeout=None))]
     fn is_node_up(&self, py: Python<'_>, addr: Name, timeout: Option<Seconds>) -> PyResult<bool> {
         let rt = self.open(py)?.rt.clone();
-        waits::check(py, "is_node_up")?;
+        let _waits = waits::check(py, "is_node_up")?;
         let timeout = timeout.map_or(PROBE, |t| t.0);
         self.wait_for(py, move |sink| rt.is_node_up_with(&addr.0, timeout, sink))
     }
@@ -383,7 +383,7 @@ impl PyRuntime {
     ) -> PyResult<Option<Bound<'py, PyDict>>> {
         let rt = self.open(py)?.rt.clone();
         let Some(pid) = pid.0.filter(|pid| rt.is_remote(*pid)) else { return Ok(None) };
-        waits::check(py, "remote_info")?;
+        let _waits = waits::check(py, "remote_info")?;
         let timeout = timeout.map_or(QUESTION, |t| t.0);
         info(py, self.wait_for(py, move |sink| rt.look_remote_with(pid, timeout, sink))?)
     }

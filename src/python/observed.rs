@@ -390,7 +390,7 @@ impl PyRuntime {
         timeout: Option<Seconds>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let shared = self.open(py)?;
-        waits::check(py, "selective_recv_blocking")?;
+        let _waits = waits::check(py, "selective_recv_blocking")?;
         let scan = Scan::begin(py, shared, pid, matcher, None)?;
         let clock = &shared.clock;
         let end = timeout.map(|t| clock.now_ns().saturating_add(nanoseconds(t.0)));

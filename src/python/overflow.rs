@@ -4,6 +4,7 @@ use super::args::{Capacity, Count, Flag, PidArg};
 use super::errors::{OrRaise, fail, wrong_type};
 use super::futures;
 use super::home::{self, attached};
+use super::process::Waits;
 use super::runtime::PyRuntime;
 use super::shared::Shared;
 use super::waits::Answer;
@@ -31,6 +32,7 @@ impl Shared {
         if !self.may_wait(py)? {
             return Ok(attached(py, self, || self.rt.send_as(to.0, data, from)));
         }
+        let _waits = Waits::begin();
         let answer = Answer::new();
         let sink = answer.clone();
         let token =

@@ -307,7 +307,7 @@ impl PyRuntime {
     #[pyo3(signature = (pid, timeout=None))]
     fn join(&self, py: Python<'_>, pid: PidArg, timeout: Option<Seconds>) -> PyResult<PyExitInfo> {
         let shared = self.open(py)?;
-        waits::check(py, "join")?;
+        let _waits = waits::check(py, "join")?;
         let pid = pid.known(py)?;
         if engine::current_actor() == pid.to_bits() {
             return Err(fail(py, ErrorKind::WouldDeadlock, "an actor cannot wait for its own end"));
@@ -418,7 +418,7 @@ impl PyRuntime {
         if shared.is_closed() {
             return Ok(());
         }
-        waits::check(py, "close")?;
+        let _waits = waits::check(py, "close")?;
         if mailbox::runs_here(shared.id) || lane::is_own_thread(shared.id) {
             return Err(fail(
                 py,

@@ -3,7 +3,7 @@
 use super::args::nanoseconds;
 use super::errors::{OrRaise, fail};
 use super::home;
-use super::process;
+use super::process::{self, Waits};
 use crate::clock::Clock;
 use crate::error::ErrorKind;
 use crate::runtime::check_may_block;
@@ -114,11 +114,12 @@ pub(super) fn is_main_thread(py: Python<'_>) -> PyResult<bool> {
     main.eq(threading.call_method0("get_ident")?)
 }
 
-/// `WouldDeadlock` on a thread that runs a lane or an event loop.
+/// `WouldDeadlock` on a thread that runs a lane or an event loop. What this answers is held until the call returns.
 ///
 /// # Errors
 /// `WouldDeadlock`.
-pub(super) fn check(py: Python<'_>, what: &str) -> PyResult<()> {
+pub(super) fn check(py: Python<'_>, what: &str) -> PyResult<Waits> {
+    let waits = Waits::begin();
     check_may_block(what).or_raise(py)?;
     if home::running_loop(py)?.is_some() {
         return Err(fail(
@@ -127,5 +128,5 @@ pub(super) fn check(py: Python<'_>, what: &str) -> PyResult<()> {
             format!("{what} waits, and this thread runs an event loop; use the awaitable form"),
         ));
     }
-    Ok(())
+    Ok(waits)
 }
