@@ -14,6 +14,9 @@ SHELL := /bin/sh
 
 # CI builds what the lock file says; a checkout may be half-way through changing it.
 LOCKED := $(if $(CI),--locked)
+# CI says of a commit what a clone says of it: generated programs are the same ones there, new ones each time elsewhere.
+JIT_SEED := $(if $(CI),IRIS_JIT_SEED=1)
+NODE_SEED := $(if $(CI),IRIS_SEED=1)
 VENV := .venv/bin
 # One interpreter for every cargo call, or pyo3 is built again for each.
 export PYO3_PYTHON := $(CURDIR)/.venv/bin/python
@@ -102,17 +105,17 @@ test: lint test-rust $(if $(wildcard tests/model.rs),test-model) test-types test
 test-rust: ## cargo test of the core (unit, integration, doctests)
 	cargo test $(LOCKED)
 	cargo test $(LOCKED) --features jit --lib jit
-	cargo test $(LOCKED) --features jit --test jit_bytes
+	$(JIT_SEED) cargo test $(LOCKED) --features jit --test jit_bytes
 
 test-model: ## The core under shuttle's schedules (tests/model.rs)
 	CARGO_PROFILE_DEV_OPT_LEVEL=1 RUSTFLAGS='--cfg iris_shuttle' cargo test $(LOCKED) --target-dir target/model --test model
 
 test-node: build-node ## node --test over __test__
 	$(if $(NODE_TESTS),,$(error no tests in __test__))
-	node --test --test-reporter=spec --test-timeout=900000 $(NODE_TESTS)
+	$(NODE_SEED) node --test --test-reporter=spec --test-timeout=900000 $(NODE_TESTS)
 
 test-python: build-python ## pytest over python/tests
-	$(VENV)/pytest --ignore=python/tests/test_docs.py
+	$(JIT_SEED) $(VENV)/pytest --ignore=python/tests/test_docs.py
 
 test-types: tsc build-python ## What npm and PyPI users' type checkers see
 	publint --strict
