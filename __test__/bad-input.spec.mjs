@@ -707,6 +707,19 @@ const cases = [
   ['an unknown close option', ['timeout'], (rt, v) => rt.close({ [v]: 1 }), RANGE],
 ]
 
+/** The calls of the runtime that a case has made with something wrong. */
+const tried = new Set()
+
+/** `rt`, with a note of what is called. */
+const noted = (rt) =>
+  new Proxy(rt, {
+    get(target, name) {
+      tried.add(name)
+      const value = target[name]
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
+
 function show(value) {
   if (typeof value === 'string') return JSON.stringify(value.slice(0, 12))
   if (typeof value === 'bigint') return `${value}n`
@@ -723,7 +736,7 @@ for (const [what, values, call, code] of cases) {
       let error
       let answered = false
       try {
-        const answer = call(rt, value, pid)
+        const answer = call(noted(rt), value, pid)
         answered = answer instanceof Promise
         await answer
       } catch (e) {
@@ -748,6 +761,36 @@ for (const [what, values, call, code] of cases) {
     assertBalanced(metrics)
   })
 }
+
+test('the table has every call of the runtime that takes something', () => {
+  const descriptors = Object.getOwnPropertyDescriptors(NodeRuntime.prototype)
+  const calls = Object.keys(descriptors).filter((name) => descriptors[name].value !== undefined)
+  const takeNothing = [
+    'constructor',
+    'childPids',
+    'childrenCount',
+    'isLoadSheddingActive',
+    'listActors',
+    'listening',
+    'getMetrics',
+    'prometheus',
+    'supervisionTree',
+    'nodes',
+    'ref',
+    'unref',
+  ]
+  assert.deepEqual(
+    takeNothing.filter((name) => !(name in descriptors)),
+    [],
+  )
+  const missing = calls.filter((name) => !tried.has(name) && !takeNothing.includes(name))
+  assert.deepEqual(missing, [])
+  assert.deepEqual(
+    takeNothing.filter((name) => tried.has(name)),
+    [],
+    'and it takes something',
+  )
+})
 
 test('numbers that are no pids are nobody: counted, not thrown', (t) => {
   const rt = runtime(t)
