@@ -114,6 +114,48 @@ describe('threads', () => {
     })
   }
 
+  for (const [what, count] of [
+    ['replaces it, in order', 2],
+    ['comes, after which it is dead', 1],
+  ]) {
+    test(`what one had queued when it crashed waits for who ${what}`, async (t) => {
+      const rt = runtime(t, { logger: { error() {} } }).ref()
+      const gate = new Int32Array(new SharedArrayBuffer(4))
+      const gated = module(`export default (m) => {
+        Atomics.wait(workerData, 0, 0)
+        if (String(m) === 'throw') throw new RangeError('boom')
+        return m
+      }`)
+      const pids = await rt.spawnThreaded(gated, {
+        threads: 1,
+        maxRestarts: count - 1,
+        withinMs: 1e6,
+        worker: { workerData: gate },
+      })
+      const [first] = pids
+      const crashed = rt.join(first)
+      rt.register('it', first)
+      const calls = ['a', 'throw', 'b', 'c'].map((text) => rt.call(first, text, 60))
+      Atomics.store(gate, 0, 1)
+      Atomics.notify(gate, 0)
+      const settled = await Promise.allSettled(calls)
+      assert.equal((await crashed).reason, 'crash')
+      assert.equal(String(settled[0].value), 'a')
+      assert.equal(settled[1].reason.code, 'ERR_IRIS_HANDLER_FAILED')
+      const left = settled.slice(2).map(({ value, reason }) => value ?? reason.code)
+      if (count === 2) {
+        assert.deepEqual(left.map(String), ['b', 'c'])
+        await eventually(() => pids[0] !== first)
+        assert.equal(rt.whereis('it'), pids[0])
+      } else {
+        assert.deepEqual(left, ['ERR_IRIS_ACTOR_EXITED', 'ERR_IRIS_ACTOR_EXITED'])
+        await eventually(() => pids.length === 0)
+        assert.equal(rt.whereis('it'), null)
+      }
+      await quiet(rt)
+    })
+  }
+
   test('one whose handler does not return is replaced, thread and all', async (t) => {
     const rt = runtime(t).ref()
     const replaced = deferred()

@@ -201,8 +201,8 @@ class Spawning {
     if (target !== undefined && !this.#lane.native.isAlive(target)) {
       throw makeError('ERR_IRIS_NO_SUCH_ACTOR', `the overflow target ${target} is no live actor`)
     }
-    const start = () => new Thread(this.#runtime.id, href, spawn, worker, log)
-    const made = new Threads(this.#runtime, start, restarts, log)
+    const start = (old) => new Thread(this.#runtime.id, href, spawn, worker, log, old)
+    const made = new Threads(this.#runtime, this.#lane, start, restarts, log)
     staff.add(made)
     await made.begin(count ?? availableParallelism())
     return made

@@ -32,7 +32,7 @@ class Thread {
   #answer = undefined
 
   /** `failed` is told what the Worker dies of, if nobody waits for its actor. */
-  constructor(id, url, options, workerOptions, failed) {
+  constructor(id, url, options, workerOptions, failed, old = 0) {
     const { port1, port2 } = new MessageChannel()
     this.#port = port1
     this.#worker = inRoot(() => new Worker(join(__dirname, 'thread.js'), workerOptions))
@@ -51,15 +51,15 @@ class Thread {
       if (error !== undefined) this.#refuse(revived(error))
       else this.#settle('resolve', pid)
     })
-    this.#worker.postMessage({ port: port2, id, url, options }, [port2])
+    this.#worker.postMessage({ port: port2, id, url, options, old }, [port2])
   }
 
-  /** The pid of its first actor, or of the next. */
-  spawned(again = false) {
+  /** The pid of its first actor, or of the one that takes the place of `old`. */
+  spawned(old = 0) {
     return new Promise((resolve, reject) => {
       this.#answer = { resolve, reject }
       this.#worker.ref()
-      if (again) this.#port.postMessage('spawn')
+      if (old !== 0) this.#port.postMessage(old)
     })
   }
 
@@ -101,6 +101,7 @@ function revived({ name, code, message, stack }) {
 /** The pids of actors that have a thread each; a thread that is replaced has its new pid in the same place. */
 class Threads extends Array {
   #runtime
+  #lane
   #start
   #routing
   #restarts
@@ -115,9 +116,10 @@ class Threads extends Array {
     return Array
   }
 
-  constructor(runtime, start, { routing, maxRestarts, withinMs, onReplace }, log) {
+  constructor(runtime, lane, start, { routing, maxRestarts, withinMs, onReplace }, log) {
     super()
     this.#runtime = runtime
+    this.#lane = lane
     this.#start = start
     this.#routing = new Routing(runtime, routing)
     this.#restarts = { maxRestarts, withinMs }
@@ -183,7 +185,7 @@ class Threads extends Array {
   async #watch(thread, pid) {
     let reason
     try {
-      reason = (await this.#runtime.join(pid)).reason
+      reason = (await this.#lane.joinMember(pid)).reason
     } catch {
       // The runtime has been closed.
       return
@@ -199,13 +201,15 @@ class Threads extends Array {
     if (reason === 'timeout') thread.terminate()
     try {
       this.#checkIntensity()
-      const next = lost ? this.#start() : thread
-      const replacement = await next.spawned(!lost)
+      const next = lost ? this.#start(pid) : thread
+      const replacement = await next.spawned(lost ? 0 : pid)
       if (this.#ending) return void next.terminate()
       this.#add(next, replacement, this.#members.indexOf(thread))
       this.#tell(replacement, pid)
     } catch (error) {
       if (this.#ending) return
+      // Nobody takes what it has left.
+      this.#lane.replace(pid, () => 0)
       this.#log(`iris: the thread of actor ${pid} (${reason}) is not replaced: ${error.message}`)
       this.#remove(thread)
       thread.terminate()
