@@ -762,7 +762,8 @@ for (const [what, values, call, code] of cases) {
   })
 }
 
-test('the table has every call of the runtime that takes something', () => {
+test('the table has every call of the runtime that takes something', (t) => {
+  if (tried.size === 0) return t.skip('the cases were left out')
   const descriptors = Object.getOwnPropertyDescriptors(NodeRuntime.prototype)
   const calls = Object.keys(descriptors).filter((name) => descriptors[name].value !== undefined)
   const takeNothing = [
