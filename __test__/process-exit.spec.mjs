@@ -55,37 +55,6 @@ describe('a process ends by itself', { concurrency: 2 }, () => {
       'late\n',
     ],
     [
-      'after a message that waited for a replacement was handled, but does not wait for one without',
-      `const rt = new NodeRuntime({ logger: null })
-       const start = () => rt.spawn((m) => { if (String(m) === 'boom') throw new Error('boom'); console.log(String(m)) })
-       const supervise = (path, initialMs) => {
-         const pid = start()
-         rt.registerPath(path, pid)
-         rt.pathSuperviseWithFactory(path + '/sup', pid, start, 'restartone', { backoff: { initialMs, maxMs: initialMs, jitter: 0 } })
-         return pid
-       }
-       rt.send(supervise('/idle', 8e7), 'boom')
-       const pid = supervise('/busy', 50)
-       rt.send(pid, 'boom')
-       rt.send(pid, 'queued')
-       await rt.join(pid)
-       setTimeout(() => rt.sendPath('/busy', 'by path'))`,
-      'queued\nby path\n',
-    ],
-    [
-      'though a message waits for a replacement that never comes, once nobody wants one',
-      `const rt = new NodeRuntime({ logger: null })
-       const start = () => rt.spawn(() => { throw new Error('boom') })
-       const pid = start()
-       rt.register('child', pid)
-       rt.pathSuperviseWithFactory('/sup', pid, start, 'restartone', { backoff: { initialMs: 8e7, maxMs: 8e7, jitter: 0 } })
-       rt.send(pid, 'boom')
-       await rt.join(pid)
-       console.log(rt.sendNamed('child', 'parked'), rt.getMetrics().parked)
-       setTimeout(() => console.log(rt.terminateChild('/sup', pid)), 20)`,
-      'true 1\ntrue\n',
-    ],
-    [
       'with pull actors that wait, and after what they were sent was received',
       `const rt = new NodeRuntime()
        const pid = rt.spawnWithMailbox(async (mailbox) => {

@@ -1,6 +1,6 @@
 'use strict'
 
-// What keeps the process alive: pending calls and waits, messages that are delayed or wait for a replacement, `ref()`.
+// What keeps the process alive: pending calls and waits, delayed messages, `ref()`.
 
 const { inRoot } = require('./scope.js')
 
@@ -9,7 +9,7 @@ const FOREVER = 2 ** 31 - 1
 class Hold {
   #count = 0
   #held = false
-  /** Whether messages are to come later: they hold the process, and the core says when none is left. */
+  /** Whether messages are to be sent later: they hold the process, and the core says when none is left. */
   #delaying = false
   #keepAlive = undefined
   #idle
@@ -35,7 +35,7 @@ class Hold {
     if (--this.#count === 0) this.#idle()
   }
 
-  /** A message is to come later. */
+  /** A delayed message is pending. */
   holdForDelays() {
     if (this.#delaying) return
     this.#delaying = true

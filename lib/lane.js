@@ -91,7 +91,6 @@ class Lane {
     const failures = new Failures(report)
     const turns = new Turns(options.timeSliceMs, () => {
       failures.newTurn()
-      if (this.#supervisors.factories !== 0) this.#holdForDelays()
       hold.settle()
       this.tracing.look()
     })
@@ -453,14 +452,7 @@ class Lane {
     const bytes = codec === undefined ? toBytes(data, 'data') : encode(codec, data)
     if (this.closing) throw closed()
     const answer = this.native[entry](label, bytes)
-    // It waits for a replacement.
-    if (holder !== null) this.#holdForDelays()
     return answer === undefined ? true : this.#sent(answer, label)
-  }
-
-  /** Messages that are to come later, or wait for a replacement, keep the process alive. */
-  #holdForDelays() {
-    if (this.native.hasDelays()) this.#hold.holdForDelays()
   }
 
   /** `watcher` is a pid or a function. */

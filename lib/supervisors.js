@@ -56,11 +56,6 @@ class Supervisors {
     }
   }
 
-  /** How many children of this thread have a factory. */
-  get factories() {
-    return this.#factories.size
-  }
-
   forget(key) {
     this.#factories.delete(key)
   }

@@ -12,7 +12,7 @@ use crate::id::Pid;
 use crate::message::Payload;
 use crate::scheduler::lane::Lane;
 use crate::sync::Mutex;
-use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::timer::wheel::TimerKey;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -84,8 +84,6 @@ pub(super) struct Delays {
     firing: AtomicUsize,
     /// The lane that wants to know when none is left.
     watchers: Mutex<Vec<Arc<Lane>>>,
-    /// Somebody has asked whether messages are parked, since some have left.
-    parked_asked: AtomicBool,
 }
 
 impl Default for Delays {
@@ -94,7 +92,6 @@ impl Default for Delays {
         Self {
             state: Mutex::new(state),
             missed: AtomicU64::new(0),
-            parked_asked: AtomicBool::new(false),
             firing: AtomicUsize::new(0),
             watchers: Mutex::new(Vec::new()),
         }
@@ -293,29 +290,7 @@ impl Core {
     /// Whether delayed messages are still to come or on their way to a mailbox.
     pub(super) fn has_delays(&self) -> bool {
         // In this order: a delay that fires counts as firing before it is no more waiting.
-        self.delays.state.lock().waiting != 0
-            || self.delays.firing.load(Ordering::Acquire) != 0
-            || self.has_parked()
-    }
-
-    /// Whether messages wait for the replacement of their actor; who watches is woken when some have left.
-    fn has_parked(&self) -> bool {
-        // Before the look: what is unparked after it finds the mark.
-        self.delays.parked_asked.store(true, Ordering::Release);
-        fence(Ordering::SeqCst);
-        self.books.parked_now() != 0
-    }
-
-    /// Messages have left the cell in which they waited for a replacement.
-    #[inline]
-    pub(super) fn tell_unparked(&self) {
-        fence(Ordering::SeqCst);
-        if self.delays.parked_asked.load(Ordering::Acquire)
-            && self.delays.parked_asked.swap(false, Ordering::AcqRel)
-        {
-            let watchers = self.delays.watchers.lock().clone();
-            watchers.iter().for_each(|lane| lane.wake());
-        }
+        self.delays.state.lock().waiting != 0 || self.delays.firing.load(Ordering::Acquire) != 0
     }
 
     /// Wakes `lane` whenever the last delay is over.

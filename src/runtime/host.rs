@@ -146,8 +146,7 @@ impl HostLane {
         self.core.watch_delays(Arc::clone(&self.lane));
     }
 
-    /// Whether delayed messages are still to come, or have come and this lane has not seen them yet, or messages wait for the
-    /// replacement of their actor.
+    /// Whether delayed messages are still to come, or have come and this lane has not seen them yet.
     #[must_use]
     pub fn has_delays(&self) -> bool {
         self.core.has_delays() || !self.lane.is_asleep()

@@ -203,7 +203,6 @@ impl Core {
         self.books.unparked(queue.len() as u64);
         drop(c);
         self.table.release(pid.slot(), pid.generation());
-        self.tell_unparked();
         Some((queue, extra))
     }
 

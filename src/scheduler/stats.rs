@@ -226,13 +226,6 @@ impl Books {
         self.add(UNPARKED, n);
     }
 
-    /// Messages that wait for a replacement now.
-    #[must_use]
-    pub fn parked_now(&self) -> u64 {
-        let unparked = self.sum(UNPARKED);
-        self.sum(PARKED).saturating_sub(unparked)
-    }
-
     /// A queued message died because the replacement had no room for it.
     pub fn dead_in_handover(&self) {
         self.add(HANDOVER, 1);
