@@ -6,164 +6,25 @@
 const { availableParallelism } = require('node:os')
 const binding = require('../binding.js')
 const { aborted, makeError, outOfRange, wrongType } = require('./errors.js')
-const { treeOf, unsupported } = require('./kernel-source.js')
+const {
+  ARRAYS,
+  NUMBER,
+  codeOf,
+  intact,
+  isShared,
+  nameOf,
+  plainCodeOf,
+  word,
+} = require('./kernel-arguments.js')
+const { treeOf } = require('./kernel-source.js')
+const { LEFT, Variant, run } = require('./kernel-variant.js')
 
-/** Typed arrays that kernels take; the place is the code of src/node/jit.rs. */
-const ARRAYS = [
-  undefined,
-  undefined,
-  Float64Array,
-  Float32Array,
-  Int32Array,
-  Uint32Array,
-  Int16Array,
-  Uint16Array,
-  Int8Array,
-  Uint8Array,
-  Uint8ClampedArray,
-]
-const CODES = new Map(ARRAYS.flatMap((type, code) => (type ? [[type.name, code]] : [])))
-const NUMBER = 0
-const BOOL = 1
 /** Compilations that a function keeps; what comes after runs in V8. */
 const MOST_VARIANTS = 16
 /** Calls until a function is hot: quantum speculation compiles off the loop from then on. */
 const HOT = 32
-/** What a turn adds to the number of its way if the cost is asked for. */
-const MEASURED = 256
 /** Elements from which a map is worth threads. */
 const MANY = 1 << 17
-
-/** Typed arrays whose class nobody derived or changed: their elements, `length` and iterator are those of the language. */
-const PLAIN = new Map(ARRAYS.flatMap((type, code) => (type ? [[type.prototype, code]] : [])))
-PLAIN.set(Buffer.prototype, CODES.get('Uint8Array'))
-
-const TypedArray = Object.getPrototypeOf(Int8Array)
-const nameOf = Object.getOwnPropertyDescriptor(TypedArray.prototype, Symbol.toStringTag).get
-
-/** The code of an argument; -1: kernels do not take it. */
-function codeOf(value) {
-  if (typeof value === 'number') return NUMBER
-  if (typeof value === 'boolean') return BOOL
-  return CODES.get(nameOf.call(value)) ?? -1
-}
-
-const ITERATE = TypedArray.prototype[Symbol.iterator]
-const LENGTH = Object.getOwnPropertyDescriptor(TypedArray.prototype, 'length').get
-const NEXT = Object.getPrototypeOf(new Int8Array()[Symbol.iterator]()).next
-
-/** Whether typed arrays still are what the language says; programs may change that. */
-const intact = () =>
-  Object.getOwnPropertyDescriptor(TypedArray.prototype, 'length').get === LENGTH &&
-  TypedArray.prototype[Symbol.iterator] === ITERATE &&
-  Object.getPrototypeOf(new Int8Array()[Symbol.iterator]()).next === NEXT
-
-/** The code of an argument of a call in place; -1: V8 takes it. */
-function plainCodeOf(value) {
-  if (typeof value === 'number') return NUMBER
-  if (typeof value === 'boolean') return BOOL
-  if (typeof value !== 'object' || value === null) return -1
-  const code = PLAIN.get(Object.getPrototypeOf(value)) ?? -1
-  // A prototype may be put on anything: the name is the language's own.
-  if (code < 0 || nameOf.call(value) !== ARRAYS[code].name) return -1
-  // An empty one may be detached, where iterating throws.
-  const odd =
-    value.length === 0 || Object.hasOwn(value, 'length') || Object.hasOwn(value, Symbol.iterator)
-  return odd ? -1 : code
-}
-
-const isShared = (array) => array.buffer instanceof SharedArrayBuffer
-
-const log = (line) => process.stderr.write(`iris.jit: ${line}\n`)
-
-/** What `explain` and the log call an argument. */
-const word = (code) => (code === NUMBER ? 'number' : code === BOOL ? 'boolean' : ARRAYS[code].name)
-
-/** What a kernel answers that left: nothing has happened, V8 does the call. */
-const LEFT = Symbol('left')
-
-function run({ native }, scalars, arrays) {
-  try {
-    return native.call(scalars, arrays)
-  } catch (error) {
-    if (error.message === 'left') return LEFT
-    throw refused(error)
-  }
-}
-
-/** One compilation. */
-class Variant {
-  calls = 0
-  /** Calls that V8 had to do. */
-  left = 0
-  native
-  milliseconds = 0
-  reason = undefined
-  /** The ways to run it by kind, while quantum speculation is on. */
-  races = new Map()
-
-  /** `make` gives the kernel, or throws why there is none. */
-  constructor(label, begun, make) {
-    this.label = label
-    try {
-      this.native = make()
-    } catch (error) {
-      this.reason = refused(error)
-    }
-    this.milliseconds = performance.now() - begun
-    if (binding.jitLogging()) log(this.describe())
-  }
-
-  /** The race of a kind (src/node/jit_race.rs), and what the call does in it. */
-  race(kind) {
-    let race = this.races.get(kind)
-    if (race === undefined) {
-      race = new binding.JitRace(this.native, kind)
-      this.races.set(kind, race)
-    }
-    const turn = race.turn()
-    const way = turn % MEASURED
-    const begun = turn >= MEASURED ? process.hrtime.bigint() : undefined
-    const report = (elements = 1024) => {
-      if (begun === undefined) return
-      const nanoseconds = Number(process.hrtime.bigint() - begun)
-      race.report(way, Math.round((nanoseconds * 1024) / elements))
-    }
-    return { race, way, report }
-  }
-
-  /** A line for each way. */
-  ways() {
-    const all = [...this.races.values()].flatMap((race) => race.standing())
-    return all.map(({ name, best, state, wins, runs, median }) => {
-      const cost = median == null ? 'not measured' : `${median} ns`
-      return `    ${name}: ${best ? 'runs' : state}; ${cost}; ${wins} wins; ${runs} calls`
-    })
-  }
-
-  get runs() {
-    if (this.native === undefined) return 'v8'
-    return this.native.native ? 'native' : 'interpreted'
-  }
-
-  describe() {
-    const reason = this.reason?.message ?? this.native?.backendError
-    const why = reason == null ? '' : ` (${reason})`
-    const left = this.left === 0 ? '' : `; left: ${this.left} x a store under the index undefined`
-    const took = this.milliseconds.toFixed(1)
-    return `${this.label}: ${this.runs}${why}; compiled in ${took} ms; ${this.calls} calls${left}`
-  }
-}
-
-/** An error of the compiler. */
-function refused(error) {
-  const found = /^(\w+) (\d+) (\d+) ([\s\S]*)$/.exec(error.message)
-  if (found === null) return makeError('ERR_IRIS_INTERNAL', error.message)
-  const [, kind, line, column, message] = found
-  if (kind === 'internal') return makeError('ERR_IRIS_INTERNAL', message)
-  const at = line === '0' ? {} : { line: Number(line), column: Number(column) - 1 }
-  return unsupported(message, at)
-}
 
 class Offloaded {
   #fn
