@@ -11,6 +11,7 @@ const { Versions } = require('./swap.js')
 const SLOT_MASK = 2 ** 23 - 1
 
 class Actors {
+  /** Of a pull actor: its mailbox. */
   handlers = []
   contexts = []
   /** The pid; negative if the core must be asked before a message is promised: bounded, or about to end. */

@@ -43,6 +43,9 @@ const HAND_LOW = 16
 const HAND_HIGH = 17
 const TOLD = 18
 const STARTED = 19
+const AHEAD = 20
+const AHEAD_DONE = 21
+const AHEAD_AT = 22
 
 /** DIRECT: messages of the outbox are being handed over without the core. */
 const HANDS = 2
@@ -90,6 +93,9 @@ const OF_THE_DRAIN = [
   'dispose',
 ]
 
+/** Messages that `pull` shows at a time (`SHOWN_MAX` of src/node/mailbox.rs). */
+const SHOWN_MAX = 128
+
 /** Messages start at multiples of 8 bytes. */
 const align = (length) => (length + 7) & ~7
 
@@ -115,6 +121,8 @@ class Border {
   outCalls = new Float64Array(memory(OUT_MAX * 16))
   /** The keys of calls in the batch that this very loop made; -1: another's. */
   callKeys = new Int32Array(memory(BATCH_MAX * 4))
+  /** The lengths of the messages that `pull` has shown. */
+  shown = new Int32Array(memory(SHOWN_MAX * 4))
   answered = new Int32Array(memory(ANSWERED_MAX * 8))
   /** LOOK, CALL_ENDED and LEASE_ENDED. */
   nudged = new Int32Array(new SharedArrayBuffer(12))
@@ -123,8 +131,8 @@ class Border {
   constructor(options, wake, arm) {
     this.ctl.fill(0)
     const { ctl, records, senders, clock, stage, outPids, outLengths, outCalls } = this
-    const { callKeys, answered, nudged, told } = this
-    const out = { stage, outPids, outLengths, outCalls, answered }
+    const { callKeys, answered, shown, nudged, told } = this
+    const out = { stage, outPids, outLengths, outCalls, answered, shown }
     const shared = { ctl, records, senders, callKeys, clock, nudged, told, ...out }
     try {
       // No closure of this lane makes errors: the native half refers to it for as long as the lane refers to the native half.
@@ -182,9 +190,13 @@ module.exports = {
   TOLD,
   STARTED,
   TOLD_MAX,
+  AHEAD,
+  AHEAD_DONE,
+  AHEAD_AT,
   HANDS,
   SLEEPS,
   ANSWERED_MAX,
+  SHOWN_MAX,
   ARM,
   CLOSED,
   NOT_A_PID,

@@ -6,6 +6,7 @@ const { Context } = require('./context.js')
 const { FastBuffer, isBytes, toBytes } = require('./bytes.js')
 const { encodeReply } = require('./codecs.js')
 const { crashText } = require('./errors.js')
+const { Mailbox } = require('./mailbox.js')
 const { systemMessage } = require('./system.js')
 const { SLOT_MASK } = require('./actors.js')
 const {
@@ -47,6 +48,9 @@ const LONG_ROW = 16
 const MORE = 0
 const OVER = 1
 const DONE = 2
+
+/** Whether this is the mailbox of a pull actor that waits for any message. */
+const waitsForAny = (handler) => typeof handler === 'object' && Mailbox.takesAny(handler)
 
 const isThenable = (value) =>
   value !== undefined && value !== null && typeof value.then === 'function'
@@ -266,10 +270,11 @@ class Drain {
         // It may have ended, or belong to another thread.
         !(pid > 0) ||
         pids[key] !== pid ||
-        context === undefined ||
-        context._direct === 0 ||
-        // There the life of the caller counts too.
-        (isCall && sender !== 0) ||
+        (context === undefined
+          ? isCall || !waitsForAny(handlers[key])
+          : context._direct === 0 ||
+            // There the life of the caller counts too.
+            (isCall && sender !== 0)) ||
         used + length > SLAB ||
         // A user took the memory away.
         to.length !== SLAB / 4
@@ -279,7 +284,7 @@ class Drain {
       if (pid !== last) {
         last = pid
         row = 1
-      } else if (++row > context._direct) {
+      } else if (context !== undefined && ++row > context._direct) {
         // Its budget is used up: the others first, if there are any.
         const wait = count - handed > 1 && (row < LONG_ROW || !this.#onlyFor(pid, handed, count))
         if (wait) return MORE
@@ -295,6 +300,12 @@ class Drain {
       at += align(length)
       used += align(length)
       ctl[USED] = used
+      if (context === undefined) {
+        Mailbox.give(handlers[key], message)
+        ctl[HANDED] = ++handed
+        if (--turns.left <= 0 || nudged[LOOK] !== 0) return turns.look() ? OVER : MORE
+        continue
+      }
       this.#records[0] = key
       ctl[IN_HANDLER] = 1
       if (isCall) {

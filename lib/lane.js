@@ -191,9 +191,9 @@ class Lane {
 
   spawnObserved(budget, capacity) {
     this.tracing.look()
-    return this.#pulls.observe(budget, capacity, (answer) => {
+    return this.#pulls.observe(budget, capacity, (answer, mailbox) => {
       this.#drain.reused(Math.abs(answer) & SLOT_MASK)
-      this.#actors.enter(answer, undefined, 0)
+      this.#actors.enter(answer, mailbox, 0)
     })
   }
 
@@ -218,9 +218,9 @@ class Lane {
       return supervisors.spawning(() => this.spawnPull(body, budget, capacity, parent, codec))
     }
     this.tracing.look()
-    return this.#pulls.spawn(body, budget, capacity, parent, codec, (answer) => {
+    return this.#pulls.spawn(body, budget, capacity, parent, codec, (answer, mailbox) => {
       this.#drain.reused(Math.abs(answer) & SLOT_MASK)
-      this.#actors.enter(this.#speaks(answer, codec), undefined, parent)
+      this.#actors.enter(this.#speaks(answer, codec), mailbox, parent)
     })
   }
 

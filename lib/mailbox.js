@@ -6,8 +6,9 @@
 // kept, so a matcher never sees again what it has refused. Taking a message out of the middle moves what is behind it, and so
 // all cursors behind it, up by one place.
 
-const { toBytes } = require('./bytes.js')
+const { FastBuffer, toBytes } = require('./bytes.js')
 const { encodeReply } = require('./codecs.js')
+const { AHEAD, AHEAD_AT, AHEAD_DONE, SHOWN_MAX, SLAB, align, memory } = require('./border.js')
 const { aborted, makeError, outOfRange, wrongType } = require('./errors.js')
 const { bindTo, callersContext, inRoot } = require('./scope.js')
 const { wait } = require('./options.js')
@@ -15,6 +16,8 @@ const { systemMessage } = require('./system.js')
 
 const EMPTY = Buffer.alloc(0)
 const FOREVER = 2 ** 31 - 1
+/** AHEAD: all that there is has been shown. */
+const ALL = 2
 /** No message: inside of this file, since a codec may make a message of `null`. */
 const NONE = Symbol('none')
 
@@ -53,8 +56,68 @@ class CallMessage {
   }
 }
 
+/**
+ * Messages that the core has shown to the mailbox of one actor of a loop: they are given out here, for as long as the core is
+ * asked nothing. It hears of that first when it is, and shows the rest anew (docs/adr/0043).
+ */
+class Ahead {
+  #native
+  #ctl
+  #lengths
+  #slab = memory(0)
+  #at = 0
+  #count = 0
+  /** The mailbox that they are for. */
+  owner = undefined
+  /** Whether they are all that it has. */
+  all = false
+
+  constructor(border) {
+    this.#native = border.native
+    this.#ctl = border.ctl
+    this.#lengths = border.shown
+  }
+
+  /** The next message for `mailbox`, or `undefined`. */
+  next(mailbox) {
+    const ctl = this.#ctl
+    if (ctl[AHEAD] === 0 || this.owner !== mailbox) return undefined
+    const i = ctl[AHEAD_DONE]
+    // A user can take the memory away with `message.buffer.transfer()` (Node 22).
+    if (i === this.#count || this.#slab.byteLength === 0) return undefined
+    const length = this.#lengths[i]
+    const message = new FastBuffer(this.#slab, this.#at, length)
+    this.#at += align(length)
+    ctl[AHEAD_DONE] = i + 1
+    return message
+  }
+
+  /** Asks the core; answers a number if it has shown as many messages, else as the native `pull`. */
+  ask(mailbox, pid, most) {
+    if (this.#slab.byteLength !== SLAB) this.#newSlab()
+    let answer = this.#native.pull(pid, most)
+    if (answer === -1) {
+      this.#newSlab()
+      answer = this.#native.pull(pid, most)
+    }
+    if (typeof answer === 'number') {
+      this.owner = mailbox
+      this.#count = answer
+      this.all = this.#ctl[AHEAD] === ALL
+      this.#at = this.#ctl[AHEAD_AT]
+    }
+    return answer
+  }
+
+  #newSlab() {
+    this.#slab = memory(SLAB)
+    this.#native.pullSlab(new Uint8Array(this.#slab))
+  }
+}
+
 class Mailbox {
   #lane
+  #ahead
   #native
   #pid = 0
   #budget
@@ -64,12 +127,20 @@ class Mailbox {
   #waits = []
   #cursor = undefined
   #serving = false
+  /** The core has said that there is nothing, and not yet that there is something: so it need not be asked. */
+  #dry = false
+  /** Messages to be shown the next time, and how many of the last have not been taken. */
+  #most = 2
+  #left = 0
+  /** Whether they were all there were; the core says when another comes. */
+  #all = false
   #later = false
   /** Messages taken since this actor last waited. */
   #burst = 0
 
-  constructor(lane, budget, codec) {
+  constructor(lane, ahead, budget, codec) {
     this.#lane = lane
+    this.#ahead = ahead
     this.#codec = codec
     this.#native = lane.native
     this.#budget = budget
@@ -96,8 +167,11 @@ class Mailbox {
     try {
       const { timeoutMs, signal } = wait(options, undefined)
       if (signal?.aborted) throw aborted(signal)
-      let looked = false
-      if (this.#waits.length === 0 && this.#mayTake()) {
+      // What this thread has sent it meanwhile comes with the drain.
+      let looked = this.#dry && !this.#closed
+      if (looked) {
+        this.#burst = 0
+      } else if (this.#waits.length === 0 && this.#mayTake()) {
         const message = this.#take()
         if (message !== NONE) return Promise.resolve(message)
         if (this.#closed) return Promise.resolve(none)
@@ -153,8 +227,22 @@ class Mailbox {
     mailbox.#pid = pid
   }
 
+  /** For the drain: whether the actor waits for any message at all, and has none. */
+  static takesAny(mailbox) {
+    if (!mailbox.#dry || mailbox.#serving || mailbox.#closed) return false
+    const waits = mailbox.#waits
+    return waits.length !== 0 && waits[0].cursor === undefined
+  }
+
+  /** For the drain, which has asked: a message that the core has not seen. */
+  static give(mailbox, message) {
+    mailbox.#waits.shift().resolve(message)
+  }
+
   /** For the lane: the actor should look. */
   static look(mailbox) {
+    mailbox.#dry = false
+    mailbox.#all = false
     mailbox.#serve()
   }
 
@@ -171,13 +259,29 @@ class Mailbox {
 
   /** The next message, or `NONE`. */
   #take() {
-    if (this.#closed && this.#lane.disposed) return NONE
-    const message = this.#native.pull(this.#pid)
-    if (message === null) {
-      this.#burst = 0
-      return NONE
+    const ahead = this.#ahead
+    for (;;) {
+      const message = ahead.next(this)
+      if (message !== undefined) {
+        if (--this.#left === 0) this.#dry = this.#all
+        return this.#codec === undefined ? message : this.#codec.decode(message)
+      }
+      if (this.#closed && this.#lane.disposed) return NONE
+      // Twice as many if all of the last were taken before the core was asked anything else.
+      this.#most =
+        this.#left === 0 ? Math.min(this.#most * 2, SHOWN_MAX) : Math.max(this.#most >> 1, 2)
+      const answer = ahead.ask(this, this.#pid, this.#most)
+      this.#left = 0
+      if (answer === null) {
+        this.#dry = true
+        this.#burst = 0
+        return NONE
+      }
+      if (typeof answer !== 'number') return this.#received(answer)
+      // Unless what the question armed has asked the core meanwhile, they are there now.
+      this.#left = answer
+      this.#all = ahead.all
     }
-    return this.#received(message)
   }
 
   #received(message) {
@@ -332,4 +436,4 @@ class Mailbox {
   }
 }
 
-module.exports = { Mailbox, CallMessage }
+module.exports = { Ahead, Mailbox, CallMessage }

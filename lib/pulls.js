@@ -3,13 +3,14 @@
 // The pull actors of a loop: functions that own a mailbox.
 
 const { crashText, makeError } = require('./errors.js')
-const { Mailbox } = require('./mailbox.js')
+const { Ahead, Mailbox } = require('./mailbox.js')
 
 class Pulls {
   #lane
   #native
   #actors
   #failures
+  #ahead
   /** By the key that their signals bear. */
   #mailboxes = new Map()
   /** The mailboxes of actors that keep what they get, by pid. */
@@ -21,15 +22,16 @@ class Pulls {
     this.#native = border.native
     this.#actors = actors
     this.#failures = failures
+    this.#ahead = new Ahead(border)
   }
 
   /** Spawns a pull actor: `body` gets its mailbox in a microtask, in the caller's async context. `enter` is told of its pid. */
   spawn(body, budget, capacity, parent, codec, enter) {
     const key = this.#next++
-    const mailbox = new Mailbox(this.#lane, budget, codec)
+    const mailbox = new Mailbox(this.#lane, this.#ahead, budget, codec)
     const answer = this.#native.spawnPull(budget, capacity, parent, key)
     const pid = Math.abs(answer)
-    enter(answer)
+    enter(answer, mailbox)
     Mailbox.begin(mailbox, pid)
     this.#mailboxes.set(key, mailbox)
     this.#run(body, mailbox, pid)
@@ -39,10 +41,10 @@ class Pulls {
   /** Spawns an actor that keeps what it gets until somebody asks for it. */
   observe(budget, capacity, enter) {
     const key = this.#next++
-    const mailbox = new Mailbox(this.#lane, budget)
+    const mailbox = new Mailbox(this.#lane, this.#ahead, budget)
     const answer = this.#native.spawnPull(budget, capacity, 0, key)
     const pid = Math.abs(answer)
-    enter(answer)
+    enter(answer, mailbox)
     Mailbox.begin(mailbox, pid)
     this.#mailboxes.set(key, mailbox)
     this.#observed.set(pid, mailbox)

@@ -52,6 +52,11 @@ pub(super) mod ctl {
     pub(crate) const TOLD: usize = 18;
     /// Set by JS: a factory has answered, and the core has not heard of it.
     pub(crate) const STARTED: usize = 19;
+    /// Not 0 while JS may give a pull actor what `pull` has shown (2: all there is), and how many messages it has given.
+    pub(crate) const AHEAD: usize = 20;
+    pub(crate) const AHEAD_DONE: usize = 21;
+    /// Where in the slab of pulls the first of them is.
+    pub(crate) const AHEAD_AT: usize = 22;
 }
 
 /// Events that `told` holds (lib/border.js has the same).
@@ -81,6 +86,8 @@ pub(super) struct Memory {
     pub(super) call_keys: Shared,
     /// Calls that JS has answered itself: low and high half of each.
     pub(super) answered: Shared,
+    /// The lengths of the messages that `pull` has shown.
+    pub(super) shown: Shared,
     pub(super) clock: Shared,
     /// Events that are numbers, four doubles each: see `entries::events`. Behind them a ticket and the pid that its factory has
     /// answered.
@@ -96,6 +103,8 @@ pub(super) struct Inner {
     /// Where small messages are laid for JS, and how much of it is used.
     pub(super) slab: Option<Shared>,
     pub(super) used: usize,
+    /// The slab of pulls, how much of it is used, and whom its last messages are for.
+    pub(super) pulls: (Option<Shared>, usize, Option<Pid>),
     /// Hears of levels that change, if JS wants to.
     pub(super) pressure: Option<PressureWatch>,
     pub(super) events: Option<EventWatch>,
@@ -172,6 +181,7 @@ impl Face {
             batch: Batch::default(),
             slab: None,
             used: 0,
+            pulls: (None, 0, None),
             pressure: None,
             events: None,
             last_crash: None,
@@ -204,6 +214,9 @@ impl Face {
         let mut inner = RefMut::filter_map(inner, Option::as_mut).map_err(|_| {
             Error::new(ErrorKind::RuntimeClosed, "this runtime is closed; make a new one")
         })?;
+        if self.memory.ctl.i32(ctl::AHEAD) != 0 {
+            self.looked_ahead(&mut inner);
+        }
         if self.memory.ctl.i32(ctl::ANSWERED) != 0 {
             self.tell_answered(&mut inner);
         }
@@ -255,6 +268,16 @@ impl Face {
             (m.out_calls.f64(2 * i) as u64, inner.lane.now_ns().saturating_add(timeout_ns))
         });
         InHand { pid, sender: self.sender(i), call }
+    }
+
+    /// What JS has given to a pull actor is told to the core; the rest is not shown any more.
+    fn looked_ahead(&self, inner: &mut Inner) {
+        let ctl = &self.memory.ctl;
+        ctl.set_i32(ctl::AHEAD, 0);
+        let done = ctl.i32(ctl::AHEAD_DONE) as usize;
+        if let Some(pid) = inner.pulls.2.filter(|_| done != 0) {
+            inner.lane.looked_ahead(pid, done);
+        }
     }
 
     fn tell_answered(&self, inner: &mut Inner) {

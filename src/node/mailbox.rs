@@ -1,10 +1,12 @@
 //! The entries of pull actors: lib/mailbox.js waits, the messages stay in the core until they are taken.
 
 use super::entries::{crash_info, options};
-use super::face::{Face, number, pid};
-use super::raw::{Cx, Js, Ret};
+use super::face::{Face, Inner, align, ctl, number, pid};
+use super::hot::SMALL_MAX;
+use super::raw::{Cx, Js, Ret, Shared};
 use super::system::system_message;
 use crate::error::Result;
+use crate::id::Pid;
 use crate::message::Envelope;
 use crate::runtime::{Peeked, Pulled};
 
@@ -31,10 +33,60 @@ fn message<'a>(cx: &Cx<'a>, e: Envelope) -> Js<'a> {
     cx.array(halves.into_iter())
 }
 
-/// `pull(pid)`: the next message, `null` if there is none, `false` if none will come.
+/// Most messages that `pull` shows.
+pub(super) const SHOWN_MAX: usize = 128;
+
+/// `pullSlab(bytes)`: a fresh slab for what `pull` shows.
+pub(super) fn pull_slab(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
+    let mut inner = face.inner()?;
+    inner.pulls = (cx.shared(0), 0, None);
+    Ok(Ret::Undefined)
+}
+
+/// Lays up to `max` messages for JS, which may give them to the actor until it enters the core again: `Some` is how many, or -1
+/// if the slab is full.
+fn show(face: &Face, inner: &mut Inner, pid: Pid, max: usize) -> Option<i32> {
+    let (slab, used, of) = &mut inner.pulls;
+    let slab = slab.as_mut().map(Shared::bytes_mut)?;
+    let m = &face.memory;
+    let (from, mut at, mut n, mut full) = (*used, *used, 0, false);
+    let (shown, all) = inner.lane.look_ahead(pid, |e| {
+        let len = e.payload.len();
+        if n == max || len > SMALL_MAX {
+            return false;
+        }
+        let Some(to) = slab.get_mut(at..at + len) else {
+            full = true;
+            return false;
+        };
+        to.copy_from_slice(&e.payload);
+        m.shown.set_i32(n, len as i32);
+        at += align(len);
+        n += 1;
+        true
+    });
+    if shown == 0 {
+        return full.then_some(-1);
+    }
+    (*used, *of) = (at, Some(pid));
+    m.ctl.set_i32(ctl::AHEAD, 1 + i32::from(all));
+    m.ctl.set_i32(ctl::AHEAD_DONE, 0);
+    m.ctl.set_i32(ctl::AHEAD_AT, from as i32);
+    Some(shown as i32)
+}
+
+/// `pull(pid, max)`: the next message, `null` if there is none, `false` if none will come; a number: so many messages, up to `max`,
+/// lie in the slab of pulls; -1: there must be another first.
 pub(super) fn pull(face: &Face, cx: &Cx<'_>) -> Result<Ret> {
-    let Ok(inner) = face.inner() else { return Ok(CLOSED) };
-    let pulled = inner.rt.pull(pid(cx, 0)?);
+    let Ok(mut inner) = face.inner() else { return Ok(CLOSED) };
+    let pid = pid(cx, 0)?;
+    let max = (cx.u32(1) as usize).min(SHOWN_MAX);
+    if max != 0
+        && let Some(n) = show(face, &mut inner, pid, max)
+    {
+        return Ok(Ret::I32(n));
+    }
+    let pulled = inner.rt.pull(pid);
     drop(inner);
     Ok(match pulled {
         Pulled::Message(e) => cx.ret(message(cx, e)),

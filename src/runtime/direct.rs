@@ -79,6 +79,19 @@ impl HostLane {
         call
     }
 
+    /// Shows messages that the host may give to a pull actor of this lane before it [says so](Self::looked_ahead), with its next
+    /// call of this lane's: those in front of its mailbox, in their order, for as long as `see` takes them. Answers how many it took,
+    /// and whether those are all there are: the actor is told of the next, as if it had found none. The host gives none of them
+    /// once it is [nudged](Self::on_nudge) to look.
+    pub fn look_ahead(&self, pid: Pid, see: impl FnMut(&Envelope) -> bool) -> (usize, bool) {
+        self.core.look_ahead(pid, see)
+    }
+
+    /// The first `n` messages that [`look_ahead`](Self::look_ahead) showed have been given to their actor.
+    pub fn looked_ahead(&self, pid: Pid, n: usize) {
+        self.core.looked_ahead(pid, n);
+    }
+
     /// The host hands over nothing itself, and has not.
     pub fn end_direct(&self) {
         for pid in self.lane.end_direct() {
@@ -88,6 +101,41 @@ impl HostLane {
 }
 
 impl Core {
+    /// Shows messages that a pull actor of this lane may be given before the core hears of it: those in front of its mailbox, for as
+    /// long as `see` takes them. Until the next call of this lane's nothing but a message behind them reaches the mailbox, or the
+    /// lane is nudged to look. Answers how many were taken, and whether those are all there are: then the actor waits for the next.
+    fn look_ahead(&self, pid: Pid, mut see: impl FnMut(&Envelope) -> bool) -> (usize, bool) {
+        if !self.may_be_direct() {
+            return (0, false);
+        }
+        let Some(slot) = self.slot(pid) else { return (0, false) };
+        let mut c = slot.lock();
+        let may = c.takes(pid.generation()) && c.sched != Sched::Queued && c.mailbox.is_plain();
+        if !may || c.has_waiters() {
+            return (0, false);
+        }
+        // A call may be over any time; what is no message of bytes is made elsewhere.
+        let plain = |e: &&Envelope| e.call.is_none() && e.payload.as_system().is_none();
+        let n = c.mailbox.iter().take_while(plain).take_while(|e| see(e)).count();
+        let all = n != 0 && n == c.mailbox.queued();
+        c.waits |= all;
+        (n, all)
+    }
+
+    /// The first `n` messages of a pull actor, which it was shown, have been given to it.
+    fn looked_ahead(&self, pid: Pid, n: usize) {
+        let Some(slot) = self.slot(pid) else { return };
+        let mut c = slot.lock();
+        if !c.is(pid.generation()) {
+            return;
+        }
+        let taken = (0..n).map_while(|_| c.mailbox.pop_oldest()).count() as u64;
+        c.handled += taken;
+        self.books.taken(taken);
+        self.books.handled(taken);
+        self.after_pull(c, pid);
+    }
+
     /// Whether nobody but one lane's thread ends actors, nobody asks how full mailboxes are, and every message is taken.
     fn may_be_direct(&self) -> bool {
         self.alone.load(Ordering::Acquire)

@@ -31,7 +31,7 @@ impl Core {
         let envelope = |payload| Envelope { payload, sender: None, call: None };
         while let Some((pid, payload)) = rest.next() {
             let cell = self.slot(pid).map(|slot| slot.lock()).filter(|c| {
-                let takes = c.takes(pid.generation()) && !c.pulls && c.mailbox.is_plain();
+                let takes = c.takes(pid.generation()) && !c.remote && c.mailbox.is_plain();
                 takes && !self.sheds_messages()
             });
             let Some(mut c) = cell else {
@@ -45,7 +45,13 @@ impl Core {
                 n += 1;
             }
             self.books.accepted_many(n);
-            let wake = if c.may_schedule() { self.schedule(&mut c, pid, None) } else { Wake::None };
+            let wake = if c.pulls {
+                self.tell_puller(&mut c)
+            } else if c.may_schedule() {
+                self.schedule(&mut c, pid, None)
+            } else {
+                Wake::None
+            };
             drop(c);
             self.wake(wake);
         }
@@ -61,17 +67,18 @@ impl Core {
     ) {
         if let Some(slot) = self.slot(pid) {
             let mut c = slot.lock();
-            if c.takes(pid.generation())
-                && !c.pulls
-                && c.mailbox.is_plain()
-                && !self.sheds_messages()
-            {
+            if c.takes(pid.generation()) && c.mailbox.is_plain() && !self.sheds_messages() {
                 for _ in 0..n {
                     c.mailbox.push(next());
                 }
                 self.books.accepted_many(n as u64);
-                let wake =
-                    if c.may_schedule() { self.schedule(&mut c, pid, here) } else { Wake::None };
+                let wake = if c.pulls {
+                    self.tell_puller(&mut c)
+                } else if c.may_schedule() {
+                    self.schedule(&mut c, pid, here)
+                } else {
+                    Wake::None
+                };
                 drop(c);
                 self.wake(wake);
                 return;

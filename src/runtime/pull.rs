@@ -205,7 +205,7 @@ impl Core {
         Some(e)
     }
 
-    fn after_pull(&self, mut c: crate::sync::MutexGuard<'_, Cell>, pid: Pid) {
+    pub(super) fn after_pull(&self, mut c: crate::sync::MutexGuard<'_, Cell>, pid: Pid) {
         let told = if c.has_waiters() { self.admit(&mut c) } else { Vec::new() };
         self.note_pressure(&mut c, pid);
         let signal = if c.life == Life::Draining && c.mailbox.is_empty() {
