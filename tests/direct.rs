@@ -185,3 +185,53 @@ fn what_others_give_is_noticed_and_a_stop_waits_for_the_message_in_hand() {
     settle(&mut host);
     quiet(&rt);
 }
+
+#[test]
+fn a_pull_actor_is_shown_what_stays_in_its_mailbox_until_it_has_been_given() {
+    let rt = runtime(1);
+    let host = Host::open(&rt);
+    let (pid, _) = host.lane.spawn_pull_keyed(SpawnOptions::default(), 1).expect("an actor");
+    let shown = |most: usize| {
+        let mut seen = Vec::new();
+        let answer = host.lane.look_ahead(pid, |e| {
+            let fits = seen.len() < most;
+            if fits {
+                seen.push(e.payload[0]);
+            }
+            fits
+        });
+        assert_eq!(answer.0, seen.len());
+        (seen, answer.1)
+    };
+    let heard = || {
+        let mut events = Vec::new();
+        host.lane.take_events(&mut events);
+        events.len()
+    };
+    assert_eq!(shown(8), (vec![], false), "there is nothing, and nobody waits for it");
+    for n in 0..5u8 {
+        assert!(rt.send(pid, [n].as_slice()));
+    }
+    assert_eq!(heard(), 0, "it has not looked yet");
+    assert_eq!(shown(3), (vec![0, 1, 2], false));
+    assert_eq!(rt.mailbox_size(pid), Some(5));
+    host.lane.looked_ahead(pid, 2);
+    assert_eq!(rt.mailbox_size(pid), Some(3));
+    assert_eq!(rt.metrics().books.handled, 2);
+    assert_eq!(shown(8), (vec![2, 3, 4], true));
+    assert!(rt.send(pid, [5].as_slice()));
+    assert_eq!(heard(), 1, "all was shown: it is told of the next, once");
+    assert!(rt.send(pid, [6].as_slice()));
+    assert_eq!(heard(), 0);
+    host.lane.looked_ahead(pid, 3);
+    assert_eq!(shown(8), (vec![5, 6], true));
+
+    let other = Host::open(&rt);
+    assert_eq!(shown(8), (vec![], false), "another thread may end it");
+    other.lane.close();
+    rt.kill(pid);
+    host.lane.looked_ahead(pid, 1);
+    let books = rt.metrics().books;
+    let killed = books.dead[ExitReason::Killed as usize];
+    assert_eq!((books.handled, killed), (5, 2), "it ended before that was told");
+}
