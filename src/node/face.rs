@@ -7,7 +7,7 @@ use crate::id::{CallId, Pid};
 use crate::message::{CrashInfo, LaneEvent, Payload};
 use crate::runtime::{Batch, EventWatch, HostLane, InHand, PressureWatch, Runtime};
 use std::cell::{Cell, RefCell, RefMut};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::ptr::null_mut;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -363,6 +363,13 @@ impl Face {
             // JS was told that the mailbox takes them. Should another thread have ended the actor in this moment, they
             // died in its queue.
             match pid_of(to.abs()) {
+                // Another thread takes from that mailbox meanwhile: they are made before it is locked.
+                Some(to) if away => {
+                    let mut made: VecDeque<_> = (0..n).map(|_| next()).collect();
+                    inner.lane.send_promised_run(to, n, || {
+                        made.pop_front().unwrap_or((Payload::empty(), None))
+                    });
+                }
                 Some(to) => inner.lane.send_promised_run(to, n, next),
                 None => (0..n).for_each(|_| drop(next())),
             }
