@@ -104,8 +104,8 @@ test: lint test-rust $(if $(wildcard tests/model.rs),test-model) test-types test
 
 test-rust: ## cargo test of the core (unit, integration, doctests)
 	cargo test $(LOCKED)
-	cargo test $(LOCKED) --features jit --lib jit
-	$(JIT_SEED) cargo test $(LOCKED) --features jit --test jit_bytes
+	cargo test $(LOCKED) --features jit,vortex --lib -- jit vortex
+	$(JIT_SEED) cargo test $(LOCKED) --features jit,vortex --test jit_bytes --test vortex
 
 test-model: ## The core under shuttle's schedules (tests/model.rs)
 	CARGO_PROFILE_DEV_OPT_LEVEL=1 RUSTFLAGS='--cfg iris_shuttle' cargo test $(LOCKED) --target-dir target/model --test model
@@ -135,8 +135,8 @@ lint: lint-rust lint-js lint-python tsc ## fmt, clippy, rustdoc, biome, tsc, ruf
 lint-rust: .stamps/venv
 	cargo fmt --check
 	cargo clippy --quiet $(LOCKED) --no-default-features --all-targets -- -D warnings
-	cargo clippy --quiet $(LOCKED) --features node,jit --all-targets --target-dir target/node -- -D warnings
-	cargo clippy --quiet $(LOCKED) --features python,jit --all-targets --target-dir target/python -- -D warnings
+	cargo clippy --quiet $(LOCKED) --features node,jit,vortex --all-targets --target-dir target/node -- -D warnings
+	cargo clippy --quiet $(LOCKED) --features python,jit,vortex --all-targets --target-dir target/python -- -D warnings
 	cargo clippy --quiet $(LOCKED) --no-default-features --features node --target-dir target/node -- -D warnings
 	cargo clippy --quiet $(LOCKED) --no-default-features --features python --target-dir target/python -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --quiet $(LOCKED) --no-deps

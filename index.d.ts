@@ -93,6 +93,11 @@ export interface Context<R = Message> {
   // biome-ignore lint/suspicious/noExplicitAny: only the handler knows what it keeps there.
   state: any
   /**
+   * For an actor that speculates ({@link SpawnOptions.vortex}): aborted when this branch of the message has lost, or the actor
+   * has ended; the reason is an error with `ERR_IRIS_ABORTED`. `undefined` for all others.
+   */
+  readonly signal: AbortSignal | undefined
+  /**
    * {@link NodeRuntime.send} in this actor's name: the receiver sees it as `ctx.sender`. `false` also if this actor has
    * ended meanwhile.
    */
@@ -143,6 +148,25 @@ export interface CallOptions extends WaitOptions {}
 /** How long a join waits; `timeoutMs` defaults to forever. */
 export interface JoinOptions extends WaitOptions {}
 
+/** How an actor speculates. */
+export interface VortexOptions {
+  /**
+   * When a second branch, the ghost, is begun beside a primary that has not returned, in milliseconds: 0 to 2^53. Default: when
+   * it takes longer than 95 % of the actor's last 128 messages took, and never before there were 20.
+   */
+  ghostAfterMs?: number | undefined
+  /** How long a ghost that is done waits for the primary with `'PreferPrimary'`, in milliseconds: 0 to 2^53. Default 1,000. */
+  graceMs?: number | undefined
+  /**
+   * At most this part of the messages gets a ghost while the primary runs, over time: 0 to 1. Default 1. 0: a message is
+   * handled again after a failure, and never beside a primary that runs.
+   */
+  maxRate?: number | undefined
+}
+
+/** Which of two branches of a message commits: see {@link NodeRuntime.vortexSetAutoGhostPolicy}. */
+export type GhostPolicy = 'FirstSafePointWins' | 'PreferPrimary'
+
 /** How an actor is set up. */
 export interface SpawnOptions {
   /**
@@ -157,6 +181,11 @@ export interface SpawnOptions {
   reentrant?: boolean | undefined
   /** `true`: its handler gets {@link SystemMessage}s too. Default `false`. */
   system?: boolean | undefined
+  /**
+   * `true`, or how: a message whose handler is slow or has failed is handled by a second branch too, and what is done through
+   * `ctx` becomes visible only when the one that wins has returned. See docs/vortex.md. Default `false`.
+   */
+  vortex?: boolean | VortexOptions | undefined
   /** Bytes as they are; with another codec these are {@link Typed} options. */
   codec?: 'raw' | undefined
 }
@@ -1268,6 +1297,23 @@ export class NodeRuntime {
   isLoadSheddingActive(): boolean
 
   /**
+   * Says which of two branches of a message commits, for messages that are handled from now on, in all threads.
+   * `'FirstSafePointWins'`, the default: whichever has returned first. `'PreferPrimary'`: the ghost waits until the primary has
+   * failed, or its grace is over.
+   *
+   * @returns whether there is such a policy; if not, nothing has changed.
+   */
+  vortexSetAutoGhostPolicy(policy: GhostPolicy | (string & {})): boolean
+  /** The policy in force; `null` if iris was built without speculation. */
+  vortexGetAutoGhostPolicy(): GhostPolicy | null
+  /** Messages that had a ghost, by which branch committed. */
+  vortexGetAutoResolutionCounts(): [primaryWins: number, ghostWins: number]
+  /** Ghosts that were begun because the primary had failed. */
+  vortexGetAutoReplayCount(): number
+  /** Sets what is counted to 0. */
+  vortexResetAutoTelemetry(): void
+
+  /**
    * Gives an actor a name. It goes with the actor; the same pair again is fine. With `{ scope: 'cluster' }` every node of
    * the cluster finds it: of two that took it at the same time, or on two sides of a partition, the older registration
    * stays, and the other actor ends with `name_conflict`, unless it traps exits.
@@ -1667,6 +1713,7 @@ export type IrisErrorCode =
   | 'ERR_IRIS_TOO_LARGE'
   | 'ERR_IRIS_IO'
   | 'ERR_IRIS_NOT_COMPILABLE'
+  | 'ERR_IRIS_NOT_STAGED'
   | 'ERR_IRIS_INTERNAL'
 
 /**

@@ -460,6 +460,24 @@ const cases = [
     [name, [undefined, '1', {}, 1n, true], (rt, v) => rt[name](v), TYPE],
     [name, [0, -1, 0.5, Number.NaN, Infinity], (rt, v) => rt[name](v), RANGE],
   ]),
+  ['vortexSetAutoGhostPolicy', notStrings, (rt, v) => rt.vortexSetAutoGhostPolicy(v), TYPE],
+  ['vortex', [null, 1, 'yes', nothing, 1n], (rt, v) => rt.spawn(nothing, { vortex: v }), TYPE],
+  [
+    'an unknown vortex option',
+    ['ghostAfter', 'grace_ms', '0'],
+    (rt, v) => rt.spawn(nothing, { vortex: { [v]: 1 } }),
+    RANGE,
+  ],
+  ...['ghostAfterMs', 'graceMs', 'maxRate'].flatMap((name) => [
+    [
+      name,
+      [null, '1', {}, 1n, true],
+      (rt, v) => rt.spawn(nothing, { vortex: { [name]: v } }),
+      TYPE,
+    ],
+    [name, notTimes, (rt, v) => rt.spawn(nothing, { vortex: { [name]: v } }), RANGE],
+  ]),
+  ['maxRate', [1.1, 2], (rt, v) => rt.spawn(nothing, { vortex: { maxRate: v } }), RANGE],
   ['setLoadShedding', [undefined, null, 0, 1, 'on'], (rt, v) => rt.setLoadShedding(v), TYPE],
 
   ['call(pid)', notNumbers, (rt, v) => rt.call(v, 'x'), TYPE],

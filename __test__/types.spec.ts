@@ -347,6 +347,25 @@ export async function typed(
   void [forged, wrong]
 }
 
+export function speculation(rt: iris.NodeRuntime): void {
+  rt.spawn((_message, ctx) => void ctx.signal?.aborted, { vortex: true })
+  rt.spawnBounded(() => {}, {
+    capacity: 1,
+    vortex: { ghostAfterMs: 1, graceMs: 1, maxRate: 0.05 },
+  })
+  rt.spawn<Order>((order) => void order.id, { codec: 'json', vortex: { maxRate: 0 } })
+  const known: boolean = rt.vortexSetAutoGhostPolicy('PreferPrimary')
+  same<ReturnType<typeof rt.vortexGetAutoGhostPolicy>, iris.GhostPolicy | null>(true)
+  const [primary, ghost]: [number, number] = rt.vortexGetAutoResolutionCounts()
+  const replays: number = rt.vortexGetAutoReplayCount()
+  rt.vortexResetAutoTelemetry()
+  void [known, primary, ghost, replays]
+  // @ts-expect-error milliseconds
+  rt.spawn(() => {}, { vortex: { ghostAfterMs: '1' } })
+  // @ts-expect-error a virtual actor does not speculate
+  rt.spawnVirtual(() => {}, { vortex: true })
+}
+
 export async function supervision(rt: iris.NodeRuntime): Promise<void> {
   const start = () => rt.spawn(() => {})
   const hears = rt.spawn((message: Buffer | iris.SystemMessage) => void message, { system: true })

@@ -21,6 +21,8 @@ class Actors {
   versions = new Versions()
   /** What actors speak that take more than bytes, by pid. */
   codecs = new Map()
+  /** What makes a speculating actor's handler of a handler, by pid. */
+  wraps = new Map()
   /** `ctx.state` of those that have one, by pid. */
   states = new Map()
   /** What runs a handler in the AsyncLocalStorage context of its spawn, where that had one. */
@@ -100,7 +102,8 @@ class Actors {
   swap(pid, handler) {
     const key = pid & SLOT_MASK
     const version = this.versions.push(pid, this.handlers[key])
-    this.handlers[key] = bindTo(this.#scopes[key], decoding(this.codecs.get(pid), handler))
+    const decoded = decoding(this.codecs.get(pid), handler)
+    this.handlers[key] = bindTo(this.#scopes[key], this.wraps.get(pid)?.(decoded) ?? decoded)
     return version
   }
 
@@ -137,6 +140,7 @@ class Actors {
     for (const pid of this.#gone) {
       this.reentrant.delete(pid)
       this.codecs.delete(pid)
+      this.wraps.delete(pid)
       this.versions.forget(pid)
       this.states.delete(pid)
       this.#orphaned(pid)
@@ -158,6 +162,7 @@ class Actors {
     this.states.clear()
     this.reentrant.clear()
     this.codecs.clear()
+    this.wraps.clear()
   }
 }
 

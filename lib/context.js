@@ -46,6 +46,11 @@ class Context {
     return this.#high !== 0
   }
 
+  /** Only the branches of a speculating actor are ever told to end. */
+  get signal() {
+    return undefined
+  }
+
   get state() {
     return this.#lane.stateOf(this.#pid)
   }
@@ -76,6 +81,12 @@ class Context {
     }
     // A caller that has given up is no fault of the handler: its reply is dropped and counted.
     this.#lane.reply(this.#low, high, bytes, this._here)
+  }
+
+  /** Answers the call with bytes, for who has staged the reply. */
+  _settle(bytes) {
+    const high = this._take()
+    if (high !== 0) this.#lane.reply(this.#low, high, bytes, this._here)
   }
 
   monitor(target) {

@@ -11,6 +11,7 @@
 //   actors.js    handlers, contexts, pids, versions, children
 //   pulls.js     pull actors; mailbox.js: their mailboxes
 //   virtuals.js  the hooks of virtual actors
+//   vortex.js    the branches of speculating actors
 //   requests.js  calls, joins, waiting sends, replies
 //   waits.js     their promises
 //   watching.js  monitors with callbacks
@@ -40,6 +41,7 @@ const { Speech } = require('./speech.js')
 const { Tracing } = require('./tracing.js')
 const { Turns } = require('./turns.js')
 const { Virtuals } = require('./virtuals.js')
+const { Vortex } = require('./vortex.js')
 const { Waits } = require('./waits.js')
 const { Supervisors } = require('./supervisors.js')
 const { Watches } = require('./watching.js')
@@ -75,6 +77,7 @@ class Lane {
   #supervisors
   #buffers
   #virtuals
+  #vortex
   #failures
   #tellPressure
   tracing
@@ -122,6 +125,7 @@ class Lane {
       this.#supervisors = new Supervisors(this, border, shared, log)
       this.#buffers = new Buffers(border)
       this.mesh = new Mesh(this, border, shared)
+      this.#vortex = new Vortex(this, border, actors, log)
       const events = () => this.#events()
       const told = () => this.#hearTold()
       const virtuals = new Virtuals(this, border, shared)
@@ -145,11 +149,20 @@ class Lane {
 
   // --- actors -----------------------------------------------------------------------------------
 
-  spawn(handler, budget, capacity, reentrant, parent = 0, system = false, codec = undefined) {
+  spawn(
+    handler,
+    budget,
+    capacity,
+    reentrant,
+    parent = 0,
+    system = false,
+    codec = undefined,
+    vortex = undefined,
+  ) {
     const supervisors = this.#supervisors
     if (supervisors.waiting !== 0 && supervisors.isPast()) {
       return supervisors.spawning(() =>
-        this.spawn(handler, budget, capacity, reentrant, parent, system, codec),
+        this.spawn(handler, budget, capacity, reentrant, parent, system, codec, vortex),
       )
     }
     this.tracing.look()
@@ -157,9 +170,10 @@ class Lane {
     const answer = this.native.spawn(budget, capacity, parent, system)
     const pid = Math.abs(answer)
     this.#drain.reused(pid & SLOT_MASK)
+    const decoded = decoding(codec, handler)
     this.#actors.enterPush(
       this.#speaks(answer, codec),
-      decoding(codec, handler),
+      vortex === undefined ? decoded : this.#vortex.enter(pid, decoded, vortex),
       run,
       reentrant,
       parent,
@@ -311,6 +325,18 @@ class Lane {
     if (answer !== undefined) return this.#sent(answer, pid)
     this.#far.sent(pid)
     return true
+  }
+
+  /** `data` as the bytes that `pid` wants. */
+  bytesFor(pid, data) {
+    return this.#speech.bytesFor(pid, data)
+  }
+
+  /** Sends what `bytesFor` has answered; after the runtime has begun to close, nothing. */
+  sendBytes(pid, bytes, sender) {
+    const answer = this.closing ? CLOSED : this.native.send(pid, bytes, sender)
+    if (answer === undefined) this.#far.sent(pid)
+    else if (answer === ARM) this.#turns.arm()
   }
 
   #sent(answer, pid) {
@@ -498,6 +524,7 @@ class Lane {
     this.#pulls.dispose()
     this.#buffers.dispose()
     this.#virtuals.dispose()
+    this.#vortex.dispose()
     this.#supervisors.dispose()
   }
 
@@ -566,6 +593,7 @@ class Lane {
 
   #ended(pid) {
     this.#failures.forget(pid)
+    if (this.#actors.wraps.size !== 0) this.#vortex.ended(pid)
     this.#actors.ended(pid)
     this.#buffers.ended(pid)
   }

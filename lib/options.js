@@ -183,6 +183,20 @@ function children(value) {
   return value
 }
 
+/** How an actor speculates, as numbers: when a ghost begins (negative: by itself), the grace, the rate; `undefined`: not at all. */
+function vortex(value) {
+  if (value === undefined || value === false) return undefined
+  if (value !== true && (typeof value !== 'object' || value === null)) {
+    throw wrongType('vortex', 'a boolean or an object', value)
+  }
+  const o = value === true ? {} : object(value, 'vortex', ['ghostAfterMs', 'graceMs', 'maxRate'])
+  return [
+    optional(o.ghostAfterMs, millis, 'ghostAfterMs') ?? -1,
+    optional(o.graceMs, millis, 'graceMs') ?? 1000,
+    optional(o.maxRate, real, 'maxRate', 0, 1) ?? 1,
+  ]
+}
+
 /** A bound of the whole runtime; `null` takes it away. */
 const limit = (value, what) => (value === null ? null : integer(value, what, 1, 2 ** 53))
 
@@ -245,6 +259,7 @@ module.exports = {
   supervised,
   children,
   routing,
+  vortex,
   runtime,
   attach,
 }

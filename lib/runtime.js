@@ -12,6 +12,7 @@ const { OtherNodes } = require('./runtime-mesh.js')
 const { Names } = require('./runtime-names.js')
 const { Pressure } = require('./runtime-pressure.js')
 const { Supervision } = require('./runtime-supervision.js')
+const { Speculation } = require('./runtime-vortex.js')
 const { Watching } = require('./runtime-watching.js')
 const { BOUNDED, PUSH, Spawning } = require('./spawning.js')
 const { Staff } = require('./threads.js')
@@ -323,6 +324,6 @@ class NodeRuntime {
   }
 }
 
-install(NodeRuntime, Names, Pressure, Watching, Supervision, OtherNodes, Inspection)
+install(NodeRuntime, Names, Pressure, Watching, Supervision, OtherNodes, Inspection, Speculation)
 
 module.exports = { NodeRuntime }

@@ -13,7 +13,7 @@ const check = require('./options.js')
 const DEFAULT_BUDGET = 100
 /** Most members of a pool. */
 const MAX_WORKERS = 65_536
-const PUSH = ['budget', 'reentrant', 'system', 'codec']
+const PUSH = ['budget', 'reentrant', 'system', 'codec', 'vortex']
 const BOUNDED = [...PUSH, 'capacity', 'overflow', 'target']
 const PULL = ['budget', 'capacity', 'codec']
 /** Most threads of one call. */
@@ -39,7 +39,9 @@ const VIRTUAL = [
 ]
 
 /** What the spawn in another thread is told; a codec goes by its name. */
-function checkThreaded({ budget, capacity, reentrant, system, overflow, target, codec }) {
+function checkThreaded(options) {
+  const { budget, capacity, reentrant, system, overflow, target, codec, vortex } = options
+  check.vortex(vortex)
   check.optional(budget, check.budget)
   check.optional(capacity, check.capacity)
   check.optional(reentrant, check.flag, 'reentrant')
@@ -49,7 +51,7 @@ function checkThreaded({ budget, capacity, reentrant, system, overflow, target, 
     throw outOfRange('capacity', 'given with overflow: an unbounded mailbox is never full', 0)
   }
   const name = typeof codec === 'string' ? codec : codecOption(codec)?.name
-  const all = { budget, capacity, reentrant, system, overflow, target, codec: name }
+  const all = { budget, capacity, reentrant, system, overflow, target, codec: name, vortex }
   return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined))
 }
 
@@ -79,6 +81,7 @@ class Spawning {
     let codec
     let overflow
     let target
+    let vortex
     if (typeof options === 'number') {
       budget = check.budget(options)
     } else if (options !== undefined) {
@@ -88,6 +91,7 @@ class Spawning {
       reentrant = check.optional(o.reentrant, check.flag, 'reentrant') ?? false
       system = check.optional(o.system, check.flag, 'system') ?? false
       codec = codecOption(o.codec)
+      vortex = this.#speculates(o.vortex)
       ;({ overflow, target } = o)
       if (overflow !== undefined || target !== undefined) {
         check.overflow(overflow ?? 'dropnew', target)
@@ -102,10 +106,18 @@ class Spawning {
     if (this.#tracing) codec = tracing(codec)
     const pid =
       make === undefined
-        ? this.#lane.spawn(handler, budget, capacity, reentrant, parent, system, codec)
+        ? this.#lane.spawn(handler, budget, capacity, reentrant, parent, system, codec, vortex)
         : make(budget, capacity, codec)
     if (overflow !== undefined) this.#setOverflow(pid, overflow, target)
     return pid
+  }
+
+  #speculates(option) {
+    const vortex = check.vortex(option)
+    if (vortex !== undefined && this.#lane.native.vortexEnter === undefined) {
+      throw outOfRange('vortex', 'left out: this build of iris has no speculation', option)
+    }
+    return vortex
   }
 
   bounded(handler, options, capacity) {

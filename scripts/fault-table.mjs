@@ -51,7 +51,7 @@ export const ROWS = {
   38: ['Python exits with live threads', 'python', 'Python’s own'],
   39: ['fork after start', 'python', 'Python’s own'],
   40: ['SIGINT during a blocking wait', 'python', 'nothing waits by blocking in Node'],
-  41: ['vortex', ''],
+  41: ['vortex: both branches finish; crash between effect and commit', 'rust node python'],
   42: ['JIT compile fails in mid-run', ''],
   43: ['out of file descriptors', ''],
   44: ['soak: spawn/stop cycles, call timeouts', 'rust node python'],
@@ -124,12 +124,12 @@ const HEAD = `# Faults that are tests
 
 Each row of the fault catalogue that the runtime must pass, and the tests that show it; a test's name says its row. Rows 34 and 35 do
 not exist. \`node scripts/fault-table.mjs\` writes this page from the tests, and \`__test__/fault-table.spec.mjs\` fails when a
-row of the core (1-15, 36-40, 44) is no test in a language that has it, or when this page says something else than the tests.
+row of the core (1-15, 36-41, 44) is no test in a language that has it, or when this page says something else than the tests.
 
 Run one row in all three languages:
 
 \`\`\`sh no-run
-cargo test row_12
+cargo test row_12 # row 41: --features vortex
 node --test --test-name-pattern='row 12|rows .*12' __test__/*.spec.mjs
 .venv/bin/pytest python/tests -k row_12
 \`\`\`

@@ -76,6 +76,8 @@ kinds! {
     Io = "ERR_IRIS_IO",
     /// The source of a function is outside of what offload takes.
     NotCompilable = "ERR_IRIS_NOT_COMPILABLE",
+    /// An effect of a speculating handler that answers something before the safe point.
+    NotStaged = "ERR_IRIS_NOT_STAGED",
     /// A bug in iris: report it.
     Internal = "ERR_IRIS_INTERNAL",
 }

@@ -24,6 +24,8 @@ pub mod scheduler;
 pub mod supervision;
 mod sync;
 pub mod timer;
+#[cfg(feature = "vortex")]
+pub mod vortex;
 
 #[cfg(feature = "node")]
 mod node;

@@ -65,6 +65,7 @@ from iris._types import (
     SystemType,
     TlsOptions,
     VirtualHook,
+    VortexOptions,
 )
 from iris.codecs import Codec
 from iris.errors import (
@@ -88,6 +89,7 @@ from iris.errors import (
     NotCompilable,
     NotLocal,
     NotPermitted,
+    NotStaged,
     RuntimeClosed,
     SelfCall,
     StaleReply,
@@ -137,6 +139,7 @@ __all__ = [
     "NotCompilable",
     "NotLocal",
     "NotPermitted",
+    "NotStaged",
     "OverflowPolicy",
     "Payload",
     "Pid",
@@ -161,6 +164,7 @@ __all__ = [
     "TooLarge",
     "Unreachable",
     "VirtualHook",
+    "VortexOptions",
     "WouldDeadlock",
     "__version__",
     "codecs",

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from types import GenericAlias, TracebackType
 from typing import Any, ClassVar, Generic, Literal, Self, final, overload
 
-from typing_extensions import TypeVar
+from typing_extensions import TypeVar, disjoint_base
 
 from iris._pool import Pool
 from iris._supervise import Supervisor
@@ -42,6 +42,7 @@ from iris._types import (
     SystemType,
     TlsOptions,
     VirtualHook,
+    VortexOptions,
 )
 from iris.codecs import Codec
 
@@ -51,14 +52,17 @@ _M = TypeVar("_M", default=bytes)
 __all__ = [
     "ERROR_CODES",
     "ActorInfo",
+    "BranchContext",
     "CallMessage",
     "Context",
     "DeadLetter",
     "ExitInfo",
+    "Hedge",
     "JitFunction",
     "Mailbox",
     "PoolCore",
     "PySystemMessage",
+    "Race",
     "Runtime",
     "SupervisionEvent",
     "__version__",
@@ -234,7 +238,7 @@ class PySystemMessage:
     def metadata(self) -> dict[str, Any]:
         """What else is known: ``ref`` of the monitor, ``message`` and ``stack`` of a crash."""
 
-@final
+@disjoint_base
 class Context:
     """A handler's view of its own actor: its second argument, if it takes two.
 
@@ -262,6 +266,13 @@ class Context:
         """
     @state.setter
     def state(self, value: Any) -> None: ...
+    @property
+    def cancelled(self) -> bool:
+        """Whether nothing is done any more through this context.
+
+        It is that of a branch (`Runtime.spawn`, ``vortex``) that has lost, or whose actor has
+        ended. False for actors that do not speculate.
+        """
     @overload
     def send(self, pid: Pid[_T], data: _T) -> bool: ...
     @overload
@@ -477,6 +488,7 @@ class Runtime:
         *,
         system: bool = False,
         codec: None = None,
+        vortex: bool | VortexOptions = False,
     ) -> int: ...
     @overload
     def spawn(
@@ -487,6 +499,7 @@ class Runtime:
         *,
         system: bool = False,
         codec: str | Codec[_T],
+        vortex: bool | VortexOptions = False,
     ) -> Pid[_T]:
         """Spawns an actor.
 
@@ -505,6 +518,9 @@ class Runtime:
             codec: What messages and replies are encoded with: ``raw``, ``json``, ``pickle``, the
                 name of another that was registered (`iris.codecs`), or a codec. The handler gets
                 what it decodes, and may return whatever it encodes. Default: bytes as they are.
+            vortex: True, or how: a message whose handler is slow or has failed is handled by a
+                second branch too, and what is done through ``ctx`` becomes visible only when the
+                one that wins has returned. See docs/vortex.md.
 
         Returns:
             The pid of the actor: never 0, never used again.
@@ -526,6 +542,7 @@ class Runtime:
         *,
         system: bool = False,
         codec: None = None,
+        vortex: bool | VortexOptions = False,
     ) -> int: ...
     @overload
     def spawn_py_handler_bounded(
@@ -537,6 +554,7 @@ class Runtime:
         *,
         system: bool = False,
         codec: str | Codec[_T],
+        vortex: bool | VortexOptions = False,
     ) -> Pid[_T]:
         """Spawns an actor whose mailbox holds at most `capacity` messages; more are refused.
 
@@ -547,6 +565,7 @@ class Runtime:
             release_gil: As for `spawn`.
             system: As for `spawn`.
             codec: As for `spawn`.
+            vortex: As for `spawn`.
 
         Returns:
             The pid of the actor.
@@ -728,6 +747,7 @@ class Runtime:
         *,
         system: bool = False,
         codec: None = None,
+        vortex: bool | VortexOptions = False,
     ) -> int: ...
     @overload
     def spawn_child(
@@ -739,6 +759,7 @@ class Runtime:
         *,
         system: bool = False,
         codec: str | Codec[_T],
+        vortex: bool | VortexOptions = False,
     ) -> Pid[_T]:
         """Spawns an actor that ends with its parent, whatever ends that.
 
@@ -749,6 +770,7 @@ class Runtime:
             release_gil: As for `spawn`.
             system: As for `spawn`.
             codec: As for `spawn`.
+            vortex: As for `spawn`.
 
         Returns:
             The pid of the actor.
@@ -769,6 +791,7 @@ class Runtime:
         *,
         routing: Literal["roundrobin", "shortest"] = "roundrobin",
         codec: str | Codec[Any] | None = None,
+        vortex: bool | VortexOptions = False,
     ) -> Pool:
         """Spawns children that share the work.
 
@@ -783,6 +806,7 @@ class Runtime:
             release_gil: As for `spawn`, for each member.
             routing: Who gets what is sent to the pool: each in turn, or who has the fewest queued.
             codec: As for `spawn`.
+            vortex: As for `spawn`.
 
         Returns:
             The list of their pids, kept up to date, which can `send` and `call`.
@@ -1089,6 +1113,29 @@ class Runtime:
         Args:
             strict: True: the spawn raises `AtCapacity`. False, the default: a shared thread.
         """
+    def vortex_set_auto_ghost_policy(self, policy: str) -> bool:
+        """Says which of two branches commits, for messages that are handled from now on.
+
+        Args:
+            policy: ``FirstSafePointWins``, the default: whichever has returned first.
+                ``PreferPrimary``: the ghost waits until the primary has failed, or its grace is
+                over.
+
+        Returns:
+            Whether there is such a policy; if not, nothing has changed.
+        """
+    def vortex_get_auto_ghost_policy(self) -> str | None:
+        """Tells the policy in force."""
+    def vortex_get_auto_resolution_counts(self) -> tuple[int, int]:
+        """Counts the messages that had a ghost.
+
+        Returns:
+            Those that the primary committed, and those that the ghost did.
+        """
+    def vortex_get_auto_replay_count(self) -> int:
+        """Counts the ghosts that were begun because the primary had failed."""
+    def vortex_reset_auto_telemetry(self) -> None:
+        """Sets what is counted to 0."""
     def hot_swap(self, pid: int, new_handler: Handler | CodecHandler[Any]) -> int:
         """Gives an actor another handler; queue, names and pid stay.
 
@@ -2091,6 +2138,34 @@ class Runtime:
     def id(self) -> int:
         """The number of this runtime in its process, from 1."""
     def _audit(self) -> None: ...
+
+@final
+class Hedge:
+    """How an actor speculates: for `iris._vortex`."""
+
+    def __new__(
+        cls, ghost_after: float | None, grace: float | None, max_rate: float | None
+    ) -> Self: ...
+
+@final
+class BranchContext(Context):
+    """The context of one branch of a message: what is done is staged."""
+
+@final
+class Race:
+    """One message and its branches: for `iris._vortex`."""
+
+    def __new__(cls, hedge: Hedge, ctx: Context) -> Self: ...
+    def branch(self, ghost: bool) -> BranchContext: ...
+    def finished(self, ghost: bool, value: object) -> int: ...
+    def failed(self, ghost: bool) -> int: ...
+    def slow(self) -> int: ...
+    def grace_over(self) -> int: ...
+    def gone(self) -> int: ...
+    @property
+    def ghost_after(self) -> float | None: ...
+    @property
+    def grace(self) -> float: ...
 
 @final
 class JitFunction:

@@ -54,6 +54,22 @@ class BackoffOptions(TypedDict, total=False):
     """The part that may be left off, 0 to 1. Default 0.5."""
 
 
+class VortexOptions(TypedDict, total=False):
+    """How an actor speculates."""
+
+    ghost_after_ms: float
+    """When a second branch is begun beside one that has not returned.
+
+    Default: when it takes longer than 95 % of the last 128 messages took (never before there were
+    20)."""
+    grace_ms: float
+    """How long a ghost that is done waits with the policy ``PreferPrimary``. Default 1,000."""
+    max_rate: float
+    """At most this part of the messages gets a ghost while the primary runs. Default 1.
+
+    0: a message is handled again after a failure, and never beside a primary that runs."""
+
+
 SystemType: TypeAlias = Literal["EXIT", "DOWN", "HOT_SWAP", "PING", "PONG"]
 """What a `PySystemMessage` is about."""
 

@@ -29,6 +29,7 @@ __all__ = [
     "NotCompilable",
     "NotLocal",
     "NotPermitted",
+    "NotStaged",
     "RuntimeClosed",
     "SelfCall",
     "StaleReply",
@@ -206,6 +207,12 @@ class NotCompilable(IrisError, ValueError):
     """The source of a function is outside of what offload takes."""
 
     code = "ERR_IRIS_NOT_COMPILABLE"
+
+
+class NotStaged(IrisError, RuntimeError):
+    """An effect of a speculating handler that answers something before the safe point."""
+
+    code = "ERR_IRIS_NOT_STAGED"
 
 
 class Internal(IrisError, RuntimeError):

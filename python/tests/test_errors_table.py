@@ -182,6 +182,11 @@ OTHER_CALLS: dict[str, Callable[[Runtime], Any]] = {
     "on_node_up": lambda rt: rt.on_node_up(None),
     "on_node_down": lambda rt: rt.on_node_down(None),
     "mesh_metrics": lambda rt: rt.mesh_metrics(),
+    "vortex_set_auto_ghost_policy": lambda rt: rt.vortex_set_auto_ghost_policy("PreferPrimary"),
+    "vortex_get_auto_ghost_policy": lambda rt: rt.vortex_get_auto_ghost_policy(),
+    "vortex_get_auto_resolution_counts": lambda rt: rt.vortex_get_auto_resolution_counts(),
+    "vortex_get_auto_replay_count": lambda rt: rt.vortex_get_auto_replay_count(),
+    "vortex_reset_auto_telemetry": lambda rt: rt.vortex_reset_auto_telemetry(),
 }
 # Calls that need a live actor and say so by raising.
 NEEDS_ACTOR = {
@@ -668,6 +673,42 @@ def test_a_routing_that_is_none(rt: Runtime, inbox: Inbox, routing: Any) -> None
     with pytest.raises(errors.InvalidType, match="routing"):
         rt.spawn_child_pool(pid, inbox, 1, routing=1)  # type: ignore[arg-type]
     assert rt.list_actors() == [pid]
+
+
+SPECULATING_SPAWNS: dict[str, Callable[[Runtime, Any], Any]] = {
+    "spawn": lambda rt, v: rt.spawn(print, vortex=v),
+    "bounded": lambda rt, v: rt.spawn_py_handler_bounded(print, 1, 1, vortex=v),
+    "child": lambda rt, v: rt.spawn_child(parent(rt), print, vortex=v),
+    "pool": lambda rt, v: rt.spawn_child_pool(parent(rt), print, 2, vortex=v),
+}
+
+
+@table(SPECULATING_SPAWNS)
+def test_a_speculation_that_is_none(rt: Runtime, call: Any) -> None:
+    names = ("ghost_after_ms", "grace_ms", "max_rate")
+    wrong: list[Any] = [1, "yes", [], b"", *({n: v} for n in names for v in ("1", True, [], b""))]
+    for value in wrong:
+        with pytest.raises(errors.InvalidType):
+            call(rt, value)
+    odd = (-1, math.nan, math.inf, 1e300)
+    for value in (
+        {"ghost_after": 1},
+        {1: 1},
+        {"max_rate": 1.1},
+        *({n: v} for n in names for v in odd),
+    ):
+        with pytest.raises(errors.InvalidArgument):
+            call(rt, value)
+    assert len(rt.list_actors()) <= 1
+
+
+@pytest.mark.parametrize("policy", [None, 1, b"PreferPrimary", True, []], ids=repr)
+def test_a_policy_of_the_wrong_type(rt: Runtime, policy: Any) -> None:
+    with pytest.raises(errors.InvalidType, match="policy"):
+        rt.vortex_set_auto_ghost_policy(policy)
+    for name in ("", "preferprimary", "\udc80"):
+        assert rt.vortex_set_auto_ghost_policy(name) is False
+    assert rt.vortex_get_auto_ghost_policy() == "FirstSafePointWins"
 
 
 @pytest.mark.parametrize("hook", [1, "hook", b"", []], ids=repr)

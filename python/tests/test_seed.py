@@ -63,6 +63,11 @@ get_messages(observer_pid)
 set_overflow_policy(pid, policy, target=None)
 set_release_gil_limits(max_threads: int, pool_size: int)
 set_release_gil_strict(strict: bool)
+vortex_set_auto_ghost_policy(policy: str)
+vortex_get_auto_ghost_policy()
+vortex_get_auto_resolution_counts()
+vortex_get_auto_replay_count()
+vortex_reset_auto_telemetry()
 stop(pid: int)
 join(pid: int)
 is_alive(pid: int)
@@ -171,6 +176,15 @@ EXAMPLES = {
     "the GIL": """
         rt.set_release_gil_limits(8, 16)
         rt.set_release_gil_strict(True)
+        """,
+    "ghosts": """
+        rt = Runtime()
+        rt.vortex_reset_auto_telemetry()
+        rt.vortex_set_auto_ghost_policy("PreferPrimary")
+        primary_wins, ghost_wins = rt.vortex_get_auto_resolution_counts()
+        replayed = rt.vortex_get_auto_replay_count()
+        print(primary_wins, ghost_wins, replayed)
+        assert (primary_wins, ghost_wins, replayed) == (0, 0, 0)
         """,
     "other nodes": """
         other = Runtime()

@@ -110,6 +110,8 @@ pub(super) struct Inner {
     pub(super) events: Option<EventWatch>,
     /// What was said of the last crash that had no stack: in a storm it is the same again and again.
     pub(super) last_crash: Option<Arc<CrashInfo>>,
+    #[cfg(feature = "vortex")]
+    pub(super) races: super::vortex::Races,
     seen_control: u32,
     hold: Hold,
     pub(super) linger: Linger,
@@ -185,6 +187,8 @@ impl Face {
             pressure: None,
             events: None,
             last_crash: None,
+            #[cfg(feature = "vortex")]
+            races: super::vortex::Races::default(),
             seen_control: 0,
             hold: Hold::default(),
             linger: Linger::default(),

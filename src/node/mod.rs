@@ -12,7 +12,7 @@
 //!  system.rs   system messages, paths
 //!  supervise.rs supervisors
 //!  watching.rs monitors, links
-//!  virtuals.rs virtual actors
+//!  virtuals.rs virtual actors; vortex.rs: speculating ones
 //!  buffers.rs  buffers that are sent without a copy; lent.rs: their memory
 //!  jit.rs      offloaded functions; jit_race.rs: which way they run; jit_work.rs: maps and reductions off the loop
 //!  entries.rs  the rest
@@ -43,6 +43,8 @@ mod system;
 mod timers;
 mod tracing;
 mod virtuals;
+#[cfg(feature = "vortex")]
+mod vortex;
 mod watching;
 
 use crate::config::Config;
@@ -176,6 +178,26 @@ const ENTRIES: &[(&CStr, usize, Entry)] = &[
     (c"spawnVirtual", 5, virtuals::spawn_virtual),
     (c"hookDone", 1, virtuals::hook_done),
     (c"hookIsDue", 1, virtuals::hook_is_due),
+    #[cfg(feature = "vortex")]
+    (c"vortexEnter", 4, vortex::enter),
+    #[cfg(feature = "vortex")]
+    (c"vortexForget", 1, vortex::forget),
+    #[cfg(feature = "vortex")]
+    (c"vortexBegin", 1, vortex::begin),
+    #[cfg(feature = "vortex")]
+    (c"vortexGhostAfter", 1, vortex::ghost_after),
+    #[cfg(feature = "vortex")]
+    (c"vortexGrace", 1, vortex::grace),
+    #[cfg(feature = "vortex")]
+    (c"vortexStep", 2, vortex::step),
+    #[cfg(feature = "vortex")]
+    (c"vortexSetPolicy", 1, vortex::set_policy),
+    #[cfg(feature = "vortex")]
+    (c"vortexPolicy", 0, vortex::policy),
+    #[cfg(feature = "vortex")]
+    (c"vortexCounts", 0, vortex::counts),
+    #[cfg(feature = "vortex")]
+    (c"vortexReset", 0, vortex::reset),
     (c"allocateBuffer", 2, buffers::allocate_buffer),
     (c"sendBuffer", 4, buffers::send_buffer),
     (c"freeBuffer", 1, buffers::free_buffer),

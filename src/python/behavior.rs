@@ -35,12 +35,18 @@ pub(super) struct Origin {
     pub(super) hooks: Option<Arc<Hooks>>,
     /// What its messages are encoded with.
     pub(super) codec: MaybeCodec,
+    /// How it speculates: makes its handler of whichever is swapped in.
+    pub(super) vortex: Option<Arc<Py<PyAny>>>,
 }
 
 impl Origin {
     fn is_bare(&self) -> bool {
-        let Self { variables, home, hooks, codec } = self;
-        variables.is_none() && home.is_none() && hooks.is_none() && codec.is_none()
+        let Self { variables, home, hooks, codec, vortex } = self;
+        variables.is_none()
+            && home.is_none()
+            && hooks.is_none()
+            && codec.is_none()
+            && vortex.is_none()
     }
 
     pub(super) fn is_like(&self, other: &Self) -> bool {
@@ -54,6 +60,7 @@ impl Origin {
         same(self.home.as_ref(), other.home.as_ref())
             && same(self.hooks.as_ref(), other.hooks.as_ref())
             && same(self.codec.as_ref(), other.codec.as_ref())
+            && same(self.vortex.as_ref(), other.vortex.as_ref())
     }
 }
 

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// What a handler is given beside the message.
 ///
 /// One per actor where nothing per message is asked of it; each call gets its own.
-#[pyclass(name = "Context", module = "iris", frozen)]
+#[pyclass(name = "Context", module = "iris", frozen, subclass)]
 pub(super) struct Context {
     shared: Arc<Shared>,
     pid: Pid,
@@ -59,6 +59,34 @@ impl Context {
         codec: MaybeCodec,
     ) -> Self {
         Self { main, ..Self::new(shared, pid, call, codec) }
+    }
+
+    /// What the contexts of a message's branches have in common with its own: everything but effects, state and the call.
+    #[cfg(feature = "vortex")]
+    pub(super) fn for_branch(py: Python<'_>, real: &Py<Self>) -> Self {
+        let of = real.get();
+        Self {
+            is_call: of.is_call,
+            sender: AtomicU64::new(of.sender.load(Ordering::Relaxed)),
+            main: Some(of.main.as_ref().unwrap_or(real).clone_ref(py)),
+            ..Self::new(&of.shared, of.pid, None, of.codec.clone())
+        }
+    }
+
+    /// The call, if it is still to be answered.
+    #[cfg(feature = "vortex")]
+    pub(super) fn open_call(&self) -> Option<CallId> {
+        CallId::from_bits(self.call.load(Ordering::Acquire))
+    }
+
+    #[cfg(feature = "vortex")]
+    pub(super) fn owes_reply(&self) -> bool {
+        self.open_call().is_some()
+    }
+
+    #[cfg(feature = "vortex")]
+    pub(super) fn codec(&self) -> Option<&codec::Codec> {
+        self.codec.as_deref()
     }
 
     /// Changes the state of the actor.
@@ -116,7 +144,7 @@ impl Context {
 
     /// A value of the actor's own, the same in all its contexts.
     #[getter]
-    fn state(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+    pub(super) fn state(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         let main = self.main.as_ref().map_or(self, Py::get);
         let state = main.state.lock();
         state.as_ref().map(|s| s.clone_ref(py))
@@ -127,8 +155,19 @@ impl Context {
         self.put_state(value);
     }
 
+    /// Whether this is the context of a branch that has lost, or whose actor has ended.
+    #[getter]
+    fn cancelled(&self) -> bool {
+        false
+    }
+
     /// Sends in this actor's name; False: the mailbox did not take it.
-    fn send(&self, py: Python<'_>, pid: PidArg, data: &Bound<'_, PyAny>) -> PyResult<bool> {
+    pub(super) fn send(
+        &self,
+        py: Python<'_>,
+        pid: PidArg,
+        data: &Bound<'_, PyAny>,
+    ) -> PyResult<bool> {
         self.shared.check(py)?;
         let (data, _) = self.shared.encode(pid.0, data)?;
         self.shared.send(py, pid, data, Some(self.pid))
@@ -136,7 +175,7 @@ impl Context {
 
     /// Asks in this actor's name, on an event loop; the answer is awaitable.
     #[pyo3(signature = (pid, data, timeout=None))]
-    fn call<'py>(
+    pub(super) fn call<'py>(
         &self,
         py: Python<'py>,
         pid: PidArg,
@@ -148,7 +187,7 @@ impl Context {
     }
 
     /// Answers the call; if the caller has given up, the reply is dropped and counted.
-    fn reply(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
+    pub(super) fn reply(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
         self.shared.check(py)?;
         let data = codec::encode(self.codec.as_deref(), data)?;
         if let Some(call) = self.take_call() {
@@ -166,7 +205,7 @@ impl Context {
     }
 
     /// Stops this actor when the handler returns; answers whether it was alive.
-    fn stop(&self, py: Python<'_>) -> PyResult<bool> {
+    pub(super) fn stop(&self, py: Python<'_>) -> PyResult<bool> {
         self.shared.check(py)?;
         Ok(attached(py, &self.shared, || self.shared.rt.stop(self.pid)))
     }

@@ -69,6 +69,8 @@ mod telemetry;
 mod timers;
 mod tracing;
 mod virtuals;
+#[cfg(feature = "vortex")]
+mod vortex;
 mod waits;
 mod watching;
 
@@ -100,5 +102,11 @@ fn iris_module(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(process::after_fork_in_child, m)?)?;
     #[cfg(feature = "jit")]
     jit::register(m)?;
+    #[cfg(feature = "vortex")]
+    {
+        m.add_class::<vortex::Hedge>()?;
+        m.add_class::<vortex::Race>()?;
+        m.add_class::<vortex::BranchContext>()?;
+    }
     Ok(())
 }

@@ -75,22 +75,32 @@ pub(super) fn reply(
     value: &Bound<'_, PyAny>,
     codec: Option<&Codec>,
 ) -> PyResult<()> {
-    let payload = if codec.is_some() {
-        codec::encode(codec, value)?
+    let payload = payload(py, value, codec)?;
+    attached(py, shared, || shared.rt.reply(call, payload));
+    Ok(())
+}
+
+/// What a handler returned, as a reply.
+#[inline]
+pub(super) fn payload(
+    py: Python<'_>,
+    value: &Bound<'_, PyAny>,
+    codec: Option<&Codec>,
+) -> PyResult<Payload> {
+    if codec.is_some() {
+        codec::encode(codec, value)
     } else if value.is_none() {
-        Payload::empty()
+        Ok(Payload::empty())
     } else if let Ok(text) = value.extract::<Cow<'_, str>>() {
-        text.as_bytes().into()
+        Ok(text.as_bytes().into())
     } else {
         buffer::payload(value).map_err(|e| {
             if !e.is_instance_of::<PyTypeError>(py) {
                 return e;
             }
             errors::wrong_type(value, "a handler must answer a call with bytes-like, str or None")
-        })?
-    };
-    attached(py, shared, || shared.rt.reply(call, payload));
-    Ok(())
+        })
+    }
 }
 
 /// Ends a call with what its handler threw; the caller finds the exception itself as the cause.

@@ -181,8 +181,8 @@ impl PoolCore {
 #[pymethods]
 impl PyRuntime {
     /// Spawns children that share the work; answers the list of their pids, which can send.
-    #[pyo3(signature = (parent, handler, workers, budget=Count(100), release_gil=Flag(false), *, routing=None, codec=None), text_signature = "($self, parent, handler, workers, budget=100, release_gil=False, *, routing='roundrobin', codec=None)")]
-    #[allow(clippy::too_many_arguments, reason = "the seed's signature, and two options")]
+    #[pyo3(signature = (parent, handler, workers, budget=Count(100), release_gil=Flag(false), *, routing=None, codec=None, vortex=None), text_signature = "($self, parent, handler, workers, budget=100, release_gil=False, *, routing='roundrobin', codec=None, vortex=False)")]
+    #[allow(clippy::too_many_arguments, reason = "the seed's signature, and three options")]
     fn spawn_child_pool<'py>(
         slf: &Bound<'py, Self>,
         parent: PidArg,
@@ -192,6 +192,7 @@ impl PyRuntime {
         release_gil: Flag,
         routing: Option<&Bound<'py, PyAny>>,
         codec: Option<&Bound<'py, PyAny>>,
+        vortex: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let shared = slf.get().open(py)?;
@@ -205,7 +206,7 @@ impl PyRuntime {
         let shortest = is_shortest(routing)?;
         let parent = Some(parent.known(py)?);
         let options = SpawnOptions { budget: budget.0, parent, ..SpawnOptions::default() };
-        let plan = Plan::new(slf, handler, options, release_gil.0, codec)?;
+        let plan = Plan::new(slf, handler, options, release_gil.0, codec, vortex)?;
         let inner = Arc::new(Inner {
             plan,
             members: Mutex::default(),

@@ -92,8 +92,9 @@ impl PyRuntime {
         options: SpawnOptions,
         release_gil: Flag,
         codec: Option<&Bound<'_, PyAny>>,
+        vortex: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<u64> {
-        let plan = Plan::new(slf, handler, options, release_gil.0, codec)?;
+        let plan = Plan::new(slf, handler, options, release_gil.0, codec, vortex)?;
         plan.spawn(slf.py(), slf.get().open(slf.py())?).map(Pid::to_bits)
     }
 }
@@ -131,7 +132,7 @@ impl PyRuntime {
     // --- spawning ----------------------------------------------------------------------------------------------------
 
     /// Spawns an actor and answers its pid.
-    #[pyo3(signature = (handler, budget=Count(100), release_gil=Flag(false), *, system=Flag(false), codec=None), text_signature = "($self, handler, budget=100, release_gil=False, *, system=False, codec=None)")]
+    #[pyo3(signature = (handler, budget=Count(100), release_gil=Flag(false), *, system=Flag(false), codec=None, vortex=None), text_signature = "($self, handler, budget=100, release_gil=False, *, system=False, codec=None, vortex=False)")]
     fn spawn(
         slf: &Bound<'_, Self>,
         handler: &Bound<'_, PyAny>,
@@ -139,14 +140,16 @@ impl PyRuntime {
         release_gil: Flag,
         system: Flag,
         codec: Option<&Bound<'_, PyAny>>,
+        vortex: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<u64> {
         let options =
             SpawnOptions { budget: budget.0, system: system.0, ..SpawnOptions::default() };
-        Self::spawn_with(slf, handler, options, release_gil, codec)
+        Self::spawn_with(slf, handler, options, release_gil, codec, vortex)
     }
 
     /// Spawns an actor whose mailbox holds at most `capacity` messages.
-    #[pyo3(signature = (handler, budget, capacity, release_gil=Flag(false), *, system=Flag(false), codec=None), text_signature = "($self, handler, budget, capacity, release_gil=False, *, system=False, codec=None)")]
+    #[pyo3(signature = (handler, budget, capacity, release_gil=Flag(false), *, system=Flag(false), codec=None, vortex=None), text_signature = "($self, handler, budget, capacity, release_gil=False, *, system=False, codec=None, vortex=False)")]
+    #[allow(clippy::too_many_arguments, reason = "the seed's signature, and three options")]
     fn spawn_py_handler_bounded(
         slf: &Bound<'_, Self>,
         handler: &Bound<'_, PyAny>,
@@ -155,6 +158,7 @@ impl PyRuntime {
         release_gil: Flag,
         system: Flag,
         codec: Option<&Bound<'_, PyAny>>,
+        vortex: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<u64> {
         let options = SpawnOptions {
             budget: budget.0,
@@ -162,7 +166,7 @@ impl PyRuntime {
             system: system.0,
             ..SpawnOptions::default()
         };
-        Self::spawn_with(slf, handler, options, release_gil, codec)
+        Self::spawn_with(slf, handler, options, release_gil, codec, vortex)
     }
 
     // --- messages ----------------------------------------------------------------------------------------------------

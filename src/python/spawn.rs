@@ -43,6 +43,29 @@ pub(super) struct Plan {
     options: SpawnOptions,
     release_gil: bool,
     codec: MaybeCodec,
+    vortex: Option<Arc<Py<PyAny>>>,
+}
+
+/// What the option `vortex` of a spawn means.
+///
+/// # Errors
+/// `InvalidType`, `InvalidArgument`.
+fn speculation<'py>(option: Option<&Bound<'py, PyAny>>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let Some(option) = option else { return Ok(None) };
+    #[cfg(feature = "vortex")]
+    let made = option.py().import("iris._vortex")?.call_method1("option", (option,))?;
+    #[cfg(not(feature = "vortex"))]
+    let made = match option.is_truthy()? {
+        true => {
+            return Err(super::errors::fail(
+                option.py(),
+                crate::error::ErrorKind::InvalidArgument,
+                "vortex must be left out: this build of iris has no speculation",
+            ));
+        }
+        false => option.py().None().into_bound(option.py()),
+    };
+    Ok((!made.is_none()).then_some(made))
 }
 
 impl Plan {
@@ -56,17 +79,22 @@ impl Plan {
         options: SpawnOptions,
         release_gil: bool,
         codec: Option<&Bound<'_, PyAny>>,
+        vortex: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let py = runtime.py();
         let shared = runtime.get().open(py)?;
         options.validate().or_raise(py)?;
+        let vortex = speculation(vortex)?;
+        let raced = vortex.as_ref().map(|v| v.call_method1("wrap", (handler,))).transpose()?;
+        let handler = raced.as_ref().unwrap_or(handler);
         let traced = shared.tracing.then(|| telemetry::traced(handler, codec)).transpose()?;
         let (handler, codec) = traced.as_ref().map_or((handler, codec), |(h, c)| (h, Some(c)));
         let shape = PyRuntime::shape_of(runtime, handler)?;
         let codec = shared.codec(codec)?;
         let (variables, home) = surroundings(runtime, shape)?;
         let handler = handler.clone().unbind();
-        Ok(Self { handler, shape, variables, home, options, release_gil, codec })
+        let vortex = vortex.map(|v| Arc::new(v.unbind()));
+        Ok(Self { handler, shape, variables, home, options, release_gil, codec, vortex })
     }
 
     /// Another actor of the same kind: no two may be in one context at a time.
@@ -80,6 +108,7 @@ impl Plan {
             options: self.options,
             release_gil: self.release_gil,
             codec: self.codec.clone(),
+            vortex: self.vortex.clone(),
         })
     }
 
@@ -118,7 +147,13 @@ impl Plan {
         let noted = codec::noted(&self.codec);
         let slot = Slot::new(
             now,
-            Origin { variables: self.variables, home: self.home, hooks: None, codec: self.codec },
+            Origin {
+                variables: self.variables,
+                home: self.home,
+                hooks: None,
+                codec: self.codec,
+                vortex: self.vortex,
+            },
         );
         let pid = attached(py, shared, || engine.spawn(slot, self.options)).or_raise(py)?;
         shared.note_codec(pid, noted);

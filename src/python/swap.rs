@@ -105,6 +105,9 @@ impl PyRuntime {
         let py = slf.py();
         let shared = slf.get().open(py)?;
         let codec = shared.codec_of(py, pid.0)?;
+        let vortex = shared.change(py, pid, |slot, _| slot.origin.as_ref()?.vortex.clone())?;
+        let raced = vortex.map(|v| v.call_method1(py, "wrap", (new_handler,))).transpose()?;
+        let new_handler = raced.as_ref().map_or(new_handler, |raced| raced.bind(py));
         let handler = telemetry::swapped(new_handler, codec.as_deref())?;
         let shape = Self::shape_of(slf, &handler)?;
         let new = Behavior { handler: handler.unbind(), wants_ctx: shape.wants_ctx, version: 0 };

@@ -240,7 +240,7 @@ impl PyRuntime {
         let now =
             Behavior { handler: handler.clone().unbind(), wants_ctx: shape.wants_ctx, version: 1 };
         let noted = codec::noted(&codec);
-        let slot = Slot::new(now, Origin { variables, home, hooks, codec });
+        let slot = Slot::new(now, Origin { variables, home, hooks, codec, vortex: None });
         let spawn = |lane: &HostLane, key| lane.spawn_virtual(key, options, v);
         let pid = engine.enter(slot, false, spawn).or_raise(py)?;
         shared.note_codec(pid, noted);

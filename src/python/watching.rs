@@ -124,12 +124,12 @@ impl<'py> FromPyObject<'_, 'py> for Reference {
 #[pymethods]
 impl Context {
     /// Has this actor told when another ends.
-    fn monitor(&self, py: Python<'_>, target: PidArg) -> PyResult<u64> {
+    pub(super) fn monitor(&self, py: Python<'_>, target: PidArg) -> PyResult<u64> {
         monitor_for(py, self.shared(), self.actor(), target)
     }
 
     /// Links this actor with another.
-    fn link(&self, py: Python<'_>, other: PidArg) -> PyResult<()> {
+    pub(super) fn link(&self, py: Python<'_>, other: PidArg) -> PyResult<()> {
         link_with(py, self.shared(), self.actor(), other)
     }
 }

@@ -124,6 +124,8 @@ pub(crate) struct Core {
     /// Lanes that are told of the runtime itself.
     pub(super) listeners: Mutex<Vec<Arc<Lane>>>,
     pub(super) mesh: super::mesh::Slot,
+    #[cfg(feature = "vortex")]
+    pub(super) vortex: Arc<crate::vortex::Vortex>,
     pub(super) me: Weak<Core>,
 }
 
@@ -203,6 +205,8 @@ impl Core {
                 failure_hook: Mutex::new(None),
                 listeners: Mutex::new(Vec::new()),
                 mesh: super::mesh::Slot::default(),
+                #[cfg(feature = "vortex")]
+                vortex: Arc::default(),
                 me: me.clone(),
             }
         }))

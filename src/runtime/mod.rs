@@ -35,6 +35,8 @@ mod supervised;
 mod supervisors;
 mod system;
 mod turns;
+#[cfg(feature = "vortex")]
+pub mod vortex;
 mod watching;
 
 pub use self::core::Sent;
