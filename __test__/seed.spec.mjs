@@ -213,6 +213,14 @@ const examples = {
     `,
     ['hello world'],
   ],
+  ghosts: [
+    `rt.vortexResetAutoTelemetry()
+    rt.vortexSetAutoGhostPolicy('PreferPrimary')
+    const [primaryWins, ghostWins] = rt.vortexGetAutoResolutionCounts()
+    const replayed = rt.vortexGetAutoReplayCount()
+    console.log(primaryWins, ghostWins, replayed)`,
+    ['0 0 0'],
+  ],
 }
 
 describe('the twin of an example runs, prints what it should and ends by itself:', () => {

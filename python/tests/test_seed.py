@@ -114,8 +114,7 @@ def test_no_call_of_the_reference_is_forgotten() -> None:
     assert len(calls) >= 45
     assert calls <= listed, calls - listed
     defined = set(re.findall(r"def (\w+)", REFERENCE))
-    missing = {n for n in names - calls - defined if not n.startswith("vortex_")}
-    assert {n for n in missing if not hasattr(iris, n)} == set()
+    assert {n for n in names - calls - defined if not hasattr(iris, n)} == set()
 
 
 # Examples of the usage reference, one program each; what they take for granted stands before.
@@ -286,9 +285,6 @@ def test_the_examples_are_those_of_the_reference_line_by_line() -> None:
     assert len(blocks) == 12
     examples = [lines_of(code.replace("(addr,", "('ADDR',")) for code in EXAMPLES.values()]
     for at in [*blocks, text.index("def handler(msg):")]:
-        if "vortex" in text[at + 1]:
-            # That is said to be there only if iris is built with it.
-            continue
         assert any(_follows(text[at:], code) for code in [lines_of(HEAD), *examples]), text[at]
     [last] = [i for i, line in enumerate(text) if line.endswith("spawn, register, send, timers:")]
     assert _follows(text[last + 1 :], lines_of(EXAMPLES["together"]))

@@ -316,8 +316,12 @@ struct Job<'a> {
 
 impl Job<'_> {
     fn run_all(&self, py: Python<'_>, count: usize) -> Vec<Chunk> {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = if self.threads { (count / PER_THREAD).clamp(1, cores) } else { 1 };
+        // It reads files: not for a few elements, and not for each call.
+        static CORES: OnceLock<usize> = OnceLock::new();
+        let cores =
+            || *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from));
+        let split = self.threads && count >= 2 * PER_THREAD;
+        let threads = if split { (count / PER_THREAD).min(cores()) } else { 1 };
         let size = count.div_ceil(threads).max(1);
         let mut chunks: Vec<Chunk> = (0..threads)
             .map(|i| Chunk { end: ((i + 1) * size).min(count), ended: Ended::Done })
