@@ -1546,21 +1546,27 @@ export class NodeRuntime {
    * Asks the node at an address who has a name there; connects if need be.
    *
    * @param options or the timeout in seconds. Default 5 s.
-   * @returns a proxy: a pid that works in every call; `null`: nobody has the name. It rejects with
+   * @returns a proxy: a pid that works in every call, and takes what the actor's codec encodes; `null`: nobody has the name.
+   *   A codec of that name must be known on this thread ({@link registerCodec}). It rejects with
    *   `ERR_IRIS_UNREACHABLE`, `ERR_IRIS_AUTH_FAILED`, `ERR_IRIS_NOT_PERMITTED`, `ERR_IRIS_TIMEOUT`, `ERR_IRIS_ABORTED`.
    */
-  resolveRemote(address: string, name: string, options?: number | WaitOptions): Promise<Pid | null>
-  /** {@link resolveRemote}, under the name that goes with Python's. */
-  resolveRemotePy(
+  resolveRemote<T = Message, R = unknown>(
     address: string,
     name: string,
     options?: number | WaitOptions,
-  ): Promise<Pid | null>
+  ): Promise<Pid<T, R> | null>
+  /** {@link resolveRemote}, under the name that goes with Python's. */
+  resolveRemotePy<T = Message, R = unknown>(
+    address: string,
+    name: string,
+    options?: number | WaitOptions,
+  ): Promise<Pid<T, R> | null>
   /** Whether a node answers at an address. Default timeout 2 s. */
   isNodeUp(address: string, options?: number | WaitOptions): Promise<boolean>
   /**
    * The proxy of the actor that has this pid on the node at an address. It takes messages at once; if the node cannot be
-   * reached it ends with `node_down`, and if there is no such actor with `noproc`.
+   * reached it ends with `node_down`, and if there is no such actor with `noproc`. What the actor speaks is not known here:
+   * messages for it are bytes, encoded already.
    */
   remotePid(address: string, pid: Pid): Pid
   /** {@link send} to {@link remotePid}. */
@@ -1579,12 +1585,13 @@ export class NodeRuntime {
   /** A pid as bytes, for messages: any node of the mesh can {@link importPid | turn them back}. */
   exportPid(pid: Pid): Buffer
   /**
-   * The pid that such bytes mean here: the actor itself where it lives, a proxy elsewhere.
+   * The pid that such bytes mean here: the actor itself where it lives, elsewhere a proxy, which takes what the actor's codec
+   * encodes.
    *
    * @throws `ERR_IRIS_INVALID_ARGUMENT` for other bytes; `ERR_IRIS_NO_SUCH_ACTOR` if its node was declared down since;
    *   `ERR_IRIS_UNREACHABLE` if its node is not connected and does not listen.
    */
-  importPid(bytes: Uint8Array): Pid
+  importPid<T = Message, R = unknown>(bytes: Uint8Array): Pid<T, R>
   /** Whether an actor lives on another node. */
   isRemote(pid: Pid): boolean
   /** Asks the node of a remote actor about it; `null`: it has ended, or is no remote actor. */

@@ -389,6 +389,7 @@ const layouts = {
   down: 'length op:1 to reference reason:1 about:l message:t stack:t',
   trap: 'length op:1 pid on:b',
   link_far: 'length op:1 to on:b other:l',
+  codec: 'length op:1 pid name:t',
 }
 
 /** The wire in JavaScript, as far as the vectors go. */
@@ -425,7 +426,7 @@ function read(bytes, layout) {
 
 test('the wire means in JavaScript what the vectors say', () => {
   const vectors = JSON.parse(readFileSync(join(root, 'tests/vectors/wire.json'), 'utf8'))
-  assert.ok(vectors.length >= 29)
+  assert.ok(vectors.length >= 30)
   for (const { kind, hex, fields } of vectors) {
     const found = read(Buffer.from(hex, 'hex'), layouts[kind])
     for (const [name, value] of Object.entries(fields)) assert.equal(found[name], value, kind)

@@ -1799,7 +1799,8 @@ class Runtime:
             timeout: Seconds. Default 5.
 
         Returns:
-            A proxy: a pid that works in every call. None: nobody has the name.
+            A proxy: a pid that works in every call, and takes what the actor's codec encodes. None:
+            nobody has the name.
 
         Raises:
             Unreachable: No node answers there.
@@ -1854,7 +1855,8 @@ class Runtime:
         """Makes the proxy of an actor from its node's address and its pid there.
 
         It takes messages at once; if the node cannot be reached it ends with ``node_down``, and if
-        there is no such actor with ``noproc``.
+        there is no such actor with ``noproc``. What the actor speaks is not known here: messages
+        for it are bytes, encoded already.
 
         Args:
             addr: Where.

@@ -34,13 +34,14 @@ pub struct Seen {
 
 /// The runtime, as the mesh sees it. No method blocks; sinks are called from any thread with no lock held.
 pub trait Host: Send + Sync + 'static {
-    /// Makes the local end of a remote actor.
+    /// Makes the local end of a remote actor, whose messages are encoded with that codec; `None`: they are bytes.
     ///
     /// # Errors
     /// As a spawn.
     fn open_proxy(
         &self,
         capacity: Option<u32>,
+        codec: Option<Arc<str>>,
         signal: Arc<dyn Fn(PullSignal) + Send + Sync>,
     ) -> Result<Pid>;
     /// Ends it.
@@ -74,6 +75,8 @@ pub trait Host: Send + Sync + 'static {
     fn time_left(&self, call: CallId) -> Option<Duration>;
     /// Who has a name.
     fn whereis(&self, name: &str) -> Option<Pid>;
+    /// What other nodes are told that an actor's messages are encoded with; `None`: bytes.
+    fn codec_of(&self, pid: Pid) -> Option<Arc<str>>;
     /// What can be seen of a live actor.
     fn look(&self, pid: Pid) -> Option<Seen>;
     /// Calls `sink` once the actor's mailbox holds no more than `most` messages; `false`, and no call, if that is so now or the

@@ -122,7 +122,11 @@ impl Stub {
 }
 
 impl Host for Stub {
-    fn open_proxy(&self, _: Option<u32>, signal: Signal) -> Result<Pid> {
+    fn codec_of(&self, _: Pid) -> Option<Arc<str>> {
+        None
+    }
+
+    fn open_proxy(&self, _: Option<u32>, _: Option<Arc<str>>, signal: Signal) -> Result<Pid> {
         let mut w = self.0.lock();
         w.made += 1;
         let pid = Pid::from_bits((1 << 44) | (w.made << 23) | 5).expect("a pid");

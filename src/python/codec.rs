@@ -10,10 +10,10 @@ use crate::id::Pid;
 use crate::message::Payload;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 /// A codec with its two functions at hand.
 pub(super) struct Codec {
@@ -113,19 +113,27 @@ impl Shared {
         {
             return Ok(Some(codec));
         }
+        self.resolve_codec(arg)
+    }
+
+    fn codec_named(&self, py: Python<'_>, name: &str) -> PyResult<MaybeCodec> {
+        self.resolve_codec(&PyString::new(py, name).into_any())
+    }
+
+    fn resolve_codec(&self, arg: &Bound<'_, PyAny>) -> PyResult<MaybeCodec> {
         let found = arg.py().import("iris.codecs")?.call_method1("resolve", (arg,))?;
         if found.is_none() {
             return Ok(None);
         }
         let (name, local_only, encode, decode): (String, bool, Py<PyAny>, Py<PyAny>) =
             found.extract()?;
-        if let Some(codec) = known(&name) {
-            return Ok(Some(codec));
+        let known = self.codecs.lock().get(name.as_str()).map(Arc::clone);
+        if known.is_some() {
+            return Ok(known);
         }
         let codec = Arc::new(Codec { name: name.into(), local_only, encode, decode });
         let old = self.codecs.lock().insert(Arc::clone(&codec.name), Arc::clone(&codec));
         drop(old);
-        self.has_codecs.store(true, Ordering::Release);
         Ok(Some(codec))
     }
 
@@ -144,19 +152,25 @@ impl Shared {
     /// `NoSuchCodec` if its name is not known here.
     #[inline]
     pub(super) fn codec_of(&self, py: Python<'_>, pid: Option<Pid>) -> PyResult<MaybeCodec> {
-        if !self.has_codecs.load(Ordering::Relaxed) {
+        if !self.rt.has_codecs() {
             return Ok(None);
         }
-        let Some(name) = pid.and_then(|pid| self.rt.codec_of(pid)) else { return Ok(None) };
+        let spoken = pid.and_then(|pid| Some((pid, self.rt.codec_of(pid)?)));
+        let Some((pid, name)) = spoken else { return Ok(None) };
         let found = self.codecs.lock().get(&name).map(Arc::clone);
-        let Some(codec) = found else {
-            return Err(fail(
-                py,
-                ErrorKind::NoSuchCodec,
-                format!("codec {name:?} is not known here; register it: iris.codecs.register"),
-            ));
+        let found = match found {
+            Some(codec) => Some(codec),
+            // That of an actor of another node, which none here was spawned with yet.
+            None => self.codec_named(py, &name).map_err(|e| {
+                fail(
+                    py,
+                    ErrorKind::NoSuchCodec,
+                    format!("pid {} speaks {name:?}, but {}", pid, e.value(py)),
+                )
+            })?,
         };
-        if codec.local_only && pid.is_some_and(|pid| self.is_remote(pid)) {
+        let Some(codec) = found else { return Ok(None) };
+        if codec.local_only && self.is_remote(pid) {
             return Err(fail(
                 py,
                 ErrorKind::NotLocal,
@@ -197,7 +211,7 @@ impl Shared {
     ) -> PyResult<Payload> {
         encode(codec, data).or_else(|e| {
             // The codec of an actor ended with it: a message that it would have encoded is refused like any other.
-            let had_one = codec.is_none() && self.has_codecs.load(Ordering::Relaxed);
+            let had_one = codec.is_none() && self.rt.has_codecs();
             if had_one
                 && e.is_instance_of::<PyTypeError>(data.py())
                 && pid.is_some_and(|pid| self.rt.is_gone(pid))

@@ -50,7 +50,6 @@ pub(super) struct Shared {
     pub(super) observed: Mutex<HashMap<Pid, Arc<Observed>>>,
     /// The hooks of the last virtual actor that was spawned.
     pub(super) last_hooks: Mutex<Option<Arc<Hooks>>>,
-    pub(super) has_codecs: AtomicBool,
     /// Handlers run in the trace context of who sends.
     pub(super) tracing: bool,
     pub(super) codecs: Mutex<Codecs>,
@@ -99,7 +98,6 @@ impl Shared {
             causes: Mutex::default(),
             observed: Mutex::default(),
             last_hooks: Mutex::default(),
-            has_codecs: AtomicBool::new(false),
             tracing,
             codecs: Mutex::default(),
             released: Released::default(),

@@ -123,6 +123,8 @@ pub(crate) struct Core {
     pub(super) failure_hook: Mutex<Option<FailureHook>>,
     /// Lanes that are told of the runtime itself.
     pub(super) listeners: Mutex<Vec<Arc<Lane>>>,
+    /// An actor speaks a codec, or one did.
+    pub(super) codecs: AtomicBool,
     pub(super) mesh: super::mesh::Slot,
     #[cfg(feature = "vortex")]
     pub(super) vortex: Arc<crate::vortex::Vortex>,
@@ -204,6 +206,7 @@ impl Core {
                 exits: Mutex::new(vec![None; REMEMBERED]),
                 failure_hook: Mutex::new(None),
                 listeners: Mutex::new(Vec::new()),
+                codecs: AtomicBool::new(false),
                 mesh: super::mesh::Slot::default(),
                 #[cfg(feature = "vortex")]
                 vortex: Arc::default(),

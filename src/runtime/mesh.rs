@@ -191,13 +191,19 @@ impl Host for MeshHost {
     fn open_proxy(
         &self,
         capacity: Option<u32>,
+        codec: Option<Arc<str>>,
         signal: Arc<dyn Fn(PullSignal) + Send + Sync>,
     ) -> Result<Pid> {
         let core = self.core().ok_or_else(|| {
             Error::new(ErrorKind::RuntimeClosed, "this runtime is closed; make a new one")
         })?;
         let pid = core.spawn_pull(None, SpawnOptions { capacity, ..Default::default() }, signal)?;
-        core.change(pid, |c| c.remote = true);
+        core.change(pid, |c| {
+            c.remote = true;
+            if codec.is_some() {
+                core.note_codec(c, codec);
+            }
+        });
         Ok(pid)
     }
 
@@ -293,6 +299,10 @@ impl Host for MeshHost {
 
     fn whereis(&self, name: &str) -> Option<Pid> {
         self.core()?.labelled(Label::Name(name))
+    }
+
+    fn codec_of(&self, pid: Pid) -> Option<Arc<str>> {
+        self.core()?.codec_abroad(pid)
     }
 
     fn look(&self, pid: Pid) -> Option<Seen> {

@@ -7,6 +7,7 @@ mod support;
 
 mod basics;
 mod cluster;
+mod codecs;
 mod cuts;
 mod ends;
 mod hostile;

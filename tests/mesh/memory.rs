@@ -174,7 +174,7 @@ impl Memory {
             }
         };
         let capacity = self.state.lock().unwrap().options.proxy_capacity;
-        let proxy = self.host.open_proxy(capacity, Arc::new(signal))?;
+        let proxy = self.host.open_proxy(capacity, None, Arc::new(signal))?;
         *made.lock().unwrap() = Some(proxy);
         {
             let mut state = self.state.lock().unwrap();

@@ -10,6 +10,7 @@ use crate::mesh::options::ClusterOptions;
 use crate::mesh::session::Event;
 use crate::mesh::transport::gossip::{self, LEAVING, Sessions, address_of, node_of};
 use crate::mesh::transport::{Address, driver};
+use crate::mesh::wire::op::MAX_CODEC;
 use crate::sync::atomic::Ordering;
 use chitchat::{Chitchat, ChitchatConfig, ChitchatHandle, ChitchatId, FailureDetectorConfig};
 use std::collections::{HashMap, HashSet};
@@ -208,7 +209,12 @@ async fn run(node: &Arc<Node>, chitchat: &ChitchatHandle, seeds: &[String], o: &
             for (name, claim) in changed {
                 let key = format!("{NAME}{name}");
                 match claim {
-                    Some(claim) => chitchat.self_node_state().set(key, claim.text()),
+                    Some(claim) => {
+                        let pid = Pid::from_bits(claim.bits);
+                        let codec = pid.and_then(|pid| node.host.codec_of(pid));
+                        let value = claim.text(codec.as_deref());
+                        chitchat.self_node_state().set(key, value);
+                    }
                     None => chitchat.self_node_state().delete(&key),
                 }
                 news = true;
@@ -294,16 +300,19 @@ fn learn(node: &Node, chitchat: &Chitchat) {
         }
         member.version = version;
         member.address = state.get(ADDRESS).unwrap_or_default().to_owned();
-        let names: HashMap<Box<str>, Claim> = state
-            .iter_prefix(NAME)
-            .filter(|(_, value)| !value.is_deleted())
-            .take(options.max_refs)
-            .filter_map(|(key, value)| {
-                let claim = Claim::parse(other, &value.value)?;
-                Some((key.strip_prefix(NAME)?.into(), claim))
-            })
-            .collect();
-        cluster.registry.lock().learn(other, names);
+        let (mut names, mut speak) = (HashMap::new(), HashMap::new());
+        let mut codecs: HashMap<&str, Arc<str>> = HashMap::new();
+        let all = state.iter_prefix(NAME).filter(|(_, value)| !value.is_deleted());
+        for (key, value) in all.take(options.max_refs) {
+            let Some((claim, codec)) = Claim::parse(other, &value.value) else { continue };
+            let Some(name) = key.strip_prefix(NAME) else { continue };
+            names.insert(name.into(), claim);
+            if let Some(codec) = codec.filter(|c| c.len() <= MAX_CODEC) {
+                let codec = codecs.entry(codec).or_insert_with(|| codec.into());
+                speak.insert(claim.bits, Arc::clone(codec));
+            }
+        }
+        cluster.registry.lock().learn(other, names, speak);
     }
     for gone in members.keep(&known) {
         cluster.registry.lock().forget(&gone);

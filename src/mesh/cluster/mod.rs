@@ -129,12 +129,16 @@ impl Node {
 
     /// Who has a name in the cluster: a local actor, or the proxy of one whose node is connected.
     pub(crate) fn whereis(self: &Arc<Self>, name: &str) -> Option<Pid> {
-        let owner = self.cluster.registry.lock().owner(name)?;
+        let (owner, codec) = {
+            let registry = self.cluster.registry.lock();
+            let owner = registry.owner(name)?;
+            (owner, registry.codec(owner))
+        };
         if owner.node == self.cluster.me {
             return self.host.whereis(name);
         }
         let s = self.session_with(&owner.node)?;
-        self.proxy_in(&s, owner.bits).ok()
+        self.proxy_in(&s, owner.bits, codec).ok()
     }
 
     /// A peer has said something of the membership protocol. On the I/O thread, under the session's lock.

@@ -5,6 +5,7 @@
 //! of through others.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 /// A node, without its incarnation: a name stays with its actor when the link between two nodes is made anew.
 pub(crate) type NodeId = [u8; 16];
@@ -21,16 +22,21 @@ pub(crate) struct Claim {
 }
 
 impl Claim {
-    /// As a value for others.
-    pub(crate) fn text(self) -> String {
-        format!("{:x}.{:x}", self.stamp, self.bits)
+    /// As a value for others, with the codec that the actor speaks.
+    pub(crate) fn text(self, codec: Option<&str>) -> String {
+        let (dot, codec) = codec.map_or(("", ""), |name| (".", name));
+        format!("{:x}.{:x}{dot}{codec}", self.stamp, self.bits)
     }
 
-    /// From what a node said; `None`: it makes no sense.
-    pub(crate) fn parse(node: NodeId, text: &str) -> Option<Self> {
-        let (stamp, bits) = text.split_once('.')?;
+    /// From what a node said, and what the actor speaks; `None`: it makes no sense.
+    pub(crate) fn parse(node: NodeId, text: &str) -> Option<(Self, Option<&str>)> {
+        let (stamp, rest) = text.split_once('.')?;
+        let (bits, codec) = rest.split_once('.').map_or((rest, None), |(b, c)| (b, Some(c)));
         let number = |s: &str| u64::from_str_radix(s, 16).ok();
-        Some(Self { stamp: number(stamp)?, node, bits: number(bits)? })
+        if codec == Some("") {
+            return None;
+        }
+        Some((Self { stamp: number(stamp)?, node, bits: number(bits)? }, codec))
     }
 }
 
@@ -39,6 +45,8 @@ pub(crate) struct Registry {
     me: NodeId,
     own: HashMap<Box<str>, Claim>,
     theirs: HashMap<NodeId, HashMap<Box<str>, Claim>>,
+    /// What those of their actors that have a name speak, by node and pid; bytes are not noted.
+    speak: HashMap<NodeId, HashMap<u64, Arc<str>>>,
     counted: HashSet<NodeId>,
     /// Own names whose claim was made, changed or taken back since the last [`changed`](Self::changed).
     changed: BTreeSet<Box<str>>,
@@ -50,6 +58,7 @@ impl Registry {
             me,
             own: HashMap::new(),
             theirs: HashMap::new(),
+            speak: HashMap::new(),
             counted: HashSet::new(),
             changed: BTreeSet::new(),
         }
@@ -111,14 +120,26 @@ impl Registry {
         self.changed.extend(self.own.keys().cloned());
     }
 
-    /// A node says that these, and no others, are its names.
-    pub(crate) fn learn(&mut self, node: NodeId, names: HashMap<Box<str>, Claim>) {
+    /// A node says that these, and no others, are its names, and what their actors speak.
+    pub(crate) fn learn(
+        &mut self,
+        node: NodeId,
+        names: HashMap<Box<str>, Claim>,
+        speak: HashMap<u64, Arc<str>>,
+    ) {
         self.theirs.insert(node, names);
+        self.speak.insert(node, speak);
+    }
+
+    /// What an actor of another node speaks; `None`: bytes.
+    pub(crate) fn codec(&self, owner: Claim) -> Option<Arc<str>> {
+        self.speak.get(&owner.node)?.get(&owner.bits).cloned()
     }
 
     /// Nothing is known of the node any more.
     pub(crate) fn forget(&mut self, node: &NodeId) {
         self.theirs.remove(node);
+        self.speak.remove(node);
         self.counted.remove(node);
     }
 
@@ -164,7 +185,7 @@ mod tests {
     const C: NodeId = [3; 16];
 
     fn said(r: &mut Registry, node: NodeId, name: &str, bits: u64, stamp: u64) {
-        r.learn(node, [(name.into(), Claim { stamp, node, bits })].into());
+        r.learn(node, [(name.into(), Claim { stamp, node, bits })].into(), [].into());
     }
 
     #[test]
@@ -217,8 +238,10 @@ mod tests {
     #[test]
     fn claims_survive_their_text() {
         let claim = Claim { stamp: 1_700_000_000_000, node: A, bits: 0x1f_ffff_ffff_ffff };
-        assert_eq!(Claim::parse(A, &claim.text()), Some(claim));
-        for wrong in ["", ".", "1", "1.", "x.1", "1.1.1", "1ffffffffffffffff.1"] {
+        for codec in [None, Some("json"), Some("a.b")] {
+            assert_eq!(Claim::parse(A, &claim.text(codec)), Some((claim, codec)));
+        }
+        for wrong in ["", ".", "1", "1.", "x.1", "1.1.", "1..x", "1ffffffffffffffff.1"] {
             assert_eq!(Claim::parse(A, wrong), None, "{wrong}");
         }
     }

@@ -116,7 +116,9 @@ impl Node {
             Err(e) => return sink(Err(e)),
         };
         let address = parsed.to_string();
-        if let Some(s) = self.peers.lock().at(&address) {
+        // The lock ends here: the sink may want it.
+        let known = self.peers.lock().at(&address);
+        if let Some(s) = known {
             return sink(Ok(s));
         }
         {

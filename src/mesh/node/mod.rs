@@ -37,6 +37,9 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use tokio::task::AbortHandle;
 
+/// Of a proxy without a session: its node's address, its actor's pid there, its codec.
+type Early = (String, u64, Option<Arc<str>>);
+
 /// See the module.
 pub(crate) struct Node {
     pub(super) host: Arc<dyn Host>,
@@ -54,8 +57,8 @@ pub(crate) struct Node {
     clock: Clock,
     listeners: Mutex<HashMap<String, Listening>>,
     dials: Mutex<HashMap<String, Vec<Dialled>>>,
-    /// Proxies by address and remote pid that wait for a session.
-    early: Mutex<HashMap<(String, u64), Arc<Route>>>,
+    /// Proxies that wait for a session. Taken before the lock of `peers`.
+    early: Mutex<HashMap<Early, Arc<Route>>>,
     closed: AtomicBool,
     pub(super) cluster: Cluster,
 }

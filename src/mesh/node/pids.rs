@@ -6,7 +6,7 @@ use crate::id::{CallId, Pid};
 use crate::mesh::session::{Event, Route, Session};
 use crate::mesh::transport::Address;
 use crate::mesh::wire::greeting::{MAX_ADDRESS, NodeRef};
-use crate::mesh::wire::op::StopMode;
+use crate::mesh::wire::op::{MAX_CODEC, StopMode};
 use crate::mesh::wire::{Malformed, Reader, put_text};
 use crate::message::ExitReason;
 use crate::sync::atomic::Ordering;
@@ -14,29 +14,41 @@ use std::sync::Arc;
 
 /// Proxies that have ended, of which is remembered whom they stood for.
 const PAST: usize = 1024;
+/// The first byte of an exported pid: what the bytes after it hold.
+const PLAIN: u8 = 1;
+const WITH_CODEC: u8 = 2;
 
 impl Node {
     /// The proxy of an actor by its node's address and its pid there. It takes messages at once; they go out when the node
     /// is reached, and if it is not, the proxy ends with `node_down`.
     pub(crate) fn proxy_at(self: &Arc<Self>, address: &str, remote: Pid) -> Result<Pid> {
-        self.proxy_of(address, remote.to_bits(), NodeRef::UNKNOWN)
+        self.proxy_of(address, remote.to_bits(), None, NodeRef::UNKNOWN)
     }
 
-    fn proxy_of(self: &Arc<Self>, address: &str, remote: u64, expected: NodeRef) -> Result<Pid> {
+    fn proxy_of(
+        self: &Arc<Self>,
+        address: &str,
+        remote: u64,
+        codec: Option<Arc<str>>,
+        expected: NodeRef,
+    ) -> Result<Pid> {
         self.check_open()?;
-        let key = (Address::parse(address)?.to_string(), remote);
-        let known = self.peers.lock().at(&key.0);
-        if let Some(pid) = known.and_then(|s| s.known_end(remote)) {
-            return Ok(pid);
-        }
+        let key = (Address::parse(address)?.to_string(), remote, codec.clone());
+        let fits = move |s: &Arc<Session>| !expected.is_known() || s.is(expected);
         let mut early = self.early.lock();
+        // Under the lock: who waits for a session is in `early` or, from the same moment on, in the session.
+        let known = self.peers.lock().at(&key.0);
+        if let Some(s) = known.filter(fits) {
+            drop(early);
+            return self.proxy_in(&s, remote, codec);
+        }
         if let Some(pid) =
             early.get(&key).and_then(|r| r.pid()).filter(|p| self.routes.contains_key(p))
         {
             return Ok(pid);
         }
         let capacity = self.options().proxy_capacity;
-        let route = Route::open(self, remote, std::sync::Weak::new(), capacity)?;
+        let route = Route::open(self, remote, codec, std::sync::Weak::new(), capacity)?;
         let pid =
             route.pid().ok_or_else(|| Error::new(ErrorKind::Internal, "a proxy has no pid"))?;
         early.insert(key.clone(), Arc::clone(&route));
@@ -45,10 +57,15 @@ impl Node {
         self.session_at(
             address,
             Box::new(move |session| {
-                me.early.lock().remove(&key);
+                let mut early = me.early.lock();
+                early.remove(&key);
                 match session {
-                    Ok(s) if !expected.is_known() || s.is(expected) => s.post(Event::Adopt(route)),
+                    Ok(s) if fits(&s) => {
+                        s.adopt(&route, None);
+                        s.wake.notify_one();
+                    }
                     Ok(_) | Err(_) => {
+                        drop(early);
                         me.forget_route(pid);
                         me.host.end_proxy(pid, ExitReason::NodeDown, None);
                     }
@@ -58,17 +75,23 @@ impl Node {
         Ok(pid)
     }
 
-    /// The proxy of an actor of the node that a session is with.
-    pub(in crate::mesh) fn proxy_in(self: &Arc<Self>, s: &Arc<Session>, bits: u64) -> Result<Pid> {
-        if let Some(pid) = s.known_end(bits) {
+    /// The proxy of an actor of the node that a session is with; `codec` is what it speaks.
+    pub(in crate::mesh) fn proxy_in(
+        self: &Arc<Self>,
+        s: &Arc<Session>,
+        bits: u64,
+        codec: Option<Arc<str>>,
+    ) -> Result<Pid> {
+        if let Some(pid) = s.known_end(bits, codec.as_ref()) {
             return Ok(pid);
         }
         // One at a time: whoever asks twice gets the same.
         let _one = self.early.lock();
-        if let Some(pid) = s.known_end(bits) {
+        if let Some(pid) = s.known_end(bits, codec.as_ref()) {
             return Ok(pid);
         }
-        let route = Route::open(self, bits, Arc::downgrade(s), self.options().proxy_capacity)?;
+        let capacity = self.options().proxy_capacity;
+        let route = Route::open(self, bits, codec, Arc::downgrade(s), capacity)?;
         s.adopt(&route, None);
         s.wake.notify_one();
         route.pid().ok_or_else(|| Error::new(ErrorKind::Internal, "a proxy has no pid"))
@@ -113,11 +136,15 @@ impl Node {
                 (s.peer, r.remote, address)
             }
         };
-        let mut out = vec![1];
+        let codec = self.host.codec_of(pid);
+        let mut out = vec![if codec.is_some() { WITH_CODEC } else { PLAIN }];
         out.extend_from_slice(&node.node);
         out.extend_from_slice(&node.incarnation.to_le_bytes());
         out.extend_from_slice(&bits.to_le_bytes());
         put_text(&mut out, &address, MAX_ADDRESS);
+        if let Some(name) = codec {
+            put_text(&mut out, &name, MAX_CODEC);
+        }
         Ok(out)
     }
 
@@ -136,12 +163,16 @@ impl Node {
             let version = r.u8()?;
             let node = NodeRef { node: r.array()?, incarnation: r.u64()? };
             let (bits, address) = (r.u64()?, r.text(MAX_ADDRESS)?);
+            let codec = match version {
+                PLAIN => None,
+                WITH_CODEC => Some(r.text(MAX_CODEC)?).filter(|name| !name.is_empty()),
+                other => return Err(Malformed::Kind(other)),
+            };
             r.end()?;
-            Ok::<_, Malformed>((version, node, bits, address))
+            Ok::<_, Malformed>((node, bits, address, codec.map(Arc::from)))
         };
-        let (version, node, bits, address) = read().map_err(|_| wrong())?;
-        let pid =
-            Pid::from_bits(bits).filter(|_| version == 1 && node.is_known()).ok_or_else(wrong)?;
+        let (node, bits, address, codec) = read().map_err(|_| wrong())?;
+        let pid = Pid::from_bits(bits).filter(|_| node.is_known()).ok_or_else(wrong)?;
         let session = {
             let peers = self.peers.lock();
             if node.node == peers.me().node {
@@ -160,14 +191,14 @@ impl Node {
                 ErrorKind::NoSuchActor,
                 format!("node {node} is {} now; its pids of that time are void", s.peer),
             )),
-            Some(s) => self.proxy_in(&s, bits),
+            Some(s) => self.proxy_in(&s, bits, codec),
             None if address.is_empty() => Err(Error::new(
                 ErrorKind::Unreachable,
                 format!(
                     "pid {bits} lives on node {node}, which does not listen and is not connected"
                 ),
             )),
-            None => self.proxy_of(address, bits, node),
+            None => self.proxy_of(address, bits, codec, node),
         }
     }
 

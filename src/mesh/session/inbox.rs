@@ -67,8 +67,6 @@ pub(in crate::mesh) enum Event {
     Room(u64),
     /// A question.
     Ask(Ask),
-    /// A proxy that was made before the session.
-    Adopt(std::sync::Arc<super::Route>),
     /// Nobody waits for a call any more.
     Cancel(u64),
     /// Something for the membership protocol.

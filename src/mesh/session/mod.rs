@@ -98,6 +98,8 @@ struct Tx {
     asked: HashSet<u64>,
     /// Calls of the peer's that are open here, by its numbers.
     calls: HashMap<u64, CallId>,
+    /// Senders of this node whose codecs the peer was told of; forgotten now and then, and told again.
+    introduced: HashSet<u64>,
     questions: HashMap<u64, Ask>,
     next_question: u64,
 }
@@ -129,6 +131,7 @@ impl Session {
                 exits: Vec::new(),
                 asked: HashSet::new(),
                 calls: HashMap::new(),
+                introduced: HashSet::new(),
                 questions: HashMap::new(),
                 next_question: 0,
             }),

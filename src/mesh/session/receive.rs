@@ -36,6 +36,8 @@ pub(in crate::mesh) struct Rx {
     /// What the peer may do here.
     pub(super) allowed: Permissions,
     watched: HashMap<u64, Watched>,
+    /// What the peer's actors speak that it told of.
+    speak: HashMap<u64, Arc<str>>,
     /// Actors whose credit ran low in this record.
     lagging: Vec<u64>,
     /// The peer has said goodbye.
@@ -49,6 +51,7 @@ impl Rx {
             detector,
             allowed: Permissions::ALL,
             watched: HashMap::new(),
+            speak: HashMap::new(),
             lagging: Vec::new(),
             goodbye: false,
         }
@@ -60,6 +63,7 @@ impl Rx {
 
     pub(super) fn forget_all(&mut self) -> Vec<(Pid, u64)> {
         self.lagging.clear();
+        self.speak.clear();
         self.watched.drain().map(|(_, w)| (w.pid, w.token)).collect()
     }
 }
@@ -144,7 +148,7 @@ impl Session {
         match op {
             Op::Send { to, from, payload } => {
                 if let Some(pid) = self.spend(rx, to) {
-                    let sender = self.sender(from);
+                    let sender = self.sender(rx, from);
                     host.deliver(pid, bytes(payload), sender);
                 }
             }
@@ -176,15 +180,20 @@ impl Session {
             Op::Resolve { id, name } => {
                 let found = if rx.allowed.resolve { host.whereis(name) } else { None };
                 let told = found.and_then(|pid| Some((pid, self.watch(rx, pid)?)));
+                let codec = told.and_then(|(pid, _)| host.codec_of(pid));
                 let (pid, credit) = told.map_or((0, 0), |(pid, credit)| (pid.to_bits(), credit));
-                self.tx.lock().out.push(&Op::Resolved { id, pid, credit });
+                let mut tx = self.tx.lock();
+                if let Some(name) = codec.as_deref() {
+                    tx.out.push(&Op::Codec { pid, name });
+                }
+                tx.out.push(&Op::Resolved { id, pid, credit });
             }
             Op::Resolved { id, pid, credit } => {
                 if let Some(Ask::Resolve(_, sink)) = self.question(id) {
                     sink(if pid == 0 {
                         Ok(None)
                     } else {
-                        self.intern(pid, Some(credit)).map(Some)
+                        self.intern(pid, rx.speak.get(&pid), Some(credit)).map(Some)
                     });
                 }
             }
@@ -207,6 +216,7 @@ impl Session {
                     let stack = (!texts.stack.is_empty()).then(|| texts.stack.to_owned());
                     Arc::new(CrashInfo { message: texts.message.to_owned(), stack })
                 });
+                rx.speak.remove(&pid);
                 for end in self.take_ends(pid) {
                     host.end_proxy(end, reason, crash.clone());
                 }
@@ -219,7 +229,7 @@ impl Session {
             Op::Link { to, from, on } => {
                 // Whose end ends an actor may stop it, too.
                 if let Some(to) = self.may_end(rx, to)
-                    && let Some(from) = self.sender(from)
+                    && let Some(from) = self.sender(rx, from)
                 {
                     host.link(to, from, on);
                 }
@@ -268,6 +278,12 @@ impl Session {
                 Some(Ask::Ping(sink)) => sink(Ok(())),
                 Some(Ask::Resolve(..)) | None => {}
             },
+            Op::Codec { pid, name } => {
+                let known = rx.speak.get(&pid).is_some_and(|n| **n == *name);
+                if !known && rx.speak.len() < self.options.max_refs {
+                    rx.speak.insert(pid, name.into());
+                }
+            }
             Op::Goodbye => rx.goodbye = true,
             Op::Gossip { payload } if rx.allowed.resolve => {
                 self.node.gossip(self.peer.node, payload);
@@ -316,7 +332,7 @@ impl Session {
             self.post(Event::Reply(id, failed(Error::new(ErrorKind::AtCapacity, message))));
             return;
         }
-        let sender = self.sender(from);
+        let sender = self.sender(rx, from);
         let me = Arc::downgrade(self);
         let sink = Box::new(move |outcome| {
             if let Some(me) = me.upgrade() {
@@ -333,8 +349,12 @@ impl Session {
     }
 
     /// The proxy of a remote sender.
-    fn sender(self: &Arc<Self>, from: u64) -> Option<Pid> {
-        if from == 0 { None } else { self.intern(from, None).ok() }
+    fn sender(self: &Arc<Self>, rx: &Rx, from: u64) -> Option<Pid> {
+        if from == 0 {
+            return None;
+        }
+        let codec = if rx.speak.is_empty() { None } else { rx.speak.get(&from) };
+        self.intern(from, codec, None).ok()
     }
 
     fn question(&self, id: u64) -> Option<Ask> {

@@ -1,6 +1,6 @@
 //! Local ends of remote actors.
 
-use super::{Event, Session};
+use super::{Event, Session, Tx};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Pid;
 use crate::mesh::node::Node;
@@ -13,6 +13,8 @@ use std::sync::{Arc, OnceLock, Weak};
 pub(in crate::mesh) struct Route {
     /// The actor, on its own node.
     pub(in crate::mesh) remote: u64,
+    /// What its messages are encoded with, as far as it was known when the proxy was made: that never changes.
+    codec: Option<Arc<str>>,
     pid: OnceLock<Pid>,
     session: Mutex<Weak<Session>>,
 }
@@ -20,6 +22,7 @@ pub(in crate::mesh) struct Route {
 /// A proxy, as its session sees it.
 pub(super) struct Proxy {
     pub(super) remote: u64,
+    codec: Option<Arc<str>>,
     /// It has messages and waits for credit.
     pub(super) starved: bool,
     /// Its stop is to let the remote actor handle what it has.
@@ -43,21 +46,24 @@ impl Ends {
 }
 
 impl Route {
-    /// Makes the proxy of a remote actor; without a session it waits for one.
+    /// Makes the proxy of a remote actor that speaks a codec; without a session it waits for one.
     pub(in crate::mesh) fn open(
         node: &Node,
         remote: u64,
+        codec: Option<Arc<str>>,
         session: Weak<Session>,
         capacity: Option<u32>,
     ) -> Result<Arc<Self>> {
-        let route = Arc::new(Self { remote, pid: OnceLock::new(), session: Mutex::new(session) });
+        let spoken = codec.clone();
+        let (pid, session) = (OnceLock::new(), Mutex::new(session));
+        let route = Arc::new(Self { remote, codec, pid, session });
         let signalled = Arc::downgrade(&route);
         let signal = move |signal| {
             if let Some(route) = signalled.upgrade() {
                 route.signal(signal);
             }
         };
-        let pid = node.host.open_proxy(capacity, Arc::new(signal))?;
+        let pid = node.host.open_proxy(capacity, spoken, Arc::new(signal))?;
         let _ = route.pid.set(pid);
         node.routes.insert(pid, Arc::clone(&route));
         // Whoever has looked is told of the next message.
@@ -86,15 +92,20 @@ impl Route {
 }
 
 impl Session {
-    /// The proxy of a remote actor, made if there is none; `credit` is what the peer has granted with it, `None` asks for
-    /// it. On the I/O thread.
-    pub(super) fn intern(self: &Arc<Self>, remote: u64, credit: Option<u64>) -> Result<Pid> {
+    /// The proxy of a remote actor that speaks a codec, made if there is none; `credit` is what the peer has granted with it,
+    /// `None` asks for it. On the I/O thread.
+    pub(super) fn intern(
+        self: &Arc<Self>,
+        remote: u64,
+        codec: Option<&Arc<str>>,
+        credit: Option<u64>,
+    ) -> Result<Pid> {
         {
             let tx = self.tx.lock();
             if let Some(reason) = tx.ended {
                 return Err(self.gone(reason));
             }
-            if let Some(pid) = tx.by_remote.get(&remote).and_then(Ends::first) {
+            if let Some(pid) = tx.end_of(remote, codec) {
                 drop(tx);
                 if let Some(more) = credit {
                     self.credit(remote, more);
@@ -109,7 +120,8 @@ impl Session {
             }
         }
         let capacity = self.options.proxy_capacity;
-        let route = Route::open(&self.node, remote, Arc::downgrade(self), capacity)?;
+        let me = Arc::downgrade(self);
+        let route = Route::open(&self.node, remote, codec.cloned(), me, capacity)?;
         self.adopt(&route, credit);
         route.pid().ok_or_else(|| self.gone(crate::message::ExitReason::Killed))
     }
@@ -126,7 +138,8 @@ impl Session {
             return;
         }
         let remote = route.remote;
-        tx.proxies.insert(pid, Proxy { remote, starved: false, drain: false });
+        let codec = route.codec.clone();
+        tx.proxies.insert(pid, Proxy { remote, codec, starved: false, drain: false });
         let ends = tx.by_remote.entry(remote).or_default();
         ends.pids.push(pid);
         ends.credit = ends.credit.saturating_add(credit.unwrap_or(0));
@@ -177,8 +190,15 @@ impl Session {
 }
 
 impl Session {
-    /// The proxy of a remote actor, if there is one.
-    pub(in crate::mesh) fn known_end(&self, remote: u64) -> Option<Pid> {
-        self.tx.lock().by_remote.get(&remote)?.first()
+    /// The proxy of a remote actor that speaks a codec, if there is one.
+    pub(in crate::mesh) fn known_end(&self, remote: u64, codec: Option<&Arc<str>>) -> Option<Pid> {
+        self.tx.lock().end_of(remote, codec)
+    }
+}
+
+impl Tx {
+    fn end_of(&self, remote: u64, codec: Option<&Arc<str>>) -> Option<Pid> {
+        let speaks = |pid: &Pid| self.proxies.get(pid).is_some_and(|p| p.codec.as_ref() == codec);
+        self.by_remote.get(&remote)?.pids.iter().copied().find(speaks)
     }
 }

@@ -18,6 +18,8 @@ use std::sync::Arc;
 const WRITE_BATCH: usize = 256 << 10;
 /// A part of a payload that is shorter is copied all the same, in bytes.
 const SHARE: usize = 1 << 10;
+/// Senders that are remembered as told of.
+const INTRODUCED: usize = 4096;
 /// Messages of one proxy before the next one's turn.
 const PROXY_BUDGET: usize = 256;
 
@@ -121,7 +123,6 @@ impl Session {
             }
             Event::Room(pid) => self.top_up(pid),
             Event::Ask(ask) => self.ask(ask),
-            Event::Adopt(route) => self.adopt(&route, None),
             Event::Cancel(id) => {
                 let mut tx = self.tx.lock();
                 // Otherwise it is answered, or has not left: then its message is dropped on its way out.
@@ -244,6 +245,7 @@ impl Session {
         let ended = envelopes.iter().filter_map(|e| e.payload.as_system()?.from);
         let mut ended =
             ended.map(|pid| self.node.export_ended(pid)).collect::<Vec<_>>().into_iter();
+        self.introduce(envelopes);
         let mut tx = self.tx.lock();
         let most = tx.max_payload;
         for e in envelopes.drain(..) {
@@ -276,6 +278,26 @@ impl Session {
             self.refuse_large(e, most);
         }
         sent
+    }
+
+    /// Tells the peer what those speak whose messages come next, unless that is bytes or was told.
+    fn introduce(&self, envelopes: &[Envelope]) {
+        let mut last = None;
+        for sender in envelopes.iter().filter_map(|e| e.sender) {
+            if last.replace(sender) == Some(sender) {
+                continue;
+            }
+            let codec = self.node.host.codec_of(sender);
+            if let Some(codec) = codec.filter(|_| !self.node.routes.contains_key(&sender)) {
+                let (mut tx, pid) = (self.tx.lock(), sender.to_bits());
+                if tx.introduced.len() >= INTRODUCED {
+                    tx.introduced.clear();
+                }
+                if tx.introduced.insert(pid) {
+                    tx.out.push(&Op::Codec { pid, name: &codec });
+                }
+            }
+        }
     }
 
     fn refuse_large(&self, e: Envelope, most: usize) {

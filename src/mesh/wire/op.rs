@@ -6,6 +6,8 @@ use crate::message::ExitReason;
 
 /// Longest name, in bytes: the registry's.
 const MAX_NAME: usize = 1024;
+/// Longest name of a codec, in bytes: what its registration allows.
+pub const MAX_CODEC: usize = 255;
 /// Longest message and stack of an error, in bytes each.
 pub const MAX_ERROR_TEXT: usize = 16 << 10;
 
@@ -30,7 +32,8 @@ const TRAP: u8 = 18;
 const LINK_FAR: u8 = 19;
 
 /// Longest exported pid, in bytes.
-pub const MAX_EXPORTED: usize = 512;
+pub const MAX_EXPORTED: usize = 768;
+const CODEC: u8 = 20;
 
 /// How to end a remote actor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -208,6 +211,13 @@ pub enum Op<'a> {
         /// The other, as an exported pid.
         other: &'a [u8],
     },
+    /// What the messages of an actor of the sender's are encoded with; it comes before whatever first speaks of that actor.
+    Codec {
+        /// Whose.
+        pid: u64,
+        /// Its name.
+        name: &'a str,
+    },
     /// Something of a later version; skipped.
     Unknown {
         /// Its kind.
@@ -274,6 +284,7 @@ impl<'a> Op<'a> {
             }
             Self::Trap { pid, .. } => v(pid) + 1,
             Self::LinkFar { to, other, .. } => v(to) + 1 + v(other.len() as u64) + other.len(),
+            Self::Codec { pid, name } => v(pid) + t(name, MAX_CODEC),
         }
     }
 
@@ -344,6 +355,10 @@ impl<'a> Op<'a> {
                 out.push(u8::from(on));
                 put_bytes(out, other);
             }
+            Self::Codec { pid, name } => {
+                put_varint(out, pid);
+                put_text(out, name, MAX_CODEC);
+            }
         }
     }
 
@@ -368,6 +383,7 @@ impl<'a> Op<'a> {
             Self::Down { .. } => DOWN,
             Self::Trap { .. } => TRAP,
             Self::LinkFar { .. } => LINK_FAR,
+            Self::Codec { .. } => CODEC,
             Self::Unknown { kind } => kind,
         }
     }
@@ -438,6 +454,7 @@ impl<'a> Op<'a> {
             LINK_FAR => {
                 Self::LinkFar { to: r.varint()?, on: r.u8()? != 0, other: read_bytes(&mut r)? }
             }
+            CODEC => Self::Codec { pid: r.varint()?, name: r.text(MAX_CODEC)? },
             kind => return Ok(Self::Unknown { kind }),
         };
         r.end()?;

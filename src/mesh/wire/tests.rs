@@ -146,6 +146,7 @@ fn samples() -> Vec<(&'static str, Vec<u8>, String)> {
             Op::LinkFar { to: 8_388_608, on: true, other: b"\x01" },
             r#""to":8388608,"on":true,"other":"01""#,
         ),
+        op("codec", Op::Codec { pid: 8_388_608, name: "json" }, r#""pid":8388608,"name":"json""#),
     ]
 }
 
