@@ -100,6 +100,63 @@ fn fault_32_a_flood_of_pids_is_capped_and_counted() {
     assert_eq!(&*a.call_blocking(proxy, b"x", LONG).unwrap(), b"x");
 }
 
+/// What comes before the record that opens a connection would be lost: such a connection is closed, so that its sender says it
+/// again over the next one.
+#[test]
+fn fault_29_a_message_before_the_record_that_opens_closes_the_connection() {
+    use iris::mesh::wire::greeting::{Greeting, Hello, NodeRef, Permissions, Preamble};
+    use iris::mesh::wire::op::Op;
+    use iris::mesh::wire::record::Record;
+    let b = node();
+    let at = listen(&b);
+    let (pid, got) = collector(&b);
+    b.register("it", pid).unwrap();
+    let framed = |body: &[u8]| [&(body.len() as u32).to_le_bytes(), body].concat();
+    let ask = |wire: &mut TcpStream, node: u8| {
+        let hello = Hello {
+            me: NodeRef { node: [node; 16], incarnation: 1 },
+            you: NodeRef::UNKNOWN,
+            received: 0,
+            grants: Permissions::ALL,
+            max_payload: 1 << 20,
+            address: String::new(),
+        };
+        wire.set_read_timeout(Some(LONG)).unwrap();
+        wire.write_all(&Preamble::own(false).encode()).unwrap();
+        wire.write_all(&framed(&Greeting::Hello(hello).encode())).unwrap();
+        let mut head = [0; 16];
+        wire.read_exact(&mut head).unwrap();
+        let mut welcome = vec![0; u32::from_le_bytes(head[12..].try_into().unwrap()) as usize];
+        wire.read_exact(&mut welcome).unwrap();
+        assert!(matches!(Greeting::decode(&welcome), Ok(Greeting::Welcome(_))));
+    };
+    let record = |record: Record<'_>| {
+        let mut body = Vec::new();
+        record.put(&mut body);
+        framed(&body)
+    };
+    let mut ops = Vec::new();
+    Op::Resolve { id: 1, name: "it" }.put(&mut ops);
+    Op::Send { to: pid.to_bits(), from: 0, payload: b"hello" }.put(&mut ops);
+    let data = record(Record::Data { offset: 0, ack: 0, bytes: &ops });
+    let ping = record(Record::Ping { ack: 0, stalled: false, stamp: 0 });
+    for early in
+        [&data, &record(Record::Ack { ack: 0 }), &record(Record::Pong { ack: 0, stamp: 1 })]
+    {
+        let mut wire = TcpStream::connect(&at).unwrap();
+        ask(&mut wire, 7);
+        let _ = wire.write_all(&[&early[..], &ping, &data].concat());
+        // By an end or by a reset.
+        let _ = wire.read_to_end(&mut Vec::new());
+        assert!(b.nodes().is_empty(), "nothing was begun");
+    }
+    assert!(got.try_recv().is_err());
+    let mut wire = TcpStream::connect(&at).unwrap();
+    ask(&mut wire, 8);
+    wire.write_all(&[ping, data].concat()).unwrap();
+    assert_eq!(got.recv_timeout(LONG).unwrap(), b"hello", "in the right order it is taken");
+}
+
 proptest::proptest! {
     /// What fuzz/fuzz_targets/handshake.rs does for hours, for a moment and without a nightly compiler.
     #[test]
