@@ -122,13 +122,15 @@ const number64 = (bytes, at) => Number(bytes.readBigUInt64LE(at))
 class Mesh {
   #lane
   #native
+  #turns
   #waits
   #hold
   #listening = new Set()
   #flushing = false
 
-  constructor(lane, border, { waits, hold }) {
+  constructor(lane, border, { turns, waits, hold }) {
     this.#lane = lane
+    this.#turns = turns
     this.#native = border.native
     this.#waits = waits
     this.#hold = hold
@@ -269,6 +271,7 @@ class Mesh {
   #flushAtExit() {
     if (this.#flushing) return
     this.#flushing = true
+    this.#turns.lingers = true
     if (meshes.size === 0) process.on('beforeExit', flush)
     meshes.add(this)
   }

@@ -24,6 +24,8 @@ class Turns {
   nudged = new Int32Array(2)
   /** Whether a drain is running, or will. */
   running = false
+  /** Whether answers of other nodes are looked for at the end of a turn. */
+  lingers = false
   #armed = false
   /** Whether this turn of the loop has had no slice yet. */
   #fresh = true
@@ -143,6 +145,7 @@ class Turns {
   #turnOver = () => {
     this.#fresh = true
     this.#over()
+    if (this.lingers && !this.#armed && !this.#disposed && this.#border.native.linger()) this.wake()
   }
 
   /** Sees to it that `over` is called at the end of this turn. */

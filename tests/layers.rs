@@ -45,6 +45,7 @@ const LEVELS: &[(&str, &[&[&str]])] = &[
 const UNSAFE: &[&str] = &[
     "node/raw/",
     "node/lent.rs",
+    "mesh/transport/lowat.rs",
     "python/buffer.rs",
     "python/jit_entry.rs",
     "jit/code.rs",

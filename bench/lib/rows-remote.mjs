@@ -2,7 +2,7 @@
 const M = 1e6
 const k = 1e3
 
-const peers = ['erlang-remote', 'nats', 'zeromq', 'moleculer', 'net', 'net-batch']
+const peers = ['iris-secret', 'erlang-remote', 'nats', 'zeromq', 'moleculer', 'net', 'net-batch']
 
 /** Some take so long that they get less to do. */
 const fewer = (n) => Object.fromEntries(['moleculer'].map((name) => [name, [n, Math.ceil(n / 4)]]))
@@ -82,10 +82,10 @@ export const remoteRows = [
   }),
 ]
 
-const python = (id, work, n, rest) => ({
+const python = (id, work, size, n, rest) => ({
   id,
   work,
-  size: 64,
+  size,
   n: [n, Math.ceil(n / 4)],
   systems: ['py-remote', 'xoscar'],
   full: true,
@@ -94,7 +94,7 @@ const python = (id, work, n, rest) => ({
 
 /** @type {import('./rows.mjs').Row[]} */
 export const pythonRemoteRows = [
-  python('py-remote-64', 'remote-oneway', 200 * k, {
+  python('py-remote-64', 'remote-oneway', 64, 200 * k, {
     ...perSecond,
     nOf: { xoscar: [10 * k, 3 * k] },
     title: 'remote one way, 64 B',
@@ -102,12 +102,21 @@ export const pythonRemoteRows = [
     must: 0.3 * M,
     goal: 0.7 * M,
   }),
-  python('py-remote-rtt', 'remote-rtt', 5 * k, {
+  python('py-remote-rtt', 'remote-rtt', 64, 5 * k, {
     ...micros,
     metric: 'p50',
     title: 'remote call, 64 B: round trip p50',
     listed: { xoscar: 194 },
     must: 90,
     goal: 77,
+  }),
+  // The specification sets no must for this one: no worse than the peer.
+  python('py-remote-64k', 'remote-oneway-64k', 65_536, 5 * k, {
+    ...perSecond,
+    nOf: { xoscar: [2 * k, k] },
+    title: 'remote one way, 64 KiB',
+    listed: { xoscar: 10 * k },
+    must: { times: 1, of: 'xoscar' },
+    goal: 20 * k,
   }),
 ]

@@ -55,6 +55,11 @@ export const systems = {
   iris: { label: 'iris', needs: 'iris for Node', ours: true, start: node('iris') },
   'iris-copy': { label: 'iris, send', needs: 'iris for Node', start: node('iris-copy') },
   'iris-remote': { label: 'iris', needs: 'iris for Node', ours: true, start: remote('iris') },
+  'iris-secret': {
+    label: 'iris, encrypted',
+    needs: 'iris for Node',
+    start: remote('iris-secret'),
+  },
   nats: { label: 'NATS', needs: 'NATS', start: remote('nats') },
   zeromq: { label: 'zeromq', needs: 'Node peers', start: remote('zeromq') },
   moleculer: { label: 'moleculer, TCP', needs: 'Node peers', start: remote('moleculer') },

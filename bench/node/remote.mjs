@@ -14,7 +14,8 @@ const OPEN = 64
 const least = Number(process.env.BENCH_MIN_MS ?? 300)
 
 const systems = {
-  iris: () => import('./remote/iris.mjs'),
+  iris: async () => (await import('./remote/iris.mjs')).iris(),
+  'iris-secret': async () => (await import('./remote/iris.mjs')).iris('bench'),
   net: async () => (await import('./remote/net.mjs')).net(false),
   'net-batch': async () => (await import('./remote/net.mjs')).net(true),
   nats: () => import('./remote/nats.mjs'),

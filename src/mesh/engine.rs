@@ -16,6 +16,34 @@ use std::time::Duration;
 /// Makes an engine for the runtime behind a host.
 pub type MakeEngine = Box<dyn FnOnce(Arc<dyn Host>) -> Result<Arc<dyn Engine>> + Send>;
 
+/// What a look for news came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Polled {
+    /// Nothing has come.
+    Nothing,
+    /// Something has, and was taken in.
+    Some,
+    /// It is of no use to look again soon: much is coming, or it comes another way.
+    Never,
+}
+
+/// What was said between this node and others lately.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Talk {
+    /// Counts up with everything that comes, and with everything that a thread of the host sends itself.
+    pub count: u64,
+    /// Counts up with everything that a thread of the host sends itself.
+    pub said: u64,
+    /// That was the last that happened.
+    pub expects: bool,
+}
+
+/// Where a thread looks for news instead of sleeping. As long as it lives, nobody else need look.
+pub trait News {
+    /// Takes in what has come, on the calling thread, which holds no lock. Does not wait.
+    fn look(&mut self) -> Polled;
+}
+
 /// What connects a runtime to others: links, membership and names of a cluster. No method blocks; sinks are called once, from
 /// any thread and with no lock held.
 pub trait Engine: Send + Sync + 'static {
@@ -53,6 +81,15 @@ pub trait Engine: Send + Sync + 'static {
     fn probe(self: Arc<Self>, address: &str, timeout: Duration, sink: Sink<bool>);
     /// Asks about a remote actor, by its proxy.
     fn look(self: Arc<Self>, proxy: Pid, timeout: Duration, sink: Sink<Option<Seen>>);
+
+    /// What was said lately.
+    fn talk(&self) -> Talk {
+        Talk::default()
+    }
+    /// Where a thread that waits can look for news of the node that was heard last.
+    fn news(&self) -> Option<Box<dyn News>> {
+        None
+    }
 
     /// The proxy of an actor by its node's address and its pid there.
     ///

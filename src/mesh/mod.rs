@@ -33,7 +33,7 @@ pub mod transport;
 pub mod wire;
 
 pub use detector::Judge;
-pub use engine::{Engine, MakeEngine};
+pub use engine::{Engine, MakeEngine, News, Polled, Talk};
 pub use host::{Drained, Host, Seen};
 pub use node::{MeshMetrics, NodeInfo};
 pub use options::{ClusterOptions, ListenOptions, MeshOptions};

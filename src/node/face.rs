@@ -5,7 +5,7 @@ use super::raw::{Cx, EnvSlot, FlagMemory, Reference, Shared, WatchSlot, unwatch_
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{CallId, Pid};
 use crate::message::{CrashInfo, LaneEvent, Payload};
-use crate::runtime::{Batch, EventWatch, HostLane, InHand, PressureWatch, Runtime};
+use crate::runtime::{self, Batch, EventWatch, HostLane, InHand, PressureWatch, Runtime};
 use std::cell::{Cell, RefCell, RefMut};
 use std::collections::{BTreeSet, VecDeque};
 use std::ptr::null_mut;
@@ -115,6 +115,7 @@ pub(super) struct Inner {
     seen_control: u32,
     hold: Hold,
     pub(super) linger: Linger,
+    pub(super) far: runtime::Linger,
     /// When a message for another thread was last posted, in nanoseconds.
     posted_ns: u64,
 }
@@ -192,6 +193,7 @@ impl Face {
             seen_control: 0,
             hold: Hold::default(),
             linger: Linger::default(),
+            far: runtime::Linger::default(),
             posted_ns: 0,
         };
         Self {

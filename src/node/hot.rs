@@ -5,7 +5,7 @@ use super::raw::{Cx, Ret, Shared};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::CallId;
 use crate::message::Payload;
-use crate::runtime::{Refusal, Replied, Sent};
+use crate::runtime::{Lingered, Refusal, Replied, Sent};
 use std::time::Duration;
 
 /// Answers of the sends (lib/border.js has the same names); accepted and nothing to do is `undefined`.
@@ -173,8 +173,16 @@ fn take_batch(face: &Face, inner: &mut Inner) -> i32 {
     m.ctl.set_i32(ctl::CONTROL, 0);
     face.note_control(inner);
     let n = inner.batch.envelopes.len() as i32;
-    if n != 0 || inner.linger.wait(&inner.lane) {
+    if n != 0 {
         return n;
+    }
+    let more = match inner.lane.linger(&mut inner.far) {
+        Lingered::Idle => inner.linger.wait(&inner.lane),
+        Lingered::Vain => false,
+        Lingered::Found => true,
+    };
+    if more {
+        return 0;
     }
     match inner.lane.try_sleep_direct() {
         None => 0,
@@ -183,6 +191,14 @@ fn take_batch(face: &Face, inner: &mut Inner) -> i32 {
             -1
         }
     }
+}
+
+/// `linger()`: the turn of the loop is over and the lane sleeps; whether there is something to do after a moment of looking for
+/// news of other nodes.
+pub(super) fn linger(face: &Face, _cx: &Cx<'_>) -> Result<Ret> {
+    let mut guard = face.inner()?;
+    let inner = &mut *guard;
+    Ok(Ret::Bool(inner.lane.linger_asleep(&mut inner.far)))
 }
 
 /// `flush()`: sends what is in the outbox, which every entry does first.

@@ -86,6 +86,7 @@ static NEXT_HOME: AtomicU64 = AtomicU64::new(1);
 const ENTRIES: &[(&CStr, usize, Entry)] = &[
     (c"send", 3, hot::send),
     (c"flush", 0, hot::flush),
+    (c"linger", 0, hot::linger),
     (c"lease", 1, hot::lease),
     (c"sendPacked", 3, hot::send_packed),
     (c"take", 0, hot::take),

@@ -18,7 +18,7 @@ pub use crate::mesh::{
     ClusterOptions, Judge, ListenOptions, MeshMetrics, MeshOptions, NodeInfo, Permissions, Secret,
     Seen, Tls, TlsFiles,
 };
-use crate::mesh::{Drained, Engine, Host};
+use crate::mesh::{Drained, Engine, Host, Polled, Talk};
 use crate::message::{
     CallOutcome, CrashInfo, Envelope, ExitInfo, ExitReason, Payload, PullSignal, SystemKind,
     SystemMessage,
@@ -71,6 +71,17 @@ impl Core {
 
     fn has_mesh(&self) -> Option<&Arc<dyn Engine>> {
         self.mesh.0.get()
+    }
+
+    /// What was said between this node and others lately.
+    pub(super) fn talk(&self) -> Talk {
+        self.has_mesh().map(|engine| engine.talk()).unwrap_or_default()
+    }
+
+    /// How to take in what has come from the node that was heard last; that answers whether it is of use to look again soon.
+    pub(super) fn news_there(&self) -> Option<impl FnMut() -> bool + use<>> {
+        let mut news = self.has_mesh()?.news()?;
+        Some(move || news.look() != Polled::Never)
     }
 
     /// A call is over, and its caller did not wait for the end: nor shall whoever answers it elsewhere.

@@ -9,6 +9,14 @@ use std::time::Duration;
 #[derive(Default)]
 pub(super) struct Slot {}
 
+/// As in mesh.rs.
+#[derive(Default)]
+pub(super) struct Talk {
+    pub(super) count: u64,
+    pub(super) said: u64,
+    pub(super) expects: bool,
+}
+
 impl Core {
     #[allow(clippy::unused_self, reason = "the twin in mesh.rs needs it")]
     pub(super) fn fits(&self, _: Pid, _: usize) -> bool {
@@ -33,6 +41,16 @@ impl Core {
     #[allow(clippy::unused_self, clippy::unnecessary_wraps, reason = "as above")]
     pub(super) fn trap_there(&self, _: Pid, _: bool) -> Result<()> {
         Ok(())
+    }
+
+    #[allow(clippy::unused_self, reason = "as above")]
+    pub(super) fn talk(&self) -> Talk {
+        Talk::default()
+    }
+
+    #[allow(clippy::unused_self, reason = "as above")]
+    pub(super) fn news_there(&self) -> Option<impl FnMut() -> bool + use<>> {
+        None::<fn() -> bool>
     }
 
     #[allow(clippy::unused_self, reason = "as above")]

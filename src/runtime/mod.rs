@@ -16,6 +16,7 @@ mod host;
 mod info;
 mod labels;
 mod leases;
+mod linger;
 #[cfg(feature = "mesh")]
 pub mod mesh;
 #[cfg(not(feature = "mesh"))]
@@ -56,6 +57,7 @@ pub use events::{
 };
 pub use host::HostLane;
 pub use info::{ActorInfo, LaneMetrics, Metrics};
+pub use linger::{Linger, Lingered};
 pub use pressure::PressureWatch;
 pub use pull::{Peeked, Pulled};
 pub use supervise::{Factory, StartRequest};

@@ -3,6 +3,7 @@
 use super::proxy::Proxy;
 use super::support::{echo, until};
 use super::*;
+use iris::runtime::Linger;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -72,6 +73,69 @@ fn cut_while_sending(messages: u64, cuts: u64) {
     assert!(!c.wrong.load(Ordering::SeqCst), "in order, none twice");
     assert!(c.wire.accepted() as u64 > cuts / 2, "{} connections", c.wire.accepted());
     assert!(c.a.is_alive(c.to));
+    super::support::quiet(&c.a);
+    super::support::quiet(&c.b);
+}
+
+/// Who waits for an answer reads the socket itself meanwhile (docs/adr/0048), in turns with the I/O thread; what else comes in
+/// keeps its order, over cuts too.
+#[test]
+fn threads_that_wait_read_in_turns_and_lose_nothing() {
+    const CALLS: u64 = 3_000;
+    const NUMBERS: u64 = 60_000;
+    let c = cutting();
+    let (got, wrong) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+    let (g, w) = (Arc::clone(&got), Arc::clone(&wrong));
+    let here =
+        c.a.spawn(move |m: Message, _: &mut Context<'_>| {
+            let n = u64::from_le_bytes(m.payload[..8].try_into().unwrap());
+            w.fetch_or(n != g.fetch_add(1, Ordering::SeqCst), Ordering::SeqCst);
+        })
+        .unwrap();
+    let (b, back) = (c.b.clone(), c.b.import_pid(&c.a.export_pid(here).unwrap()).unwrap());
+    let sender = std::thread::spawn(move || {
+        for n in 0..NUMBERS {
+            assert!(b.send(back, &n.to_le_bytes()));
+            while n % 64 == 0 && b.mailbox_size(back) > Some(10_000) {
+                std::thread::yield_now();
+            }
+        }
+    });
+    let to = c.a.resolve_remote(&c.wire.address, "echo", LONG).unwrap().unwrap();
+    let callers: Vec<_> = (0..2_u64)
+        .map(|caller| {
+            let a = c.a.clone();
+            std::thread::spawn(move || {
+                let mut linger = Linger::default();
+                for n in 0..CALLS {
+                    let question = [caller, n].map(u64::to_le_bytes).concat();
+                    let (tx, rx) = channel();
+                    let done = Arc::new(AtomicBool::new(false));
+                    let d = Arc::clone(&done);
+                    let sink = move |outcome| {
+                        let _ = tx.send(outcome);
+                        d.store(true, Ordering::SeqCst);
+                    };
+                    a.call_with(to, (&question[..]).into(), LONG, None, sink).unwrap();
+                    a.linger(&mut linger, || done.load(Ordering::SeqCst));
+                    let answer = rx.recv_timeout(LONG).expect("an outcome").expect("an answer");
+                    assert_eq!(*answer, question[..]);
+                    assert!(rx.try_recv().is_err(), "once");
+                }
+            })
+        })
+        .collect();
+    for i in 1..=10 {
+        until("the next part has come", || got.load(Ordering::SeqCst) >= i * NUMBERS / 11);
+        c.wire.cut();
+    }
+    for thread in callers {
+        thread.join().unwrap();
+    }
+    sender.join().unwrap();
+    until("all have come", || got.load(Ordering::SeqCst) >= NUMBERS);
+    assert_eq!(got.load(Ordering::SeqCst), NUMBERS);
+    assert!(!wrong.load(Ordering::SeqCst), "in order, none twice");
     super::support::quiet(&c.a);
     super::support::quiet(&c.b);
 }

@@ -3,11 +3,11 @@
 use super::conn::Conn;
 use super::greet::dial_once;
 use crate::mesh::node::Node;
-use crate::mesh::session::{Session, Stuck};
+use crate::mesh::session::{Broken, Session, Stuck};
 use crate::mesh::transport::{Address, driver};
-use crate::mesh::wire::greeting::{Greeting, Hello, Permissions, RefuseCode};
-use crate::mesh::wire::record::{self, LENGTH, Record};
-use crate::mesh::wire::{MAX_RECORD, Malformed};
+use crate::mesh::wire::Malformed;
+use crate::mesh::wire::greeting::{Hello, Permissions};
+use crate::mesh::wire::record::Record;
 use crate::message::ExitReason;
 use crate::sync::atomic::Ordering;
 use std::pin::pin;
@@ -48,9 +48,14 @@ impl From<Stuck> for Cut {
     }
 }
 
-impl From<Malformed> for Cut {
-    fn from(m: Malformed) -> Self {
-        Self::Malformed(m)
+impl From<Broken> for Cut {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::Closed => Self::Closed,
+            Broken::Malformed(m) => Self::Malformed(m),
+            Broken::DeclaredDown(incarnation) => Self::DeclaredDown(incarnation),
+            Broken::Replaced => Self::Replaced,
+        }
     }
 }
 
@@ -63,11 +68,10 @@ pub(super) fn carry(
     allowed: Permissions,
     address: Option<Address>,
 ) -> impl Future<Output = ()> + Send + use<> {
-    let number =
-        session.attach(theirs, allowed, address.is_some(), address.as_ref(), conn.writer());
+    let number = session.attach(theirs, allowed, address.is_some(), address.as_ref(), conn.ends());
     async move {
         let Some(number) = number else { return };
-        let cut = run(&node, &mut conn, &session, number).await;
+        let cut = run(&node, &conn, &session, number).await;
         drop(conn);
         match cut {
             Cut::Goodbye => node.over(&session, ExitReason::Disconnected),
@@ -119,7 +123,7 @@ async fn mend(node: Arc<Node>, session: Arc<Session>, number: u64) {
 }
 
 /// The life of a connection.
-async fn run(node: &Arc<Node>, conn: &mut Conn, session: &Arc<Session>, number: u64) -> Cut {
+async fn run(node: &Arc<Node>, conn: &Conn, session: &Arc<Session>, number: u64) -> Cut {
     match run_until(node, conn, session, number).await {
         Err(cut) => cut,
         Ok(never) => match never {},
@@ -130,7 +134,7 @@ enum Never {}
 
 async fn run_until(
     node: &Arc<Node>,
-    conn: &mut Conn,
+    conn: &Conn,
     session: &Arc<Session>,
     number: u64,
 ) -> Result<Never, Cut> {
@@ -143,7 +147,7 @@ async fn run_until(
     // The first record tells the other that this connection is the one.
     session.say(number, ping())?;
     // What came together with the greeting.
-    take_records(conn, session, number)?;
+    session.begin_reading(number)?;
     let mut alarm = pin!(sleep(Duration::ZERO));
     let mut alarm_ms = 0;
     loop {
@@ -154,11 +158,8 @@ async fn run_until(
         // Read what is there; a few buffers, then write again.
         let mut quiet = false;
         for _ in 0..4 {
-            let n = conn.read_some().map_err(|_| Cut::Closed)?;
-            if n != 0 {
-                take_records(conn, session, number)?;
-            }
-            if n == 0 || !conn.may_have_more() {
+            let looked = session.read(number)?;
+            if !looked.some || !looked.more {
                 quiet = true;
                 break;
             }
@@ -214,28 +215,4 @@ async fn run_until(
             }
         }
     }
-}
-
-/// Takes every whole record that was read.
-fn take_records(conn: &mut Conn, session: &Arc<Session>, number: u64) -> Result<(), Cut> {
-    while let Some(n) = record::split(&conn.read[conn.start..conn.end], MAX_RECORD)? {
-        let from = conn.start + LENGTH;
-        conn.start = from + n;
-        let sealed = &conn.read[from..from + n];
-        let plain = conn.channel.opener.open(sealed, &mut conn.scratch)?;
-        // A refusal may come instead of the first record, never later.
-        if plain.first() == Some(&3)
-            && let Ok(Greeting::Refuse(r)) = Greeting::decode(plain)
-        {
-            return Err(match r.code {
-                RefuseCode::DeclaredDown => Cut::DeclaredDown(r.incarnation),
-                _ => Cut::Closed,
-            });
-        }
-        let question = session.receive(number, Record::decode(plain)?)?;
-        if let Some(stamp) = question {
-            session.say(number, |ack| Record::Pong { ack, stamp })?;
-        }
-    }
-    Ok(())
 }

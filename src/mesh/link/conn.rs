@@ -1,18 +1,14 @@
 //! A connection with its buffers, and the way to its channel.
 
 use super::refusal::Opened;
-use crate::mesh::secure::{Channel, Failure, Opening, Role, Sealer, Secret};
-use crate::mesh::session::Writer;
-use crate::mesh::transport::Stream;
+use crate::mesh::secure::{Channel, Failure, Opener, Opening, Role, Sealer, Secret};
+use crate::mesh::session::{Reader, Writer};
+use crate::mesh::transport::{By, Intake, Stream};
 use crate::mesh::wire::greeting::Greeting;
 use crate::mesh::wire::record::{self, LENGTH};
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
-/// Bytes that are read at a time.
-const READ: usize = 64 << 10;
-/// The largest read buffer of a connection that is busy.
-const READ_BUSY: usize = 512 << 10;
 /// Longest record before both have said who they are, in bytes.
 const MAX_GREETING: usize = 2048;
 
@@ -20,13 +16,8 @@ const MAX_GREETING: usize = 2048;
 pub(super) struct Conn {
     pub(super) stream: Arc<Stream>,
     pub(super) channel: Channel,
-    /// What was read: `read[start..end]` is not used yet.
-    pub(super) read: Vec<u8>,
-    pub(super) start: usize,
-    pub(super) end: usize,
+    pub(super) read: Intake,
     pub(super) scratch: Vec<u8>,
-    /// The last read filled the buffer: a larger one pays.
-    pub(super) filled: bool,
     /// What is to be written.
     pub(super) out: Vec<u8>,
     pub(super) written: usize,
@@ -37,11 +28,8 @@ impl Conn {
         Self {
             stream: Arc::new(stream),
             channel: Channel::plain(),
-            read: Vec::new(),
-            start: 0,
-            end: 0,
+            read: Intake::default(),
             scratch: Vec::new(),
-            filled: false,
             out: Vec::new(),
             written: 0,
         }
@@ -70,46 +58,14 @@ impl Conn {
         self.stream.flush()
     }
 
-    /// The writing end, for the session: from now on this is the reading end. Nothing is left to be written.
-    pub(super) fn writer(&mut self) -> Writer {
+    /// Both ends, for the session. Nothing is left to be written.
+    pub(super) fn ends(&mut self) -> (Reader, Writer) {
         debug_assert!(self.out.is_empty());
         let sealer = std::mem::replace(&mut self.channel.sealer, Sealer::Plain);
-        Writer::new(Arc::clone(&self.stream), sealer)
-    }
-
-    /// Whether more may be there: the last read filled the buffer.
-    pub(super) fn may_have_more(&self) -> bool {
-        self.filled
-    }
-
-    /// Reads what is there, up to one buffer; answers how much, 0 if nothing is there.
-    pub(super) fn read_some(&mut self) -> io::Result<usize> {
-        if self.start == self.end {
-            (self.start, self.end) = (0, 0);
-        } else if self.read.len() - self.end < READ / 4 {
-            self.read.copy_within(self.start..self.end, 0);
-            (self.start, self.end) = (0, self.end - self.start);
-        }
-        if self.read.len() - self.end < READ / 4 || self.filled {
-            let len = (self.read.len() * 2).clamp(READ, READ_BUSY.max(self.end + READ));
-            self.read.resize(len.max(self.read.len()), 0);
-        }
-        loop {
-            match self.stream.try_read(&mut self.read[self.end..]) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(n) => {
-                    self.end += n;
-                    self.filled = self.end == self.read.len();
-                    if !self.filled {
-                        self.stream.has_read_all();
-                    }
-                    return Ok(n);
-                }
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(0),
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(e),
-            }
-        }
+        let opener = std::mem::replace(&mut self.channel.opener, Opener::Plain);
+        let read = std::mem::take(&mut self.read);
+        let reader = Reader::new(Arc::clone(&self.stream), opener, read);
+        (reader, Writer::new(Arc::clone(&self.stream), sealer))
     }
 
     /// Opens the channel. No more than a few hundred bytes are kept meanwhile.
@@ -127,8 +83,7 @@ impl Conn {
                 Ok(Some(channel)) => {
                     self.write_all().await?;
                     self.channel = channel;
-                    self.end = read.len();
-                    self.read = read;
+                    self.read = Intake::of(read);
                     return Ok(());
                 }
                 Err(failure) => {
@@ -156,22 +111,22 @@ impl Conn {
     /// The next greeting, and nothing else.
     pub(super) async fn greeting(&mut self) -> std::result::Result<Greeting, Opened> {
         let n = self.whole(MAX_GREETING).await?;
-        let sealed = &self.read[self.start + LENGTH..self.start + LENGTH + n];
+        let sealed = &self.read.bytes()[LENGTH..LENGTH + n];
         let open = self.channel.opener.open(sealed, &mut self.scratch);
         let plain = open.map_err(|_| Failure::Secret("the other does not know the secret"))?;
         let greeting = Greeting::decode(plain).map_err(Failure::Malformed)?;
-        self.start += LENGTH + n;
+        self.read.used(LENGTH + n);
         Ok(greeting)
     }
 
     /// Waits until a whole record is there; answers its length.
     pub(super) async fn whole(&mut self, most: usize) -> std::result::Result<usize, Opened> {
         loop {
-            let split = record::split(&self.read[self.start..self.end], most);
+            let split = record::split(self.read.bytes(), most);
             if let Some(n) = split.map_err(Failure::Malformed)? {
                 return Ok(n);
             }
-            if self.read_some()? == 0 {
+            if self.read.read(&self.stream, By::Driver)? == 0 {
                 self.stream.readable().await?;
             }
         }

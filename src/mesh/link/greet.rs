@@ -57,9 +57,9 @@ pub(super) async fn welcome(
     conn.say(&Greeting::Welcome(hello)).await.ok()?;
     let n = conn.whole(MAX_RECORD).await.ok()?;
     // The record itself is left for `carry`; a refusal can only be told apart by opening it, which works only once.
-    let sealed = conn.read[conn.start + LENGTH..conn.start + LENGTH + n].to_vec();
+    let sealed = conn.read.bytes()[LENGTH..LENGTH + n].to_vec();
     let plain = conn.channel.opener.open(&sealed, &mut conn.scratch).ok()?.to_vec();
-    conn.start += LENGTH + n;
+    conn.read.used(LENGTH + n);
     if let Ok(Greeting::Refuse(r)) = Greeting::decode(&plain) {
         if r.code == RefuseCode::DeclaredDown && r.incarnation >= me.incarnation {
             node.declared_down(known.as_ref(), r.incarnation);

@@ -29,12 +29,13 @@ use super::wire::greeting::{NodeRef, Permissions};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Pid;
+use crate::mesh::engine::{News, Talk};
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use dashmap::DashMap;
 use listen::{Dialled, Listening};
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use tokio::task::AbortHandle;
 
 /// Of a proxy without a session: its node's address, its actor's pid there, its codec.
@@ -60,6 +61,13 @@ pub(crate) struct Node {
     /// Proxies that wait for a session. Taken before the lock of `peers`.
     early: Mutex<HashMap<Early, Arc<Route>>>,
     closed: AtomicBool,
+    /// Records with messages that came in, from all peers, and the session of the last.
+    heard: AtomicU64,
+    /// Writes by threads of the host.
+    said: AtomicU64,
+    /// The last was one of these.
+    expects: AtomicBool,
+    last: Mutex<Weak<Session>>,
     pub(super) cluster: Cluster,
 }
 
@@ -89,6 +97,10 @@ impl Node {
             dials: Mutex::new(HashMap::new()),
             early: Mutex::new(HashMap::new()),
             closed: AtomicBool::new(false),
+            heard: AtomicU64::new(0),
+            said: AtomicU64::new(0),
+            expects: AtomicBool::new(false),
+            last: Mutex::new(Weak::new()),
             cluster: Cluster::new(me),
         }))
     }
@@ -110,6 +122,33 @@ impl Node {
 
     pub(super) fn now_ms(&self) -> u64 {
         self.clock.now_ms()
+    }
+
+    /// A peer has said something.
+    pub(super) fn note_heard(&self, session: &Arc<Session>) {
+        self.expects.store(false, Ordering::Relaxed);
+        self.heard.fetch_add(1, Ordering::Relaxed);
+        let mut last = self.last.lock();
+        if !std::ptr::eq(last.as_ptr(), Arc::as_ptr(session)) {
+            *last = Arc::downgrade(session);
+        }
+    }
+
+    /// A thread of the host has said something to a peer.
+    pub(super) fn note_said(&self) {
+        self.said.fetch_add(1, Ordering::Relaxed);
+        self.expects.store(true, Ordering::Relaxed);
+    }
+
+    fn talk(&self) -> Talk {
+        let (heard, said) = (self.heard.load(Ordering::Relaxed), self.said.load(Ordering::Relaxed));
+        let expects = self.expects.load(Ordering::Relaxed);
+        Talk { count: heard.wrapping_add(said), said, expects }
+    }
+
+    fn news(&self) -> Option<Box<dyn News>> {
+        let last = self.last.lock().upgrade()?;
+        Some(Box::new(last.news()?))
     }
 
     pub(super) fn me_text(&self) -> String {

@@ -3,7 +3,7 @@
 use super::{MeshMetrics, Node, NodeInfo};
 use crate::error::Result;
 use crate::id::{CallId, Pid};
-use crate::mesh::engine::Engine;
+use crate::mesh::engine::{Engine, News, Talk};
 use crate::mesh::host::{Seen, Sink};
 use crate::mesh::options::{ClusterOptions, ListenOptions, MeshOptions};
 use crate::mesh::wire::op::StopMode;
@@ -55,6 +55,14 @@ impl Engine for Node {
 
     fn look(self: Arc<Self>, proxy: Pid, timeout: Duration, sink: Sink<Option<Seen>>) {
         Self::look(&self, proxy, timeout, sink);
+    }
+
+    fn talk(&self) -> Talk {
+        Self::talk(self)
+    }
+
+    fn news(&self) -> Option<Box<dyn News>> {
+        Self::news(self)
     }
 
     fn proxy(self: Arc<Self>, address: &str, remote: Pid) -> Result<Pid> {

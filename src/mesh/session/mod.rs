@@ -5,24 +5,27 @@
 //!                                                               collect   inbox -> stream       send.rs
 //!                                                               fill      proxies -> stream     send.rs
 //!                                                               records   stream -> socket      send.rs, writer.rs
-//!                                                               handle    socket -> host        receive.rs
+//!                                                               handle    socket -> host        reader.rs, receive.rs
 //! ```
 //!
 //! While the I/O thread sleeps, a host thread that has something small to send goes the way to the socket itself
-//! (writer.rs, docs/adr/0035).
+//! (writer.rs, docs/adr/0035), and one that waits for an answer may look at the socket itself (reader.rs, docs/adr/0048).
 //!
-//! Locks: `rx` is the I/O thread's alone and may be held while the host is told of a message, so nothing that a host may
-//! call takes it; `tx` and `inbox` are held for a few instructions and never across a call of the host's. `writer` is held
-//! across a write that does not block; a host thread only tries it. In this order: `rx` or `writer`, `tx`, `inbox`.
+//! Locks: `reader` and `rx` belong to whoever reads and may be held while the host is told of a message, so nothing that a
+//! host may call waits for them; `tx` and `inbox` are held for a few instructions and never across a call of the host's.
+//! `writer` is held across a write that does not block. A host thread only tries `reader` and `writer`. In this order:
+//! `reader`, `rx` or `writer`, `tx`, `inbox`.
 
 mod batch;
 mod inbox;
+mod reader;
 mod receive;
 mod refs;
 mod send;
 mod writer;
 
 pub(super) use inbox::{Ask, Event};
+pub(super) use reader::{Broken, Reader};
 pub(super) use receive::Rx;
 pub(super) use refs::Route;
 pub(super) use writer::{Stuck, Writer};
@@ -61,10 +64,13 @@ pub(crate) struct Session {
     /// Bytes of the stream that were received, and how many of them the peer was told of.
     heard: AtomicU64,
     told: AtomicU64,
+    /// When a host thread that reads last woke the I/O thread.
+    looked_ms: AtomicU64,
     inbox: Inbox,
     tx: Mutex<Tx>,
     rx: Mutex<Rx>,
     /// Of the connection that carries it.
+    reader: Mutex<Option<Reader>>,
     writer: Mutex<Option<Writer>>,
 }
 
@@ -136,9 +142,11 @@ impl Session {
                 next_question: 0,
             }),
             rx: Mutex::new(Rx::new(detector)),
+            reader: Mutex::new(None),
             writer: Mutex::new(None),
             heard: AtomicU64::new(0),
             told: AtomicU64::new(0),
+            looked_ms: AtomicU64::new(0),
             options,
         }
     }
@@ -192,7 +200,7 @@ impl Session {
         allowed: Permissions,
         mine: bool,
         address: Option<&Address>,
-        mut writer: Writer,
+        (mut reader, mut writer): (Reader, Writer),
     ) -> Option<u64> {
         {
             let mut rx = self.rx.lock();
@@ -212,8 +220,9 @@ impl Session {
             tx.address = Some(address.clone());
         }
         drop(tx);
-        writer.number = number;
+        (reader.number, writer.number) = (number, number);
         *self.writer.lock() = Some(writer);
+        *self.reader.lock() = Some(reader);
         if number == 1 {
             self.node.session_began(self);
         }
@@ -240,7 +249,7 @@ impl Session {
         if was {
             tx.carrier = None;
             drop(tx);
-            *self.writer.lock() = None;
+            self.let_go();
         }
         goes_on
     }
@@ -248,7 +257,13 @@ impl Session {
     /// Nothing more goes out.
     pub(super) fn silence(&self) {
         self.tx.lock().carrier = None;
+        self.let_go();
+    }
+
+    /// No connection carries it any more.
+    fn let_go(&self) {
         *self.writer.lock() = None;
+        *self.reader.lock() = None;
     }
 
     /// Says goodbye.
@@ -314,7 +329,7 @@ impl Session {
             )
         };
         self.flush_here();
-        *self.writer.lock() = None;
+        self.let_go();
         let watched = self.rx.lock().forget_all();
         let host = &self.node.host;
         for pid in proxies.keys() {

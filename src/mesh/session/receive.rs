@@ -29,7 +29,7 @@ struct Watched {
     lags: bool,
 }
 
-/// What comes in; the I/O thread's.
+/// What comes in.
 pub(in crate::mesh) struct Rx {
     pub(super) inb: Inbound,
     pub(super) detector: Detector,
@@ -69,7 +69,7 @@ impl Rx {
 }
 
 impl Session {
-    /// Takes a record in. On the I/O thread.
+    /// Takes a record in.
     ///
     /// # Errors
     /// `Gap`: the connection is of no use any more. Anything else: nor is the peer.
@@ -108,6 +108,7 @@ impl Session {
             let mut inb = std::mem::take(&mut rx.inb);
             let outcome = inb.accept(offset, bytes, most, |op, own| self.handle(rx, op, own));
             self.heard.store(inb.received(), Ordering::Release);
+            self.node.note_heard(self);
             rx.inb = inb;
             outcome?;
             let mut lagging = std::mem::take(&mut rx.lagging);

@@ -172,6 +172,8 @@ impl Session {
         }
         if w.batch.len() != 0 {
             w.said_ms = now;
+            // Before the other can have answered.
+            self.node.note_said();
             // An error is found by the I/O thread, too.
             if !matches!(w.batch.write(&w.stream), Ok(true)) {
                 return false;

@@ -18,6 +18,14 @@ pub fn is_io_thread() -> bool {
     IO.with(Cell::get)
 }
 
+/// Calls `f` as the I/O thread would: nobody is answered on the spot.
+pub fn as_io_thread<T>(f: impl FnOnce() -> T) -> T {
+    let before = IO.replace(true);
+    let answer = f();
+    IO.set(before);
+    answer
+}
+
 /// Starts a task on the I/O thread, from a task that runs there.
 pub fn task(body: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
     tokio::task::spawn(body).abort_handle()

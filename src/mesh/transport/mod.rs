@@ -2,16 +2,20 @@
 
 pub mod driver;
 pub(super) mod gossip;
+mod intake;
+mod lowat;
 #[cfg(test)]
 pub(super) mod sim;
 mod tls;
 
+pub use intake::{By, Intake};
 pub use tls::{Refused, TlsStream};
 
 use crate::error::{Error, ErrorKind, Result};
 use rustls::Connection;
+use socket2::SockRef;
 use std::fmt;
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Read};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use tokio::io::Interest;
@@ -276,6 +280,23 @@ impl Socket {
         }
     }
 
+    /// As the system knows it; `None`: it does not.
+    fn raw(&self) -> Option<SockRef<'_>> {
+        match self {
+            Self::Tcp(s) => Some(SockRef::from(s)),
+            #[cfg(unix)]
+            Self::Unix(s) => Some(SockRef::from(s)),
+            #[cfg(test)]
+            Self::Sim(_) => None,
+        }
+    }
+
+    /// Reads past the driver, which does not know then that it may have to be asked again.
+    fn try_read_here(&self, into: &mut [u8]) -> io::Result<usize> {
+        let socket = self.raw().ok_or(io::ErrorKind::WouldBlock)?;
+        (&*socket).read(into)
+    }
+
     fn has_read_all(&self) {
         let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
         let _ = match self {
@@ -343,6 +364,30 @@ impl Stream {
         match self {
             Self::Plain(socket) => socket.try_read(into),
             Self::Tls(tls) => tls.try_read(into),
+        }
+    }
+
+    /// As [`try_read`](Self::try_read), on any thread: the I/O thread hears of everything that comes all the same.
+    ///
+    /// # Errors
+    /// As there; `WouldBlock` within TLS, too.
+    pub fn try_read_here(&self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.try_read_here(into),
+            Self::Tls(_) => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    /// Whether any thread can [read](Self::try_read_here) it.
+    #[must_use]
+    pub fn is_open_to_all(&self) -> bool {
+        matches!(self, Self::Plain(socket) if socket.raw().is_some())
+    }
+
+    /// From now on the I/O thread is woken by so many bytes, and at once if they are there.
+    pub fn wake_at(&self, bytes: i32) {
+        if let Some(socket) = self.socket().raw() {
+            lowat::set(&socket, bytes);
         }
     }
 
