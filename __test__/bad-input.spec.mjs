@@ -797,6 +797,10 @@ test('the table has every call of the runtime that takes something', (t) => {
     'nodes',
     'ref',
     'unref',
+    'vortexGetAutoGhostPolicy',
+    'vortexGetAutoResolutionCounts',
+    'vortexGetAutoReplayCount',
+    'vortexResetAutoTelemetry',
   ]
   assert.deepEqual(
     takeNothing.filter((name) => !(name in descriptors)),

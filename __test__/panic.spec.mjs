@@ -18,6 +18,7 @@ test('fault row 2: a Rust panic in a native entry is an error with a code, and t
     clock: new Float64Array(1),
     callKeys: new Int32Array(512),
     answered: new Int32Array(2),
+    shown: new Int32Array(64),
     nudged: new Int32Array(new SharedArrayBuffer(12)),
     told: new Float64Array(4 * 256),
   }
