@@ -83,11 +83,8 @@ function natsServer() {
 
 /** Apart from the other Python peers: it needs compiled packages that not every platform has. */
 function xoscar() {
-  pythonPeers()
-  const wanted = path.join(bench, 'python/requirements-xoscar.txt')
-  once(path.join(bench, '.venv/.xoscar-stamp'), [wanted], () =>
-    run(path.join(bench, '.venv/bin/python'), ['-m', 'pip', 'install', '-q', '-r', wanted]),
-  )
+  pythonPackages('requirements.txt')
+  pythonPackages('requirements-xoscar.txt')
 }
 
 function irisForNode() {
