@@ -461,7 +461,7 @@ const cases = [
     [name, [0, -1, 0.5, Number.NaN, Infinity], (rt, v) => rt[name](v), RANGE],
   ]),
   ['vortexSetAutoGhostPolicy', notStrings, (rt, v) => rt.vortexSetAutoGhostPolicy(v), TYPE],
-  ['vortex', [null, 1, 'yes', nothing, 1n], (rt, v) => rt.spawn(nothing, { vortex: v }), TYPE],
+  ['vortex', [null, 1, 'yes', nothing, 1n, []], (rt, v) => rt.spawn(nothing, { vortex: v }), TYPE],
   [
     'an unknown vortex option',
     ['ghostAfter', 'grace_ms', '0'],

@@ -186,7 +186,7 @@ function children(value) {
 /** How an actor speculates, as numbers: when a ghost begins (negative: by itself), the grace, the rate; `undefined`: not at all. */
 function vortex(value) {
   if (value === undefined || value === false) return undefined
-  if (value !== true && (typeof value !== 'object' || value === null)) {
+  if (value !== true && (typeof value !== 'object' || value === null || Array.isArray(value))) {
     throw wrongType('vortex', 'a boolean or an object', value)
   }
   const o = value === true ? {} : object(value, 'vortex', ['ghostAfterMs', 'graceMs', 'maxRate'])
